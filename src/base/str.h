@@ -1,0 +1,54 @@
+/* str.h - text: borrowed (struct slice) and growing (struct str).
+ *
+ * A slice points into memory that someone else owns; it is not NUL-terminated. A str owns its bytes and keeps a NUL after
+ * them, so str.p is a C string as long as its content has none. {0} is a valid empty str.
+ */
+#ifndef BASE_STR_H
+#define BASE_STR_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct slice {
+    const char *p; /* NULL only when absent; an empty text has p != NULL, len == 0 */
+    size_t len;
+};
+
+#define SLICE(lit) ((struct slice){(lit), sizeof(lit) - 1})
+#define SLICE_NONE ((struct slice){NULL, 0})
+
+struct slice slice_of(const char *cstr); /* NULL gives SLICE_NONE */
+bool slice_eq(struct slice a, struct slice b);
+bool slice_is(struct slice a, const char *cstr);
+bool slice_is_nocase(struct slice a, const char *cstr); /* ASCII */
+bool slice_starts(struct slice a, const char *prefix);
+struct slice slice_trim(struct slice a); /* without blanks and tabs at both ends */
+
+/* Reads a decimal number of at most 19 digits without sign or blanks. False when it is not one or exceeds max. */
+bool slice_u64(struct slice a, uint64_t max, uint64_t *ret);
+
+struct str {
+    char *p;
+    size_t len, cap;
+};
+
+void str_release(struct str *s);               /* frees; s is {0} again */
+void str_reset(struct str *s);                 /* empties, keeps the memory */
+void str_reserve(struct str *s, size_t more);  /* room for `more` bytes beyond len */
+void str_add(struct str *s, const char *p, size_t len);
+void str_add_slice(struct str *s, struct slice a);
+void str_add_cstr(struct str *s, const char *c);
+void str_add_char(struct str *s, char c);
+void str_add_u64(struct str *s, uint64_t n);
+void str_add_i64(struct str *s, int64_t n);
+void str_printf(struct str *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct slice str_slice(const struct str *s);
+char *str_detach(struct str *s); /* hands the memory out (never NULL); the caller frees it */
+
+/* Appends a JSON string literal with its quotes. Bytes that are not UTF-8 become U+FFFD, control characters are escaped. */
+void str_add_json(struct str *s, struct slice text);
+
+/* True when the bytes are valid UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
+bool utf8_valid(struct slice text);
+
+#endif

@@ -1,0 +1,117 @@
+/* catalog.h - pipelines and triggers in memory, and how to find them in O(1).
+ *
+ * An object has an identity that never changes and a definition that is replaced as a whole: an update swaps one pointer, so
+ * undoing it swaps it back. The catalog is changed by the engine only (engine.h), which keeps the old definition until the
+ * change is on disk.
+ */
+#ifndef CORE_CATALOG_H
+#define CORE_CATALOG_H
+#include "base/str.h"
+#include "base/uuid.h"
+#include "core/wheel.h"
+#include "pawl/event.h"
+#include "pawl/time.h"
+#include <uthash.h>
+
+/* How failed attempts are repeated. */
+struct retry_policy {
+    uint32_t max_attempts;   /* 1: never repeated */
+    uint64_t backoff_ms;     /* before the second attempt */
+    double backoff_factor;   /* each further wait is this much longer */
+    uint64_t backoff_ms_max;
+};
+
+/* What a pipeline is at one version. Immutable, owned by the pipeline. */
+struct pipeline_def {
+    uint32_t version;
+    char *spec;              /* JSON object: everything the client gave, checked; kept and returned as it is */
+    uint32_t running_max;    /* 0: no limit of its own */
+    bool pull;               /* runs wait for a worker that asks for them; pawl starts none */
+    uint64_t timeout_ms;     /* 0: none */
+    struct retry_policy retry;
+    struct wall updated_at;
+};
+
+struct pipeline {
+    struct uuid id;
+    int64_t key;             /* row key, small */
+    char *path;              /* "namespace.layer.name" */
+    struct pipeline_def *def;
+    struct wall created_at;
+    struct trigger *triggers; /* utlist DL over of_pipeline links; those that nest under this pipeline */
+    uint32_t trigger_count;
+
+    /* engine's bookkeeping of runs */
+    uint32_t running;
+    uint64_t pending;        /* durable, waiting; the ones in the window included */
+    uint32_t refs;           /* runs in memory that point here; a dropped pipeline lives until it is 0 */
+    bool dropped;
+    bool fetching;           /* a FETCH_RUNS is on its way */
+    bool ready;              /* in the engine's list of pipelines with something to start */
+    struct pipeline *ready_prev, *ready_next;
+    struct pending_run *window; /* read ahead from the durable queue, oldest first */
+    struct wheel_timer delayed;   /* when the next delayed run is due */
+
+    UT_hash_handle by_id, by_path;
+};
+
+/* What a trigger asks for. Immutable, owned by the trigger. */
+struct trigger_def {
+    char *config;            /* JSON object text */
+    bool enabled;
+    uint64_t cooldown_ms;
+    struct match_key key;    /* what it is found by; kind 0: not found by key */
+    struct wall updated_at;
+};
+
+struct trigger {
+    struct uuid id;
+    int64_t key;             /* row key, small */
+    const char *type;        /* static memory: the trigger type's name */
+    struct pipeline *pipeline; /* the one it nests under, and its target */
+    struct trigger_def *def;
+    struct wall created_at;
+
+    /* state, changed by firing */
+    struct wall last_fired;  /* WALL_UNSET: never */
+    struct uuid last_run;    /* nil: none */
+    struct mono cool_until;  /* no firing before */
+
+    struct trigger *prev, *next;             /* of_pipeline */
+    struct trigger *match_prev, *match_next; /* those with the same match key */
+    UT_hash_handle by_id;
+};
+
+/* Triggers with one match key. */
+struct match_bucket {
+    struct match_key key;
+    struct trigger *triggers; /* DL over match_prev, match_next */
+    UT_hash_handle hh;
+};
+
+struct catalog {
+    struct pipeline *pipelines_by_id, *pipelines_by_path;
+    struct trigger *triggers_by_id;
+    struct match_bucket *matches;
+    int64_t pipeline_key_last, trigger_key_last; /* row keys in use are at most these */
+};
+
+/* Lookups: NULL when there is none. Dropped objects are not found. */
+struct pipeline *catalog_pipeline(const struct catalog *c, struct uuid id);
+struct pipeline *catalog_pipeline_at(const struct catalog *c, struct slice path); /* "namespace.layer.name" */
+struct trigger *catalog_trigger(const struct catalog *c, struct uuid id);
+struct match_bucket *catalog_match(const struct catalog *c, const struct match_key *key);
+
+/* Links and unlinks. The catalog does not own what is unlinked. */
+void catalog_link_pipeline(struct catalog *c, struct pipeline *p);
+void catalog_unlink_pipeline(struct catalog *c, struct pipeline *p);
+void catalog_link_trigger(struct catalog *c, struct trigger *t);
+void catalog_unlink_trigger(struct catalog *c, struct trigger *t);
+
+void pipeline_def_destroy(struct pipeline_def *d); /* NULL is fine */
+void trigger_def_destroy(struct trigger_def *d);
+void pipeline_destroy(struct pipeline *p); /* with its definition, not its triggers */
+void trigger_destroy(struct trigger *t);
+void catalog_deinit(struct catalog *c); /* destroys everything in it */
+
+#endif

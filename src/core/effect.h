@@ -1,0 +1,142 @@
+/* effect.h - what the engine wants done, as plain data.
+ *
+ * The engine collects effects in a batch. The shell (io/store/journal) writes the batch's records to disk in one
+ * transaction; after the commit, never before, it carries out the rest in order: starts and cancels runs, reads the durable queue,
+ * answers tickets. The simulator does the same against a store in memory.
+ *
+ * A batch owns every byte its effects point to, but for the opaque tickets and the pipelines, which outlive it.
+ */
+#ifndef CORE_EFFECT_H
+#define CORE_EFFECT_H
+#include "base/arena.h"
+#include "pawl/event.h"
+#include "pawl/run.h"
+
+struct pipeline;
+
+enum effect_type {
+    /* records: to disk, in order, in the batch's one transaction */
+    EFFECT_PUT_EVENT,
+    EFFECT_PUT_RUN,        /* a new run */
+    EFFECT_MOVE_RUN,       /* a run changes state */
+    EFFECT_TRIGGER_STATE,  /* at most one per trigger and batch: the last state */
+    EFFECT_PUT_PIPELINE,   /* new, or a new version */
+    EFFECT_DROP_PIPELINE,
+    EFFECT_PUT_TRIGGER,    /* new, or changed */
+    EFFECT_DROP_TRIGGER,
+    /* deeds: after the commit */
+    EFFECT_START_RUN,
+    EFFECT_CANCEL_RUN,
+    EFFECT_FETCH_RUNS,
+    EFFECT_RUN_ENDED,      /* for whoever waits for this run */
+    EFFECT_REPLY,
+    EFFECT_TYPE_COUNT
+};
+#define EFFECT_IS_RECORD(type) ((type) < EFFECT_START_RUN)
+
+struct effect_put_event {
+    struct uuid id;
+    const char *source;
+    struct slice type, subject, content_type, payload;
+    struct wall time;
+    struct lineage lineage;
+    struct slice decisions; /* encoded, decision.h */
+    bool dedupe;
+    struct dedupe_key dedupe_key;
+    struct uuid dedupe_run; /* what a repetition is answered with */
+};
+
+struct effect_put_run {
+    struct uuid id, event;
+    int64_t pipeline_key;
+    uint32_t version;
+    int64_t trigger_key; /* 0: asked for by hand */
+    enum run_status status; /* PENDING or RUNNING */
+    uint32_t attempt;
+    struct wall started_at; /* set when RUNNING */
+};
+
+struct effect_move_run {
+    struct uuid id;
+    int64_t pipeline_key;
+    enum run_status status;
+    uint32_t attempt;
+    struct wall started_at;  /* RUNNING and final states; unset otherwise */
+    struct wall finished_at; /* final states; unset otherwise */
+    struct wall due_at;      /* PENDING: not before; unset: at once */
+    struct slice output, error, log; /* absent: nothing to store */
+};
+
+struct effect_trigger_state {
+    int64_t trigger_key;
+    struct wall last_fired;
+    struct uuid last_run;
+};
+
+struct effect_put_pipeline {
+    struct uuid id;
+    int64_t key;
+    struct slice path, spec;
+    uint32_t version;
+    struct wall created_at, updated_at;
+};
+
+struct effect_put_trigger {
+    struct uuid id;
+    int64_t key, pipeline_key;
+    struct slice type, config, label; /* label: what a run says of its trigger, such as "trigger:cron:0 * * * *" */
+    bool enabled;
+    uint64_t cooldown_ms;
+    struct wall created_at, updated_at;
+};
+
+struct effect_drop {
+    int64_t key;
+};
+
+struct effect_fetch_runs {
+    struct pipeline *pipeline; /* the engine's, alive until engine_offer() answers this effect */
+    uint32_t count_max;
+};
+
+struct effect_reply {
+    struct ticket *ticket;
+    struct outcome outcome; /* err is filled in by the shell */
+};
+
+struct effect {
+    struct effect *next;
+    enum effect_type type;
+    union {
+        struct effect_put_event put_event;
+        struct effect_put_run put_run;
+        struct effect_move_run move_run;
+        struct effect_trigger_state trigger_state;
+        struct effect_put_pipeline put_pipeline;
+        struct effect_put_trigger put_trigger;
+        struct effect_drop drop;
+        struct run_start start_run;
+        struct uuid cancel_run;
+        struct effect_fetch_runs fetch_runs;
+        struct effect_move_run run_ended;
+        struct effect_reply reply;
+    };
+};
+
+struct batch {
+    struct arena arena;
+    struct effect *first, *last;
+    size_t record_count, reply_count;
+    uint64_t number;  /* 1, 2, 3, ... in the order they must be committed */
+    struct batch *next; /* for whoever queues it */
+};
+
+/* An empty batch; batches are reused, so this is rare. */
+struct batch *batch_create(void);
+void batch_reset(struct batch *b); /* empty again, keeps some memory */
+void batch_destroy(struct batch *b);
+
+/* Appends an effect of that type, all else zero. It lives as long as the batch. */
+struct effect *batch_add(struct batch *b, enum effect_type type);
+
+#endif

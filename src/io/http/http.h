@@ -1,0 +1,125 @@
+/* http.h - an HTTP/1.1 server on the loop: requests in, one response each, in order.
+ *
+ * The parser is llhttp in its strict mode; this module adds what a parser does not do (contracts/http.md): limits, deadlines,
+ * framing rules, pipelining, Expect, HEAD, draining or closing after an early answer, back-pressure, graceful stop.
+ *
+ * A handler is called when the whole request is there. It answers with http_respond() once, at once or later; until then the
+ * request and its arena stay valid, also when the client is gone (then the answer goes nowhere). Nothing a handler does can
+ * change the order of answers on a connection.
+ *
+ *     static const struct http_route routes[] = {
+ *         {"GET", "/api/v1/pipelines/{ns}/{layer}/{name}", pipelines_get, SCOPE_API},
+ *     };
+ */
+#ifndef IO_HTTP_HTTP_H
+#define IO_HTTP_HTTP_H
+#include "base/arena.h"
+#include "base/str.h"
+#include "io/loop/timers.h"
+#include "pawl/err.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct http_server;
+struct http_request;
+
+enum http_scope {
+    SCOPE_PUBLIC, /* anybody: /health */
+    SCOPE_TOKEN,  /* the handler checks the caller's token itself: webhooks */
+    SCOPE_API,    /* needs an API key where any are configured */
+};
+
+typedef void (*http_handler)(struct http_request *req, void *ctx);
+
+struct http_route {
+    const char *method;   /* "GET"; GET also serves HEAD */
+    const char *pattern;  /* literal segments and {names}; a trailing slash in a request's path is ignored */
+    http_handler handler;
+    enum http_scope scope;
+    size_t body_bytes_max; /* 0: the server's default */
+};
+
+#define HTTP_PARAMS_MAX 6
+
+struct http_request {
+    const char *method;        /* "POST"; static memory */
+    struct slice path;         /* as sent, without the query */
+    struct slice query;        /* as sent, without '?'; absent when there was none */
+    struct slice body;         /* the whole body, unchunked; empty when there is none */
+    struct slice params[HTTP_PARAMS_MAX]; /* percent-decoded, in the order of the pattern's {names} */
+    const struct http_route *route;
+    struct arena *arena;       /* dies with the request */
+    void *ctx;                 /* the route's context, as given to http_server_route */
+};
+
+/* The first header of that name (lower case), trimmed; SLICE_NONE when there is none. */
+struct slice http_header(const struct http_request *req, const char *name);
+
+/* A query parameter, percent-decoded into the arena ('+' is a blank). False when absent; the first one counts. */
+bool http_query(struct http_request *req, const char *name, struct slice *ret);
+
+/* Adds a header to the coming response. Name and value are static or arena memory and must not come from a request: CHECKed to
+ * hold no control characters. */
+void http_response_header(struct http_request *req, const char *name, const char *value);
+
+/* Answers. The body is copied. content_type may be NULL when the body is empty. Content-Length, Date and Connection are added;
+ * HEAD gets the headers only; 204 and 304 have no body. req is gone afterwards. */
+void http_respond(struct http_request *req, int status, const char *content_type, struct slice body);
+
+/* The same with "application/json". */
+void http_respond_json(struct http_request *req, int status, struct slice body);
+
+/* Answers with the error envelope {"error":{"code","message"}} and the code's status. 429 and 503 carry Retry-After: the given
+ * seconds, at least 1. */
+void http_respond_error(struct http_request *req, enum diag_code code, unsigned retry_after_s, const char *message);
+void http_respond_diag(struct http_request *req, const struct diag *d);
+
+/* ---- the server ---- */
+
+struct http_limits {
+    size_t header_bytes_max;       /* request line and headers: 431. Default 16 KiB */
+    size_t body_bytes_max;         /* default per route: 413. Default 1 MiB */
+    size_t buffered_bytes_max;     /* request bodies in memory, all connections: 503. Default 256 MiB */
+    unsigned connections_max;      /* beyond it: 503 and close. Default 16384 */
+    unsigned pipelined_max;        /* requests of one connection waiting for answers; then reading pauses. Default 64 */
+    size_t unsent_bytes_max;       /* answers of one connection not yet taken by the client; then reading pauses. Default 1 MiB */
+    uint64_t header_ms_max;        /* from the first byte of a request to the end of its headers: 408. Default 10 s */
+    uint64_t body_ms_max;          /* without any progress of the body: 408; a body must also average 1 KiB/s. Default 30 s */
+    uint64_t idle_ms_max;          /* between requests: closed. Default 75 s */
+    uint64_t write_ms_max;         /* without any progress of the answer: closed. Default 30 s */
+};
+extern const struct http_limits http_limits_default;
+
+struct http_server_options {
+    uv_loop_t *loop;
+    struct timers *timers;
+    struct http_limits limits;
+    /* Asked before a handler of SCOPE_API runs, and before a body is wanted. True lets it pass; otherwise it has filled *why (UNAUTHENTICATED,
+     * PERMISSION_DENIED). NULL lets everybody pass. */
+    bool (*authorize)(void *arg, const struct http_request *req, struct diag *why);
+    void *arg;
+};
+
+struct http_server *http_server_create(const struct http_server_options *opt);
+
+/* Adds routes; the rows must outlive the server. Two rows that match the same requests are a bug (CHECK). */
+void http_server_route(struct http_server *s, const struct http_route *routes, size_t n, void *ctx);
+
+/* Listens on a numeric address and port (0: any). Returns 0 and the real port, or a negative errno (-EADDRINUSE, -EACCES, -EINVAL, ...).
+ * May be called several times. */
+int http_server_listen(struct http_server *s, const char *address, uint16_t port, uint16_t *ret_port);
+
+/* Stops accepting, closes idle connections, lets begun requests finish for grace_ms, then cuts the rest; frees s and calls closed.
+ * Answers sent while stopping say "Connection: close". Handlers must answer what they hold; cut ones get no callback, their
+ * http_respond() stays valid until closed is called, so closed comes only after every request was answered. */
+void http_server_stop(struct http_server *s, uint64_t grace_ms, void (*closed)(void *arg), void *arg);
+
+struct http_stats {
+    uint64_t connections, connections_total, requests_total;
+    uint64_t responses_by_class[6]; /* [2]: 2xx, ... */
+    uint64_t buffered_bytes;
+};
+struct http_stats http_server_stats(const struct http_server *s);
+
+#endif

@@ -1,0 +1,94 @@
+/* query.h - what the API reads: each function runs one query on a read connection and writes JSON.
+ *
+ * Called on reader threads (reader.h). All return 0 or a negative errno; single objects give -ENOENT when there is none. Texts
+ * are JSON values appended to *ret. Ids are UUIDs in text, times RFC 3339.
+ */
+#ifndef IO_STORE_QUERY_H
+#define IO_STORE_QUERY_H
+#include "base/str.h"
+#include "base/uuid.h"
+#include "core/engine.h"
+#include "io/store/db.h"
+#include "pawl/run.h"
+
+#define PAGE_LIMIT_DEFAULT 50
+#define PAGE_LIMIT_MAX 200
+
+/* Which part of a list. With a cursor the offset is ignored; cursors are opaque to clients and come from the previous page. */
+struct page {
+    unsigned limit;
+    uint64_t offset;
+    struct slice cursor; /* SLICE_NONE: from the start. -EINVAL from the query when it is not one of ours */
+};
+
+/* ---- pipelines: {"pipelines":[...],"total":N,"next_cursor":...}; newest last, by path ---- */
+struct pipeline_filter {
+    struct slice ns, layer; /* SLICE_NONE: any */
+};
+int query_pipelines(struct db *db, const struct pipeline_filter *f, const struct page *page, struct str *ret);
+int query_pipeline(struct db *db, struct uuid id, struct str *ret); /* with latest_run */
+
+/* ---- triggers of one pipeline: {"triggers":[...],"total":N}; in the order of their making. limit 0: all of them.
+ * webhook_url is added to webhook triggers when url is given ---- */
+int query_triggers(struct db *db, struct uuid pipeline, const struct page *page, const char *webhook_url, struct str *ret);
+int query_trigger(struct db *db, struct uuid id, const char *webhook_url, struct str *ret);
+
+/* ---- runs: {"runs":[...],"total":N,"next_cursor":...}; newest first ---- */
+struct run_filter {
+    struct slice ns, layer, pipeline; /* SLICE_NONE: any */
+    bool by_status;
+    enum run_status status;
+    struct uuid trigger;              /* nil: any */
+    struct wall started_after, started_before; /* unset: any */
+};
+int query_runs(struct db *db, const struct run_filter *f, const struct page *page, struct str *ret);
+int query_run(struct db *db, struct uuid id, struct str *ret);
+int query_run_logs(struct db *db, struct uuid id, struct str *ret); /* {"run_id","logs":[{time,stream,message}...],"truncated":bool} */
+
+/* A run's state as plain values, for cancel and idempotent answers. */
+struct run_row {
+    struct uuid id, pipeline;
+    enum run_status status;
+    uint32_t attempt;
+};
+int query_run_row(struct db *db, struct uuid id, struct run_row *ret);
+
+/* ---- events: {"events":[...],"total":N,"next_cursor":...}; newest first, each with its decisions and runs ---- */
+struct event_filter {
+    struct slice source;   /* SLICE_NONE: any */
+    struct uuid trigger;   /* nil: any */
+    struct wall since;     /* unset: any */
+};
+int query_events(struct db *db, const struct event_filter *f, const struct page *page, struct str *ret);
+int query_event(struct db *db, struct uuid id, struct str *ret); /* with its payload: text when it is UTF-8, else base64 */
+
+/* The run that the first event with this key started, if that is less than a day old; -ENOENT otherwise. */
+int query_dedupe(struct db *db, const struct dedupe_key *key, struct wall now, struct uuid *ret_event, struct uuid *ret_run);
+
+/* ---- the durable queue: the oldest pending runs of a pipeline that are due, each with its event and its version's spec.
+ * Texts live in the arena. *ret_next_due: the earliest due time of the delayed ones, unset when none ---- */
+int query_pending(struct db *db, int64_t pipeline_key, struct wall now, uint32_t max, struct arena *a,
+                  struct offered_run *ret, size_t *ret_n, struct wall *ret_next_due);
+
+/* ---- start: loads the catalog, pending counts, trigger states and interrupted runs into an engine ---- */
+
+/* How stored texts become definitions; app provides it from the tables of types. Both return NULL with *reterr. */
+struct def_maker {
+    struct pipeline_def *(*pipeline)(struct slice spec, uint32_t version, struct wall updated_at, struct diag *reterr);
+    /* *ret_type: the type's name in static memory. */
+    struct trigger_def *(*trigger)(struct slice type, struct slice config, bool enabled, uint64_t cooldown_ms,
+                                   struct wall updated_at, const char **ret_type, struct diag *reterr);
+};
+int store_load(struct db *db, struct engine *e, struct now now, const struct def_maker *mk, struct diag *reterr);
+
+/* ---- API keys ---- */
+struct key_row {
+    char name[64];
+    uint8_t hash[32];
+    struct wall created_at;
+};
+int query_keys(struct db *db, struct key_row **ret, size_t *ret_n); /* the caller frees *ret */
+int store_add_key(struct db *db, const char *name, const uint8_t hash[32], struct wall now); /* -EEXIST */
+int store_drop_key(struct db *db, const char *name);                                         /* -ENOENT */
+
+#endif
