@@ -4,7 +4,8 @@
  *
  * Only app, executor, source and api log; core and io report errors to their callers. Secrets are never logged. Values are
  * escaped in both forms, so no input can forge a line. Writing never blocks the loop for long: lines beyond
- * LOG_LINES_PER_SECOND_MAX are counted and their number is said once the second is over.
+ * LOG_LINES_PER_SECOND_MAX, and lines that a full pipe would not take at once, are left out; the first line of a later second
+ * is preceded by their number. To be called on one thread only.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

@@ -45,10 +45,14 @@ void str_printf(struct str *s, const char *fmt, ...) __attribute__((format(print
 struct slice str_slice(const struct str *s);
 char *str_detach(struct str *s); /* hands the memory out (never NULL); the caller frees it */
 
-/* Appends a JSON string literal with its quotes. Bytes that are not UTF-8 become U+FFFD, control characters are escaped. */
+/* Appends a JSON string literal with its quotes. Bytes that are not UTF-8 become U+FFFD each, control characters (DEL and the
+ * C1 ones included) are escaped. */
 void str_add_json(struct str *s, struct slice text);
 
 /* True when the bytes are valid UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
 bool utf8_valid(struct slice text);
+
+/* The length of the valid UTF-8 character that text begins with, 1 to 4, or 0 when it does not begin with one. */
+size_t utf8_char(struct slice text);
 
 #endif

@@ -1,0 +1,125 @@
+#include "base/uuid.h"
+#include <string.h>
+#include "base/hex.h"
+
+/* Version 7, RFC 9562, section 5.7, as it is filled in here:
+ *
+ *     bytes 0-5     milliseconds since 1970
+ *     byte  6       version (4 bits), counter bits 25..22
+ *     byte  7       counter bits 21..14
+ *     byte  8       variant (2 bits), counter bits 13..8
+ *     byte  9       counter bits 7..0
+ *     bytes 10-15   random
+ */
+#define UUID_MS_MAX (((int64_t)1 << 48) - 1)
+#define COUNTER_BITS 26
+
+/* Where the dashes are not: text offset and length in bytes of each group. */
+static const struct {
+    uint8_t text_at, byte_at, bytes;
+} groups[] = {{0, 0, 4}, {9, 4, 2}, {14, 6, 2}, {19, 8, 2}, {24, 10, 6}};
+
+bool uuid_is_nil(struct uuid id)
+{
+    uint64_t half[2];
+
+    memcpy(half, id.b, sizeof(half));
+    return (half[0] | half[1]) == 0;
+}
+
+int uuid_cmp(struct uuid a, struct uuid b)
+{
+    return memcmp(a.b, b.b, sizeof(a.b));
+}
+
+bool uuid_parse(struct slice text, struct uuid *ret)
+{
+    struct uuid id;
+
+    if (text.len != UUID_TEXT_LEN)
+        return false;
+    for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+        struct slice digits = {text.p + groups[i].text_at, 2u * groups[i].bytes};
+
+        if (i > 0 && digits.p[-1] != '-')
+            return false;
+        if (!hex_decode(digits, id.b + groups[i].byte_at, groups[i].bytes))
+            return false;
+    }
+    *ret = id;
+    return true;
+}
+
+void uuid_format(struct uuid id, char ret[UUID_TEXT_LEN + 1])
+{
+    for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+        hex_encode(id.b + groups[i].byte_at, groups[i].bytes, ret + groups[i].text_at);
+        if (i + 1 < sizeof(groups) / sizeof(groups[0]))
+            ret[groups[i + 1].text_at - 1] = '-';
+    }
+}
+
+void str_add_uuid(struct str *s, struct uuid id)
+{
+    str_reserve(s, UUID_TEXT_LEN);
+    uuid_format(id, s->p + s->len);
+    s->len += UUID_TEXT_LEN;
+}
+
+struct wall uuid_time(struct uuid id)
+{
+    int64_t ms = 0;
+
+    for (int i = 0; i < 6; i++)
+        ms = ms << 8 | id.b[i];
+    return (struct wall){ms};
+}
+
+static void put_random(struct uuid *id, size_t from, struct prng *p)
+{
+    for (size_t at = from; at < sizeof(id->b); at += 8) {
+        uint64_t r = prng_u64(p);
+        size_t room = sizeof(id->b) - at;
+
+        memcpy(id->b + at, &r, room < 8 ? room : 8);
+    }
+}
+
+struct uuid uuid_random(struct prng *p)
+{
+    struct uuid id;
+
+    put_random(&id, 0, p);
+    id.b[6] = (uint8_t)(0x40 | (id.b[6] & 0x0f));
+    id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3f));
+    return id;
+}
+
+/* The counter of a fresh millisecond starts at random in its lower half, so that at least 2^25 ids
+ * fit. */
+static void start_millisecond(struct uuid_gen *g, int64_t ms, struct prng *p)
+{
+    g->ms = ms;
+    g->counter = (uint32_t)(prng_u64(p) >> (64 - (COUNTER_BITS - 1)));
+}
+
+struct uuid uuid_next(struct uuid_gen *g, struct wall now, struct prng *p)
+{
+    if (now.ms > g->ms && now.ms <= UUID_MS_MAX)
+        start_millisecond(g, now.ms, p);
+    else if (++g->counter >> COUNTER_BITS != 0)
+        start_millisecond(g, g->ms + 1, p);
+
+    struct uuid id;
+    uint64_t ms = (uint64_t)g->ms;
+    uint32_t counter = g->counter;
+
+    for (int i = 5; i >= 0; i--, ms >>= 8)
+        id.b[i] = (uint8_t)ms;
+    id.b[6] = (uint8_t)(0x70 | counter >> 22);
+    id.b[7] = (uint8_t)(counter >> 14);
+    id.b[8] = (uint8_t)(0x80 | (counter >> 8 & 0x3f));
+    id.b[9] = (uint8_t)counter;
+    put_random(&id, 10, p);
+    return id;
+}
