@@ -1,7 +1,8 @@
 /* err.h - an error that a human must fix: what was wrong, where, and what would be right.
  *
- * Functions that check input take a `struct diag *reterr` last. They fill it when they fail and leave it alone when they do
- * not. Operating errors are plain negative errno numbers and need no diag.
+ * Functions that check input take a `struct diag *reterr` last. They fill it when they fail and
+ * leave it alone when they do not. Operating errors are plain negative errno numbers and need no
+ * diag.
  */
 #ifndef PAWL_ERR_H
 #define PAWL_ERR_H
@@ -27,11 +28,14 @@ struct diag {
     char msg[480];    /* one sentence, valid UTF-8, no newline */
 };
 
-/* Fills *d (which may be NULL) and returns -EINVAL, so that `return diag_set(...)` reads well. Bytes of the formatted text
- * that are not UTF-8 or are control characters become '?'; a message too long for msg is cut at a character. */
-int diag_set(struct diag *d, enum diag_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Fills *d (which may be NULL) and returns -EINVAL, so that `return diag_set(...)` reads well.
+ * Bytes of the formatted text that are not UTF-8 or are control characters become '?'; a message
+ * too long for msg is cut at a character. */
+int diag_set(struct diag *d, enum diag_code code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
-/* The upper-case name of a code as it stands in an error envelope, such as "NOT_FOUND". Static memory. */
+/* The upper-case name of a code as it stands in an error envelope, such as "NOT_FOUND". Static
+ * memory. */
 const char *diag_code_name(enum diag_code code);
 
 /* The HTTP status that goes with a code. */

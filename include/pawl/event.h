@@ -1,8 +1,9 @@
 /* event.h - one occurrence, as a source hands it to the engine, and what became of it.
  *
- * A source fills a struct event and calls host->feed() (pawl/host.h). Everything in it is borrowed for that call: the engine
- * copies what it keeps. When the event, its decisions and its runs are on disk, or are known not to get there, the event's
- * ticket is redeemed exactly once, later, never from inside feed().
+ * A source fills a struct event and calls host->feed() (pawl/host.h). Everything in it is borrowed
+ * for that call: the engine copies what it keeps. When the event, its decisions and its runs are on
+ * disk, or are known not to get there, the event's ticket is redeemed exactly once, later, never
+ * from inside feed().
  */
 #ifndef PAWL_EVENT_H
 #define PAWL_EVENT_H
@@ -12,14 +13,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What an event is looked up by: a letter that belongs to one kind of trigger, and up to 32 bytes that identify the
- * subject (a token's SHA-256, a zone's id, a pipeline's id), zero-padded. Triggers with an equal key are its candidates. */
+/* What an event is looked up by: a letter that belongs to one kind of trigger, and up to 32 bytes
+ * that identify the subject (a token's SHA-256, a zone's id, a pipeline's id), zero-padded.
+ * Triggers with an equal key are its candidates. */
 #define MATCH_KEY_SIZE 33
 struct match_key {
     uint8_t b[MATCH_KEY_SIZE]; /* b[0] is the kind; 0 means "no key" */
 };
 
-/* What one trigger did with one event. The names are in decision.h's verdict_name(). Stored: never renumber. */
+/* What one trigger did with one event. The names are in decision.h's verdict_name(). Stored: never
+ * renumber. */
 enum verdict {
     VERDICT_FIRED = 0,
     VERDICT_COOLDOWN = 1,
@@ -33,17 +36,19 @@ enum verdict {
 };
 
 struct decision {
-    struct uuid trigger;      /* nil for a run that was asked for by hand */
+    struct uuid trigger; /* nil for a run that was asked for by hand */
     enum verdict verdict;
-    uint64_t retry_after_ms;  /* COOLDOWN: when the window ends, from now; not stored */
-    struct slice detail;      /* more about why, for a human; may be absent */
-    const struct uuid *runs;  /* FIRED: one per target pipeline, in the order of the targets; else none */
+    uint64_t retry_after_ms; /* COOLDOWN: when the window ends, from now; not stored */
+    struct slice detail;     /* more about why, for a human; may be absent */
+    const struct uuid
+        *runs; /* FIRED: one per target pipeline, in the order of the targets; else none */
     size_t run_count;
 };
 
 /* What a ticket learns. Borrowed for the call. */
 struct outcome {
-    int err;               /* 0: all of it is on disk. Negative errno (-ENOSPC, -EIO, ...): none of it is, nothing changed */
+    int err; /* 0: all of it is on disk. Negative errno (-ENOSPC, -EIO, ...): none of it is, nothing
+                changed */
     struct uuid event;
     const struct decision *decisions;
     size_t decision_count;
@@ -54,32 +59,36 @@ struct ticket {
     void (*done)(struct ticket *t, const struct outcome *o);
 };
 
-/* Where an event comes from when it was caused by another one. All zero for an event from outside. */
+/* Where an event comes from when it was caused by another one. All zero for an event from outside.
+ */
 struct lineage {
     struct uuid root;   /* the first event of the chain; nil: this one */
     struct uuid parent; /* the run whose completion this is; nil: none */
     uint32_t depth;     /* completions between root and this */
 };
 
-/* Identifies a request that its sender may repeat: SHA-256 over the trigger's key and the sender's idempotency key. */
+/* Identifies a request that its sender may repeat: SHA-256 over the trigger's key and the sender's
+ * idempotency key. */
 struct dedupe_key {
     uint8_t b[16];
 };
 
 struct event {
-    const char *source;         /* the source's name, static memory */
-    struct slice type;          /* such as "webhook", "file.arrived", "run.success" */
-    struct slice subject;       /* what it is about; may be absent */
-    struct slice content_type;  /* of the payload; may be absent */
-    struct slice payload;       /* opaque bytes; may be absent */
-    struct match_key key;       /* who may care */
-    struct uuid pipeline;       /* instead of a key: run this pipeline, no trigger involved; nil otherwise */
+    const char *source;        /* the source's name, static memory */
+    struct slice type;         /* such as "webhook", "file.arrived", "run.success" */
+    struct slice subject;      /* what it is about; may be absent */
+    struct slice content_type; /* of the payload; may be absent */
+    struct slice payload;      /* opaque bytes; may be absent */
+    struct match_key key;      /* who may care */
+    struct uuid
+        pipeline; /* instead of a key: run this pipeline, no trigger involved; nil otherwise */
     struct lineage lineage;
-    bool dedupe;                /* dedupe_key is set: remembered together with the event if a trigger fires */
+    bool dedupe; /* dedupe_key is set: remembered together with the event if a trigger fires */
     struct dedupe_key dedupe_key;
-    bool duplicate;             /* the source found this to be a repetition: record VERDICT_DUPLICATE, fire nothing */
-    bool keep;                  /* record it even if no trigger matches */
-    struct ticket *ticket;      /* may be NULL */
+    bool duplicate; /* the source found this to be a repetition: record VERDICT_DUPLICATE, fire
+                       nothing */
+    bool keep;      /* record it even if no trigger matches */
+    struct ticket *ticket; /* may be NULL */
 };
 
 #endif

@@ -1,7 +1,8 @@
 /* executor.h - how to add an executor: code that carries a run out.
  *
- * An executor is one file in src/executor ending in `const struct executor_type executor_foo = {...}` and its name in the list
- * in src/executor/meson.build. The dispatcher finds it by the pipeline's `executor.type`.
+ * An executor is one file in src/executor ending in `const struct executor_type executor_foo =
+ * {...}` and its name in the list in src/executor/meson.build. The dispatcher finds it by the
+ * pipeline's `executor.type`.
  */
 #ifndef PAWL_EXECUTOR_H
 #define PAWL_EXECUTOR_H
@@ -25,31 +26,39 @@ struct execution {
 };
 
 struct executor_type {
-    const char *name;                 /* "command" */
-    const char *help;                 /* one line */
-    const struct option_doc *options; /* what `executor` may hold beside `type`; ends with a NULL name */
-    bool pull;                        /* runs stay pending until a worker asks for them; start and cancel are NULL */
+    const char *name; /* "command" */
+    const char *help; /* one line */
+    const struct option_doc
+        *options; /* what `executor` may hold beside `type`; ends with a NULL name */
+    bool pull;    /* runs stay pending until a worker asks for them; start and cancel are NULL */
 
-    /* Checks the executor object of a pipeline. 0, or -EINVAL with *reterr naming the field as `executor.<field>: ...`. */
+    /* Checks the executor object of a pipeline. 0, or -EINVAL with *reterr naming the field as
+     * `executor.<field>: ...`. */
     int (*check)(json_t *config, struct diag *reterr);
 
-    /* Starts one attempt. Cannot fail: whatever goes wrong becomes the result. Ends with exactly one execution_ended(), later, never from
-     * inside. Fills in x->run etc. through execution_init(). Everything passed is borrowed for the call. */
+    /* Starts one attempt. Cannot fail: whatever goes wrong becomes the result. Ends with exactly
+     * one execution_ended(), later, never from inside. Fills in x->run etc. through
+     * execution_init(). Everything passed is borrowed for the call. */
     struct execution *(*start)(struct dispatcher *d, const struct run_start *s, json_t *config);
 
-    /* Ends it early; execution_ended() follows with status CANCELLED, or FAILED and interrupted when `interrupted` is set. */
+    /* Ends it early; execution_ended() follows with status CANCELLED, or FAILED and interrupted
+     * when `interrupted` is set. */
     void (*cancel)(struct execution *x, bool interrupted);
 };
 
 extern const struct executor_type *const executor_types[]; /* sorted by name, ends with NULL */
 const struct executor_type *executor_type_find(const char *name);
 
-/* Checks the `executor` object of a pipeline: type known, fields right. *ret_type is set on success. */
+/* Checks the `executor` object of a pipeline: type known, fields right. *ret_type is set on
+ * success. */
 int executor_check(json_t *executor, const struct executor_type **ret_type, struct diag *reterr);
 
 /* For executors. */
-void execution_init(struct execution *x, const struct executor_type *type, struct dispatcher *d, const struct run_start *s);
-void execution_ended(struct execution *x, const struct run_result *r); /* x is out of the table afterwards; the caller frees it */
+void execution_init(struct execution *x, const struct executor_type *type, struct dispatcher *d,
+                    const struct run_start *s);
+void execution_ended(
+    struct execution *x,
+    const struct run_result *r); /* x is out of the table afterwards; the caller frees it */
 struct host *execution_host(const struct execution *x);
 
 #endif

@@ -1,6 +1,8 @@
-/* host.h - what the daemon offers to the code that plugs into it: sources, executors and API handlers.
+/* host.h - what the daemon offers to the code that plugs into it: sources, executors and API
+ * handlers.
  *
- * app fills in the one struct host. Everything here is called on the loop thread, except a read_job's work().
+ * app fills in the one struct host. Everything here is called on the loop thread, except a
+ * read_job's work().
  */
 #ifndef PAWL_HOST_H
 #define PAWL_HOST_H
@@ -11,25 +13,29 @@
 #include "pawl/time.h"
 #include <stdbool.h>
 
-struct db;          /* io/store/db.h */
-struct engine;      /* core/engine.h; for src/api and src/app */
-struct http_route;  /* io/http/http.h */
+struct db;         /* io/store/db.h */
+struct engine;     /* core/engine.h; for src/api and src/app */
+struct http_route; /* io/http/http.h */
 struct http_request;
-struct timers;      /* io/loop/timers.h */
+struct timers; /* io/loop/timers.h */
 struct uv_loop_s;
 
-/* Work on a read connection, off the loop. Embed it; after read() both calls follow, in this order, exactly once. */
+/* Work on a read connection, off the loop. Embed it; after read() both calls follow, in this order,
+ * exactly once. */
 struct read_job {
-    void (*work)(struct read_job *j, struct db *db); /* on a reader thread: may only touch what belongs to the job */
-    void (*done)(struct read_job *j, int err);       /* on the loop; err is -ECANCELED when work was not called */
-    struct read_job *next;                           /* the reader's */
+    void (*work)(struct read_job *j,
+                 struct db *db); /* on a reader thread: may only touch what belongs to the job */
+    void (*done)(struct read_job *j,
+                 int err); /* on the loop; err is -ECANCELED when work was not called */
+    struct read_job *next; /* the reader's */
 };
 
 /* Someone who waits for a run to end. Embed it; zero it before use. */
 struct run_waiter {
     struct uuid run;
-    void (*ended)(struct run_waiter *w, const struct run_result *r, uint64_t duration_ms); /* after the commit; borrowed */
-    struct run_waiter *prev, *next; /* the host's */
+    void (*ended)(struct run_waiter *w, const struct run_result *r,
+                  uint64_t duration_ms); /* after the commit; borrowed */
+    struct run_waiter *prev, *next;      /* the host's */
 };
 
 struct host {
@@ -40,18 +46,22 @@ struct host {
 
     struct now (*now)(struct host *h);
 
-    /* engine_feed() plus admission: also -EAGAIN when the daemon is stopping or the journal's queue is full. */
+    /* engine_feed() plus admission: also -EAGAIN when the daemon is stopping or the journal's queue
+     * is full. */
     int (*feed)(struct host *h, const struct event *ev);
 
-    /* Runs a job on a reader thread. -EAGAIN when too many wait already: done() will not be called then. */
+    /* Runs a job on a reader thread. -EAGAIN when too many wait already: done() will not be called
+     * then. */
     int (*read)(struct host *h, struct read_job *j);
 
-    /* Calls w->ended once when the run has ended. The run must not have ended yet: call it before, or in the same loop turn as, the
-     * ticket that reported the run's making. await_cancel before that takes it out again. */
+    /* Calls w->ended once when the run has ended. The run must not have ended yet: call it before,
+     * or in the same loop turn as, the ticket that reported the run's making. await_cancel before
+     * that takes it out again. */
     void (*await_run)(struct host *h, struct run_waiter *w);
     void (*await_cancel)(struct host *h, struct run_waiter *w);
 
-    /* An executor says that an attempt has ended. Kept and repeated until it is on disk. Copies what it needs. */
+    /* An executor says that an attempt has ended. Kept and repeated until it is on disk. Copies
+     * what it needs. */
     void (*run_finished)(struct host *h, const struct run_result *r);
 };
 

@@ -1,4 +1,5 @@
-/* run.h - one execution of one pipeline version for one event, as it travels between engine, dispatcher and executors. */
+/* run.h - one execution of one pipeline version for one event, as it travels between engine,
+ * dispatcher and executors. */
 #ifndef PAWL_RUN_H
 #define PAWL_RUN_H
 #include "base/str.h"
@@ -28,14 +29,15 @@ bool run_status_is_final(enum run_status s);
 /* Everything an executor needs to carry a run out. Borrowed for the call it is handed to. */
 struct run_start {
     struct uuid run, event;
-    int64_t pipeline_key;         /* the pipeline's row key */
-    struct slice pipeline;        /* "namespace.layer.name" */
+    int64_t pipeline_key;  /* the pipeline's row key */
+    struct slice pipeline; /* "namespace.layer.name" */
     uint32_t version;
-    uint32_t attempt;             /* 1-based */
-    struct slice spec;            /* the pipeline version's JSON object: executor, options, timeout_seconds, ... */
-    uint64_t timeout_ms;          /* 0: none */
-    struct slice trigger_type;    /* "webhook", ...; "manual" when no trigger was involved */
-    struct uuid trigger;          /* nil when no trigger was involved */
+    uint32_t attempt; /* 1-based */
+    struct slice
+        spec; /* the pipeline version's JSON object: executor, options, timeout_seconds, ... */
+    uint64_t timeout_ms;       /* 0: none */
+    struct slice trigger_type; /* "webhook", ...; "manual" when no trigger was involved */
+    struct uuid trigger;       /* nil when no trigger was involved */
     /* the event */
     struct slice source, type, subject, content_type, payload;
     struct wall event_time;
@@ -46,11 +48,11 @@ struct run_start {
 /* How a run's attempt ended. Borrowed for the call it is handed to. */
 struct run_result {
     struct uuid run;
-    enum run_status status;  /* SUCCESS, FAILED or CANCELLED */
-    struct slice output;     /* may be absent; bounded by the executor */
-    struct slice error;      /* for FAILED and CANCELLED: one line for a human, valid UTF-8 */
-    struct slice log;        /* newline-separated JSON objects {time, stream, message}; may be absent */
-    bool interrupted;        /* the daemon stopped while it ran */
+    enum run_status status; /* SUCCESS, FAILED or CANCELLED */
+    struct slice output;    /* may be absent; bounded by the executor */
+    struct slice error;     /* for FAILED and CANCELLED: one line for a human, valid UTF-8 */
+    struct slice log; /* newline-separated JSON objects {time, stream, message}; may be absent */
+    bool interrupted; /* the daemon stopped while it ran */
 };
 
 #endif

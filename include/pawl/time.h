@@ -1,7 +1,7 @@
 /* time.h - the two clocks, as two types that cannot be mixed up.
  *
- * Wall time says when a calendar wants something; monotonic time says how long something takes. Nothing below src/io reads
- * a clock: whoever needs the time is handed a struct now.
+ * Wall time says when a calendar wants something; monotonic time says how long something takes.
+ * Nothing below src/io reads a clock: whoever needs the time is handed a struct now.
  */
 #ifndef PAWL_TIME_H
 #define PAWL_TIME_H

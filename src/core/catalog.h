@@ -1,8 +1,8 @@
 /* catalog.h - pipelines and triggers in memory, and how to find them in O(1).
  *
- * An object has an identity that never changes and a definition that is replaced as a whole: an update swaps one pointer, so
- * undoing it swaps it back. The catalog is changed by the engine only (engine.h), which keeps the old definition until the
- * change is on disk.
+ * An object has an identity that never changes and a definition that is replaced as a whole: an
+ * update swaps one pointer, so undoing it swaps it back. The catalog is changed by the engine only
+ * (engine.h), which keeps the old definition until the change is on disk.
  */
 #ifndef CORE_CATALOG_H
 #define CORE_CATALOG_H
@@ -13,69 +13,74 @@
 #include "pawl/time.h"
 #include <uthash.h>
 
+struct effect;
+
 /* How failed attempts are repeated. */
 struct retry_policy {
-    uint32_t max_attempts;   /* 1: never repeated */
-    uint64_t backoff_ms;     /* before the second attempt */
-    double backoff_factor;   /* each further wait is this much longer */
+    uint32_t max_attempts; /* 1: never repeated */
+    uint64_t backoff_ms;   /* before the second attempt */
+    double backoff_factor; /* each further wait is this much longer */
     uint64_t backoff_ms_max;
 };
 
 /* What a pipeline is at one version. Immutable, owned by the pipeline. */
 struct pipeline_def {
     uint32_t version;
-    char *spec;              /* JSON object: everything the client gave, checked; kept and returned as it is */
-    uint32_t running_max;    /* 0: no limit of its own */
-    bool pull;               /* runs wait for a worker that asks for them; pawl starts none */
-    uint64_t timeout_ms;     /* 0: none */
+    char *spec; /* JSON object: everything the client gave, checked; kept and returned as it is */
+    uint32_t running_max; /* 0: no limit of its own */
+    bool pull;            /* runs wait for a worker that asks for them; pawl starts none */
+    uint64_t timeout_ms;  /* 0: none */
     struct retry_policy retry;
     struct wall updated_at;
 };
 
 struct pipeline {
     struct uuid id;
-    int64_t key;             /* row key, small */
-    char *path;              /* "namespace.layer.name" */
+    int64_t key; /* row key, small */
+    char *path;  /* "namespace.layer.name" */
     struct pipeline_def *def;
     struct wall created_at;
-    struct trigger *triggers; /* utlist DL over of_pipeline links; those that nest under this pipeline */
+    struct trigger
+        *triggers; /* utlist DL over of_pipeline links; those that nest under this pipeline */
     uint32_t trigger_count;
 
-    /* engine's bookkeeping of runs */
+    /* the engine's bookkeeping of runs (queue.c) */
     uint32_t running;
-    uint64_t pending;        /* durable, waiting; the ones in the window included */
-    uint32_t refs;           /* runs in memory that point here; a dropped pipeline lives until it is 0 */
-    bool dropped;
-    bool fetching;           /* a FETCH_RUNS is on its way */
-    bool ready;              /* in the engine's list of pipelines with something to start */
+    uint32_t reserved;       /* slots held for the FETCH_RUNS on its way; 0: none is */
+    uint64_t pending;        /* durable, waiting */
+    bool queued_since_fetch; /* pending grew after that FETCH_RUNS was asked for */
+    bool ready; /* in the engine's list of pipelines that may have something to start */
     struct pipeline *ready_prev, *ready_next;
-    struct pending_run *window; /* read ahead from the durable queue, oldest first */
-    struct wheel_timer delayed;   /* when the next delayed run is due */
+    struct wheel_timer delayed; /* when the next delayed run is due */
+    uint32_t refs; /* runs and fetches that point here; a dropped pipeline lives until it is 0 */
+    bool dropped;
 
     UT_hash_handle by_id, by_path;
 };
 
 /* What a trigger asks for. Immutable, owned by the trigger. */
 struct trigger_def {
-    char *config;            /* JSON object text */
+    char *config; /* JSON object text */
     bool enabled;
     uint64_t cooldown_ms;
-    struct match_key key;    /* what it is found by; kind 0: not found by key */
+    struct match_key key; /* what it is found by; kind 0: not found by key */
     struct wall updated_at;
 };
 
 struct trigger {
     struct uuid id;
-    int64_t key;             /* row key, small */
-    const char *type;        /* static memory: the trigger type's name */
+    int64_t key;               /* row key, small */
+    const char *type;          /* static memory: the trigger type's name */
     struct pipeline *pipeline; /* the one it nests under, and its target */
     struct trigger_def *def;
     struct wall created_at;
 
     /* state, changed by firing */
-    struct wall last_fired;  /* WALL_UNSET: never */
-    struct uuid last_run;    /* nil: none */
-    struct mono cool_until;  /* no firing before */
+    struct wall last_fired; /* WALL_UNSET: never */
+    struct uuid last_run;   /* nil: none */
+    struct mono cool_until; /* no firing before */
+    uint64_t state_batch;   /* the batch that holds state_effect */
+    struct effect *state_effect;
 
     struct trigger *prev, *next;             /* of_pipeline */
     struct trigger *match_prev, *match_next; /* those with the same match key */
@@ -98,7 +103,8 @@ struct catalog {
 
 /* Lookups: NULL when there is none. Dropped objects are not found. */
 struct pipeline *catalog_pipeline(const struct catalog *c, struct uuid id);
-struct pipeline *catalog_pipeline_at(const struct catalog *c, struct slice path); /* "namespace.layer.name" */
+struct pipeline *catalog_pipeline_at(const struct catalog *c,
+                                     struct slice path); /* "namespace.layer.name" */
 struct trigger *catalog_trigger(const struct catalog *c, struct uuid id);
 struct match_bucket *catalog_match(const struct catalog *c, const struct match_key *key);
 
@@ -107,6 +113,10 @@ void catalog_link_pipeline(struct catalog *c, struct pipeline *p);
 void catalog_unlink_pipeline(struct catalog *c, struct pipeline *p);
 void catalog_link_trigger(struct catalog *c, struct trigger *t);
 void catalog_unlink_trigger(struct catalog *c, struct trigger *t);
+
+/* The match index alone, around a change of the trigger's definition. */
+void catalog_link_match(struct catalog *c, struct trigger *t);
+void catalog_unlink_match(struct catalog *c, struct trigger *t);
 
 void pipeline_def_destroy(struct pipeline_def *d); /* NULL is fine */
 void trigger_def_destroy(struct trigger_def *d);

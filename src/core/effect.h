@@ -1,10 +1,12 @@
 /* effect.h - what the engine wants done, as plain data.
  *
- * The engine collects effects in a batch. The shell (io/store/journal) writes the batch's records to disk in one
- * transaction; after the commit, never before, it carries out the rest in order: starts and cancels runs, reads the durable queue,
- * answers tickets. The simulator does the same against a store in memory.
+ * The engine collects effects in a batch. The shell (io/store/journal) writes the batch's records
+ * to disk in one transaction; after the commit, never before, it carries out the rest in order:
+ * starts and cancels runs, reads the durable queue, answers tickets. The simulator does the same
+ * against a store in memory.
  *
- * A batch owns every byte its effects point to, but for the opaque tickets and the pipelines, which outlive it.
+ * A batch owns every byte its effects point to, but for the opaque tickets and the pipelines, which
+ * outlive it.
  */
 #ifndef CORE_EFFECT_H
 #define CORE_EFFECT_H
@@ -17,18 +19,18 @@ struct pipeline;
 enum effect_type {
     /* records: to disk, in order, in the batch's one transaction */
     EFFECT_PUT_EVENT,
-    EFFECT_PUT_RUN,        /* a new run */
-    EFFECT_MOVE_RUN,       /* a run changes state */
-    EFFECT_TRIGGER_STATE,  /* at most one per trigger and batch: the last state */
-    EFFECT_PUT_PIPELINE,   /* new, or a new version */
+    EFFECT_PUT_RUN,       /* a new run */
+    EFFECT_MOVE_RUN,      /* a run changes state */
+    EFFECT_TRIGGER_STATE, /* at most one per trigger and batch: the last state */
+    EFFECT_PUT_PIPELINE,  /* new, or a new version */
     EFFECT_DROP_PIPELINE,
-    EFFECT_PUT_TRIGGER,    /* new, or changed */
+    EFFECT_PUT_TRIGGER, /* new, or changed */
     EFFECT_DROP_TRIGGER,
     /* deeds: after the commit */
     EFFECT_START_RUN,
     EFFECT_CANCEL_RUN,
     EFFECT_FETCH_RUNS,
-    EFFECT_RUN_ENDED,      /* for whoever waits for this run */
+    EFFECT_RUN_ENDED, /* for whoever waits for this run */
     EFFECT_REPLY,
     EFFECT_TYPE_COUNT
 };
@@ -50,7 +52,7 @@ struct effect_put_run {
     struct uuid id, event;
     int64_t pipeline_key;
     uint32_t version;
-    int64_t trigger_key; /* 0: asked for by hand */
+    int64_t trigger_key;    /* 0: asked for by hand */
     enum run_status status; /* PENDING or RUNNING */
     uint32_t attempt;
     struct wall started_at; /* set when RUNNING */
@@ -61,9 +63,9 @@ struct effect_move_run {
     int64_t pipeline_key;
     enum run_status status;
     uint32_t attempt;
-    struct wall started_at;  /* RUNNING and final states; unset otherwise */
-    struct wall finished_at; /* final states; unset otherwise */
-    struct wall due_at;      /* PENDING: not before; unset: at once */
+    struct wall started_at;          /* RUNNING and final states; unset otherwise */
+    struct wall finished_at;         /* final states; unset otherwise */
+    struct wall due_at;              /* PENDING: not before; unset: at once */
     struct slice output, error, log; /* absent: nothing to store */
 };
 
@@ -84,7 +86,8 @@ struct effect_put_pipeline {
 struct effect_put_trigger {
     struct uuid id;
     int64_t key, pipeline_key;
-    struct slice type, config, label; /* label: what a run says of its trigger, such as "trigger:cron:0 * * * *" */
+    struct slice type, config,
+        label; /* label: what a run says of its trigger, such as "trigger:cron:0 * * * *" */
     bool enabled;
     uint64_t cooldown_ms;
     struct wall created_at, updated_at;
@@ -92,6 +95,7 @@ struct effect_put_trigger {
 
 struct effect_drop {
     int64_t key;
+    struct wall at; /* a dropped pipeline's pending runs are cancelled at this time */
 };
 
 struct effect_fetch_runs {
@@ -127,7 +131,7 @@ struct batch {
     struct arena arena;
     struct effect *first, *last;
     size_t record_count, reply_count;
-    uint64_t number;  /* 1, 2, 3, ... in the order they must be committed */
+    uint64_t number;    /* 1, 2, 3, ... in the order they must be committed */
     struct batch *next; /* for whoever queues it */
 };
 

@@ -1,21 +1,26 @@
 /* engine.h - the heart: events and time go in, effects come out.
  *
- * Pure: no clock, no descriptors, no threads, no randomness but a seeded generator. The same calls give the same effects,
- * byte for byte, so the daemon, the simulator and a replay differ only in who carries the effects out.
+ * Pure: no clock, no descriptors, no threads, no randomness but a seeded generator. The same calls
+ * give the same effects, byte for byte, so the daemon, the simulator and a replay differ only in
+ * who carries the effects out.
  *
- * Every call that changes something appends to the batch that is filling. The shell takes that batch, commits it, and
- * settles it:
+ * Every call that changes something appends to the batch that is filling. The shell takes that
+ * batch, commits it, and settles it:
  *
  *     engine_feed(e, now, &event);  engine_finish(e, now, &result);  engine_tick(e, now);  ...
  *     struct batch *b = engine_take(e);                  at most one batch is out at a time
  *     ... commit b's records in one transaction ...
- *     engine_settle(e, now, b, err);                     err == 0: the changes stand. Otherwise all of them, and all
- *                                                        those made since on top of them, are undone
+ *     engine_settle(e, now, b, err);                     err == 0: the changes stand. Otherwise all
+ * of them, and all those made since on top of them, are undone
  *     ... carry out b's deeds, then batch_reset(b) and engine_recycle(e, b) ...
  *
- * Memory follows the journal: state changes at once, so two webhooks in one batch see each other's cooldown, and goes back if
- * the commit fails. When engine_settle reports failure, the effects of the filling batch are void too: engine_settle
- * moves their tickets to the failed batch, so that everybody is answered.
+ * Memory follows the journal: state changes at once, so two webhooks in one batch see each other's
+ * cooldown, and goes back if the commit fails. Then the batch that has been filling since is void
+ * too, as it was decided on top of the failed one. A failed batch comes out of engine_settle
+ * holding nothing but the REPLY effects of both, so that everybody is answered.
+ *
+ * Files: engine.c (life, batches, undo), feed.c (events and decisions), queue.c (which runs start
+ * when), change.c (the catalog).
  */
 #ifndef CORE_ENGINE_H
 #define CORE_ENGINE_H
@@ -28,12 +33,12 @@
 struct engine;
 
 struct engine_options {
-    uint32_t running_max;      /* runs carried out at the same time, over all pipelines; > 0 */
-    size_t batch_bytes_max;    /* a filling batch with more than this accepts no more events */
+    uint32_t running_max;   /* runs carried out at the same time, over all pipelines; > 0 */
+    size_t batch_bytes_max; /* a filling batch with more than this accepts no more events */
 };
 
-/* A pending run that was read back from the durable queue. Borrowed for the call. `start.pipeline`, `spec` and everything
- * else the executor needs is filled in by whoever read it. */
+/* A pending run that was read back from the durable queue, complete with its event and its
+ * version's spec. */
 struct offered_run {
     struct run_start start;
 };
@@ -41,64 +46,84 @@ struct offered_run {
 struct engine *engine_create(const struct engine_options *opt, struct now now, uint64_t seed);
 void engine_destroy(struct engine *e); /* NULL is fine; with the catalog and the batches it holds */
 
-struct catalog *engine_catalog(struct engine *e); /* for lookups; change it only through the engine */
+struct catalog *
+engine_catalog(struct engine *e); /* for lookups; change it only through the engine */
 
 /* ---- at start: what the store holds, before anything else; no effects ---- */
-void engine_load_pipeline(struct engine *e, struct pipeline *p); /* takes p; key, id, path, def, created_at, pending are set */
-void engine_load_trigger(struct engine *e, struct now now, struct trigger *t); /* takes t; the state fields are set */
-/* A run that was in flight when the daemon stopped. It follows its retry policy with the reason "interrupted". */
-void engine_recover_run(struct engine *e, struct now now, struct pipeline *p, struct uuid run, uint32_t attempt,
-                        struct wall started_at);
+void engine_load_pipeline(
+    struct engine *e,
+    struct pipeline *p); /* takes p; key, id, path, def, created_at, pending are set */
+void engine_load_trigger(struct engine *e, struct now now,
+                         struct trigger *t); /* takes t; the state fields are set */
+/* A run that was in flight when the daemon stopped: it follows its retry policy with the reason
+ * "interrupted". This does have effects. p is NULL when its pipeline is gone. */
+void engine_recover_run(struct engine *e, struct now now, struct pipeline *p, struct uuid run,
+                        uint32_t attempt, struct wall started_at);
 
 /* ---- what happens ---- */
 
-/* Evaluates an event. Returns the number of triggers it was matched against (1 for a manual run); when that is 0 and keep is
- * not set, nothing was recorded and the ticket will not be redeemed. -ENOBUFS when the batch is full, -ENOENT when the event names a
- * pipeline that does not exist: nothing was recorded then either. */
+/* Evaluates an event. Returns the number of triggers it was matched against (1 for a manual run);
+ * when that is 0 and keep is not set, nothing was recorded and the ticket will not be redeemed.
+ * -ENOBUFS when the batch is full, -ENOENT when the event names a pipeline that does not exist:
+ * nothing was recorded then either. */
 int engine_feed(struct engine *e, struct now now, const struct event *ev);
 
-/* An attempt of a run that was started has ended. Returns false when no such run is running (already ended). */
-bool engine_finish(struct engine *e, struct now now, const struct run_result *r);
+/* An attempt of a run that was started has ended. Returns false when no such run is being carried
+ * out; then t (which may be NULL) will not be redeemed. If the commit fails the run counts as being
+ * carried out still: finish it again. */
+bool engine_finish(struct engine *e, struct now now, const struct run_result *r, struct ticket *t);
 
-/* Answers a FETCH_RUNS effect with the oldest pending runs that are due, at most as many as asked for. `next_due` is when the
- * earliest delayed one is due, unset when none is. err != 0: they could not be read; the engine asks again later. */
-void engine_offer(struct engine *e, struct now now, struct pipeline *p, const struct offered_run *runs, size_t n,
-                  struct wall next_due, int err);
+/* Answers a FETCH_RUNS effect with the oldest pending runs that are due, at most as many as asked
+ * for. `next_due` is when the earliest delayed one is due, unset when none is. err != 0: they could
+ * not be read; the engine asks again later. */
+void engine_offer(struct engine *e, struct now now, struct pipeline *p,
+                  const struct offered_run *runs, size_t n, struct wall next_due, int err);
 
 /* What engine_cancel found. */
 enum cancel_result {
-    CANCEL_STARTED,   /* it is running: CANCEL_RUN will follow, then engine_finish as CANCELLED. The ticket is redeemed after the record */
-    CANCEL_DONE,      /* it was pending and is now cancelled; the ticket is redeemed after the commit */
-    CANCEL_UNKNOWN,   /* not in memory; read its row, and if it is pending call engine_cancel_pending */
+    CANCEL_STARTED, /* it is running: CANCEL_RUN will follow, then engine_finish as CANCELLED. The
+                       ticket is redeemed after the record */
+    CANCEL_DONE, /* it was pending and is now cancelled; the ticket is redeemed after the commit */
+    CANCEL_UNKNOWN, /* not in memory; read its row, and if it is pending call engine_cancel_pending
+                     */
 };
-enum cancel_result engine_cancel(struct engine *e, struct now now, struct uuid run, struct ticket *t);
-void engine_cancel_pending(struct engine *e, struct now now, struct pipeline *p, struct uuid run, uint32_t attempt,
-                           struct ticket *t);
+enum cancel_result engine_cancel(struct engine *e, struct now now, struct uuid run,
+                                 struct ticket *t);
+void engine_cancel_pending(struct engine *e, struct now now, struct pipeline *p, struct uuid run,
+                           uint32_t attempt, struct ticket *t);
 
 /* ---- changes of the catalog; each is a record, each ticket is redeemed after the commit ---- */
 
-/* Adds a pipeline; the path must be free (catalog_pipeline_at). Takes `def`. Fills id, key, version 1. */
-struct pipeline *engine_add_pipeline(struct engine *e, struct now now, struct slice path, struct pipeline_def *def,
-                                     struct ticket *t);
+/* Adds a pipeline; the path must be free (catalog_pipeline_at). Takes `def`. Fills id, key,
+ * version 1. */
+struct pipeline *engine_add_pipeline(struct engine *e, struct now now, struct slice path,
+                                     struct pipeline_def *def, struct ticket *t);
 /* Gives a pipeline its next version. Takes `def`. */
-void engine_change_pipeline(struct engine *e, struct now now, struct pipeline *p, struct pipeline_def *def,
-                            struct ticket *t);
-/* Drops a pipeline and its triggers. Its pending runs are cancelled by the store in the same transaction. */
+void engine_change_pipeline(struct engine *e, struct now now, struct pipeline *p,
+                            struct pipeline_def *def, struct ticket *t);
+/* Drops a pipeline and its triggers. Its pending runs are cancelled by the store in the same
+ * transaction. */
 void engine_drop_pipeline(struct engine *e, struct now now, struct pipeline *p, struct ticket *t);
 
 /* Adds a trigger under p. Takes `def`; `type` is static memory; `label` is copied. */
-struct trigger *engine_add_trigger(struct engine *e, struct now now, struct pipeline *p, const char *type,
-                                   struct trigger_def *def, struct slice label, struct ticket *t);
-void engine_change_trigger(struct engine *e, struct now now, struct trigger *tr, struct trigger_def *def,
-                           struct slice label, struct ticket *t);
+struct trigger *engine_add_trigger(struct engine *e, struct now now, struct pipeline *p,
+                                   const char *type, struct trigger_def *def, struct slice label,
+                                   struct ticket *t);
+void engine_change_trigger(struct engine *e, struct now now, struct trigger *tr,
+                           struct trigger_def *def, struct slice label, struct ticket *t);
 void engine_drop_trigger(struct engine *e, struct now now, struct trigger *tr, struct ticket *t);
 
 /* ---- time ---- */
-void engine_tick(struct engine *e, struct now now);  /* does what is due */
-struct mono engine_wake_at(const struct engine *e);  /* when the next tick is due, or MONO_NEVER */
+void engine_tick(struct engine *e, struct now now); /* does what is due */
+struct mono engine_wake_at(const struct engine *e); /* when the next tick is due, or MONO_NEVER */
+
+/* From now on nothing is started; new runs are left pending. For the way to the end of the daemon.
+ */
+void engine_hold(struct engine *e);
 
 /* ---- effects ---- */
-struct batch *engine_take(struct engine *e); /* the filling batch if it has effects and none is out; else NULL */
+struct batch *
+engine_take(struct engine *e); /* the filling batch if it has effects and none is out; else NULL */
 void engine_settle(struct engine *e, struct now now, struct batch *b, int err);
 void engine_recycle(struct engine *e, struct batch *b); /* takes a settled batch back for reuse */
 

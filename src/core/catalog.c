@@ -1,0 +1,140 @@
+#include "core/catalog.h"
+#include "base/check.h"
+#include "base/mem.h"
+#include <stdlib.h>
+#include <utlist.h>
+
+struct pipeline *catalog_pipeline(const struct catalog *c, struct uuid id)
+{
+    struct pipeline *p;
+    HASH_FIND(by_id, c->pipelines_by_id, &id, sizeof(id), p);
+    return p;
+}
+
+struct pipeline *catalog_pipeline_at(const struct catalog *c, struct slice path)
+{
+    struct pipeline *p;
+    HASH_FIND(by_path, c->pipelines_by_path, path.p, path.len, p);
+    return p;
+}
+
+struct trigger *catalog_trigger(const struct catalog *c, struct uuid id)
+{
+    struct trigger *t;
+    HASH_FIND(by_id, c->triggers_by_id, &id, sizeof(id), t);
+    return t;
+}
+
+struct match_bucket *catalog_match(const struct catalog *c, const struct match_key *key)
+{
+    struct match_bucket *m;
+    HASH_FIND(hh, c->matches, key, sizeof(*key), m);
+    return m;
+}
+
+void catalog_link_pipeline(struct catalog *c, struct pipeline *p)
+{
+    CHECK(p->path != NULL && p->def != NULL && p->key > 0);
+    HASH_ADD(by_id, c->pipelines_by_id, id, sizeof(p->id), p);
+    HASH_ADD_KEYPTR(by_path, c->pipelines_by_path, p->path, strlen(p->path), p);
+    if (p->key > c->pipeline_key_last)
+        c->pipeline_key_last = p->key;
+}
+
+void catalog_unlink_pipeline(struct catalog *c, struct pipeline *p)
+{
+    HASH_DELETE(by_id, c->pipelines_by_id, p);
+    HASH_DELETE(by_path, c->pipelines_by_path, p);
+}
+
+void catalog_link_match(struct catalog *c, struct trigger *t)
+{
+    if (t->def->key.b[0] == 0)
+        return;
+    struct match_bucket *m = catalog_match(c, &t->def->key);
+    if (m == NULL) {
+        m = mem_zalloc(sizeof(*m));
+        m->key = t->def->key;
+        HASH_ADD(hh, c->matches, key, sizeof(m->key), m);
+    }
+    DL_APPEND2(m->triggers, t, match_prev, match_next);
+}
+
+void catalog_unlink_match(struct catalog *c, struct trigger *t)
+{
+    if (t->def->key.b[0] == 0)
+        return;
+    struct match_bucket *m = catalog_match(c, &t->def->key);
+    CHECK(m != NULL);
+    DL_DELETE2(m->triggers, t, match_prev, match_next);
+    if (m->triggers == NULL) {
+        HASH_DELETE(hh, c->matches, m);
+        free(m);
+    }
+}
+
+void catalog_link_trigger(struct catalog *c, struct trigger *t)
+{
+    CHECK(t->pipeline != NULL && t->def != NULL && t->key > 0);
+    HASH_ADD(by_id, c->triggers_by_id, id, sizeof(t->id), t);
+    DL_APPEND(t->pipeline->triggers, t);
+    t->pipeline->trigger_count++;
+    catalog_link_match(c, t);
+    if (t->key > c->trigger_key_last)
+        c->trigger_key_last = t->key;
+}
+
+void catalog_unlink_trigger(struct catalog *c, struct trigger *t)
+{
+    catalog_unlink_match(c, t);
+    HASH_DELETE(by_id, c->triggers_by_id, t);
+    DL_DELETE(t->pipeline->triggers, t);
+    t->pipeline->trigger_count--;
+}
+
+void pipeline_def_destroy(struct pipeline_def *d)
+{
+    if (d == NULL)
+        return;
+    free(d->spec);
+    free(d);
+}
+
+void trigger_def_destroy(struct trigger_def *d)
+{
+    if (d == NULL)
+        return;
+    free(d->config);
+    free(d);
+}
+
+void pipeline_destroy(struct pipeline *p)
+{
+    if (p == NULL)
+        return;
+    pipeline_def_destroy(p->def);
+    free(p->path);
+    free(p);
+}
+
+void trigger_destroy(struct trigger *t)
+{
+    if (t == NULL)
+        return;
+    trigger_def_destroy(t->def);
+    free(t);
+}
+
+void catalog_deinit(struct catalog *c)
+{
+    struct trigger *t, *tmp;
+    HASH_ITER (by_id, c->triggers_by_id, t, tmp) {
+        catalog_unlink_trigger(c, t);
+        trigger_destroy(t);
+    }
+    struct pipeline *p, *ptmp;
+    HASH_ITER (by_id, c->pipelines_by_id, p, ptmp) {
+        catalog_unlink_pipeline(c, p);
+        pipeline_destroy(p);
+    }
+}

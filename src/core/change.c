@@ -1,0 +1,170 @@
+/* change.c - the catalog changes: at once in memory, with an undo that lasts until the change is on
+ * disk. */
+#include "base/check.h"
+#include "base/mem.h"
+#include "core/engine_internal.h"
+#include <utlist.h>
+
+static void record_pipeline(struct engine *e, const struct pipeline *p)
+{
+    struct arena *a = &e->filling->arena;
+    emit(e, EFFECT_PUT_PIPELINE)->put_pipeline = (struct effect_put_pipeline){
+        .id = p->id,
+        .key = p->key,
+        .path = arena_copy(a, slice_of(p->path)),
+        .spec = arena_copy(a, slice_of(p->def->spec)),
+        .version = p->def->version,
+        .created_at = p->created_at,
+        .updated_at = p->def->updated_at,
+    };
+}
+
+struct pipeline *engine_add_pipeline(struct engine *e, struct now now, struct slice path,
+                                     struct pipeline_def *def, struct ticket *t)
+{
+    CHECK(catalog_pipeline_at(&e->catalog, path) == NULL);
+    struct pipeline *p = mem_zalloc(sizeof(*p));
+    def->version = 1;
+    def->updated_at = now.wall;
+    *p = (struct pipeline){
+        .id = uuid_next(&e->ids, now.wall, &e->prng),
+        .key = e->catalog.pipeline_key_last + 1,
+        .path = mem_dup(path.p, path.len),
+        .def = def,
+        .created_at = now.wall,
+    };
+    catalog_link_pipeline(&e->catalog, p);
+    undo_add(e, UNDO_ADD_PIPELINE)->pipeline = p;
+    record_pipeline(e, p);
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+    return p;
+}
+
+void engine_change_pipeline(struct engine *e, struct now now, struct pipeline *p,
+                            struct pipeline_def *def, struct ticket *t)
+{
+    struct undo *u = undo_add(e, UNDO_CHANGE_PIPELINE);
+    u->pipeline = p;
+    u->old_pipeline_def = p->def;
+    def->version = p->def->version + 1;
+    def->updated_at = now.wall;
+    p->def = def;
+    record_pipeline(e, p);
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+    queue_make_ready(e, p); /* the limit may have been raised */
+    queue_schedule(e, now);
+}
+
+static void unlink_trigger(struct engine *e, struct now now, struct trigger *t)
+{
+    catalog_unlink_trigger(&e->catalog, t);
+    undo_add(e, UNDO_DROP_TRIGGER)->trigger = t;
+    emit(e, EFFECT_DROP_TRIGGER)->drop = (struct effect_drop){.key = t->key, .at = now.wall};
+}
+
+static void cancel_running(struct engine *e, struct now now, const struct pipeline *p)
+{
+    struct run *r, *tmp;
+    HASH_ITER (hh, e->runs, r, tmp)
+        if (r->pipeline == p)
+            engine_cancel(e, now, r->id, NULL);
+}
+
+void engine_drop_pipeline(struct engine *e, struct now now, struct pipeline *p, struct ticket *t)
+{
+    struct trigger *tr, *tmp;
+    DL_FOREACH_SAFE (p->triggers, tr, tmp)
+        unlink_trigger(e, now, tr);
+    queue_leave(e, p);
+    catalog_unlink_pipeline(&e->catalog, p);
+    struct undo *u = undo_add(e, UNDO_DROP_PIPELINE);
+    u->pipeline = p;
+    u->delta = (int64_t)p->pending;
+    e->stats.pending -= p->pending;
+    p->pending = 0;
+    p->dropped = true;
+    p->refs++; /* the undo log's */
+    emit(e, EFFECT_DROP_PIPELINE)->drop = (struct effect_drop){.key = p->key, .at = now.wall};
+    cancel_running(e, now, p);
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+}
+
+static void record_trigger(struct engine *e, const struct trigger *t, struct slice label)
+{
+    struct arena *a = &e->filling->arena;
+    emit(e, EFFECT_PUT_TRIGGER)->put_trigger = (struct effect_put_trigger){
+        .id = t->id,
+        .key = t->key,
+        .pipeline_key = t->pipeline->key,
+        .type = slice_of(t->type),
+        .config = arena_copy(a, slice_of(t->def->config)),
+        .label = arena_copy(a, label),
+        .enabled = t->def->enabled,
+        .cooldown_ms = t->def->cooldown_ms,
+        .created_at = t->created_at,
+        .updated_at = t->def->updated_at,
+    };
+}
+
+struct trigger *engine_add_trigger(struct engine *e, struct now now, struct pipeline *p,
+                                   const char *type, struct trigger_def *def, struct slice label,
+                                   struct ticket *t)
+{
+    struct trigger *tr = mem_zalloc(sizeof(*tr));
+    def->updated_at = now.wall;
+    *tr = (struct trigger){
+        .id = uuid_next(&e->ids, now.wall, &e->prng),
+        .key = e->catalog.trigger_key_last + 1,
+        .type = type,
+        .pipeline = p,
+        .def = def,
+        .created_at = now.wall,
+        .last_fired = WALL_UNSET,
+    };
+    catalog_link_trigger(&e->catalog, tr);
+    undo_add(e, UNDO_ADD_TRIGGER)->trigger = tr;
+    record_trigger(e, tr, label);
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+    return tr;
+}
+
+/* A new cooldown counts from the last firing, also when the window of the old one is still open. */
+static void recool(struct engine *e, struct now now, struct trigger *tr)
+{
+    if (!wall_is_set(tr->last_fired))
+        return;
+    struct undo *u = undo_add(e, UNDO_FIRED);
+    *u = (struct undo){
+        .type = UNDO_FIRED,
+        .trigger = tr,
+        .last_fired = tr->last_fired,
+        .last_run = tr->last_run,
+        .cool_until = tr->cool_until,
+    };
+    int64_t since = now.wall.ms > tr->last_fired.ms ? now.wall.ms - tr->last_fired.ms : 0;
+    int64_t left = (int64_t)tr->def->cooldown_ms - since;
+    tr->cool_until.ms = left > 0 ? now.mono.ms + (uint64_t)left : 0;
+}
+
+void engine_change_trigger(struct engine *e, struct now now, struct trigger *tr,
+                           struct trigger_def *def, struct slice label, struct ticket *t)
+{
+    struct undo *u = undo_add(e, UNDO_CHANGE_TRIGGER);
+    u->trigger = tr;
+    u->old_trigger_def = tr->def;
+    bool cooldown_changed = def->cooldown_ms != tr->def->cooldown_ms;
+    catalog_unlink_match(&e->catalog, tr);
+    def->updated_at = now.wall;
+    tr->def = def;
+    catalog_link_match(&e->catalog, tr);
+    if (cooldown_changed)
+        recool(e, now, tr);
+    record_trigger(e, tr, label);
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+}
+
+void engine_drop_trigger(struct engine *e, struct now now, struct trigger *tr, struct ticket *t)
+{
+    unlink_trigger(e, now, tr);
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+}

@@ -1,0 +1,102 @@
+/* engine_internal.h - what the engine's four files share. Nobody else includes it. */
+#ifndef CORE_ENGINE_INTERNAL_H
+#define CORE_ENGINE_INTERNAL_H
+#include "base/prng.h"
+#include "base/vec.h"
+#include "core/engine.h"
+#include "core/wheel.h"
+#include <uthash.h>
+
+/* After a failed commit nothing is started from the durable queue for this long. */
+#define STALL_MS 1000
+
+/* A run that is being carried out. */
+struct run {
+    struct uuid id;
+    struct pipeline *pipeline;
+    uint32_t attempt;
+    struct wall started_at;
+    bool cancelled; /* asked to end: no further attempt */
+    UT_hash_handle hh;
+};
+
+/* How to take one change back. Each says what was done; engine.c does the opposite, or lets go of
+ * the old. */
+enum undo_type {
+    UNDO_FIRED,       /* trigger: its state before */
+    UNDO_PENDING,     /* pipeline: pending grew by delta */
+    UNDO_CANCEL,      /* run: it was asked to end */
+    UNDO_RUN_STARTED, /* run: it came into being in memory */
+    UNDO_RUN_ENDED,   /* run: it left the table, its memory is kept */
+    UNDO_ADD_PIPELINE,
+    UNDO_CHANGE_PIPELINE, /* old_pipeline_def */
+    UNDO_DROP_PIPELINE,   /* delta: what was pending */
+    UNDO_ADD_TRIGGER,
+    UNDO_CHANGE_TRIGGER, /* old_trigger_def */
+    UNDO_DROP_TRIGGER,
+};
+
+struct undo {
+    enum undo_type type;
+    union {
+        struct trigger *trigger;
+        struct pipeline *pipeline;
+        struct run *run;
+    };
+    union {
+        struct {
+            struct wall last_fired;
+            struct uuid last_run;
+            struct mono cool_until;
+        };
+        int64_t delta;
+        struct pipeline_def *old_pipeline_def;
+        struct trigger_def *old_trigger_def;
+    };
+};
+typedef VEC(struct undo) undo_log;
+
+struct engine {
+    struct engine_options opt;
+    struct prng prng;
+    struct uuid_gen ids;
+    struct catalog catalog;
+    struct wheel wheel;
+
+    struct run *runs;           /* being carried out, by id */
+    uint32_t running, reserved; /* slots in use, slots held for fetches */
+    struct pipeline *ready;     /* DL over ready_prev, ready_next */
+    struct mono stalled_until;
+    bool held; /* nothing is started any more */
+    VEC(struct uuid)
+    cancelled_in_fetch; /* pending runs cancelled while a fetch may have read them */
+    uint32_t fetches;
+
+    struct batch *filling, *out, *spare; /* spare: a list over next */
+    undo_log undo_filling, undo_out;
+    uint64_t batch_number; /* the filling batch's */
+    struct engine_stats stats;
+};
+
+struct undo *undo_add(struct engine *e, enum undo_type type); /* valid until the next undo_add */
+struct effect *emit(struct engine *e, enum effect_type type);
+void emit_reply(struct engine *e, struct ticket *t, struct uuid event, const struct decision *d,
+                size_t n); /* t may be NULL */
+void pipeline_unref(struct pipeline *p);
+
+/* ---- queue.c ---- */
+
+/* Whether a new run of p may start at once instead of waiting its turn. */
+bool queue_has_slot(const struct engine *e, const struct pipeline *p);
+/* Takes a slot and puts the run into the table of those being carried out. */
+struct run *queue_occupy(struct engine *e, struct pipeline *p, struct uuid id, uint32_t attempt,
+                         struct wall started_at);
+void queue_add_pending(struct engine *e, struct pipeline *p);
+void queue_make_ready(struct engine *e, struct pipeline *p);
+void queue_leave(struct engine *e, struct pipeline *p); /* out of every list and timer */
+void queue_relink(struct engine *e, struct run *r);     /* undo of a run's end */
+void queue_unlink(struct engine *e, struct run *r);     /* its end, or the undo of its start */
+void queue_fetch_done(struct engine *e, struct pipeline *p);
+void queue_schedule(struct engine *e, struct now now); /* starts, or asks for, what may start */
+
+#endif

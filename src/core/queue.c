@@ -1,0 +1,328 @@
+/* queue.c - which runs are carried out when.
+ *
+ * Pending runs live on disk only; memory holds how many there are. When a slot is free, a pipeline
+ * with pending runs asks for as many as may start (FETCH_RUNS), the shell reads the oldest and
+ * offers them. The fetch travels behind every record made before it, so it sees them; what became
+ * pending after it leaves a mark (queued_since_fetch) and causes another one.
+ *
+ *             make_ready                schedule                     engine_offer
+ *     pending ----------> [ready list] ----------> FETCH_RUNS ... -----------------> RUNNING
+ *        ^                     ^                                          |
+ *        |                     +------ some left, or a slot got free -----+
+ *        +--- engine_finish: failed with attempts left, after its backoff
+ */
+#include "base/check.h"
+#include "base/mem.h"
+#include "core/engine_internal.h"
+#include <string.h>
+#include <utlist.h>
+
+static uint32_t free_slots(const struct engine *e, const struct pipeline *p)
+{
+    uint32_t all = e->opt.running_max - e->running - e->reserved;
+    if (p->def->running_max == 0)
+        return all;
+    uint32_t used = p->running + p->reserved; /* may be above the limit after a change */
+    uint32_t own = used < p->def->running_max ? p->def->running_max - used : 0;
+    return own < all ? own : all;
+}
+
+void engine_hold(struct engine *e)
+{
+    e->held = true;
+}
+
+bool queue_has_slot(const struct engine *e, const struct pipeline *p)
+{
+    return !e->held && !p->def->pull && p->pending == 0 && free_slots(e, p) > 0;
+}
+
+struct run *queue_occupy(struct engine *e, struct pipeline *p, struct uuid id, uint32_t attempt,
+                         struct wall started_at)
+{
+    struct run *r = mem_zalloc(sizeof(*r));
+    *r = (struct run){.id = id, .pipeline = p, .attempt = attempt, .started_at = started_at};
+    p->refs++;
+    queue_relink(e, r);
+    undo_add(e, UNDO_RUN_STARTED)->run = r;
+    return r;
+}
+
+void queue_relink(struct engine *e, struct run *r)
+{
+    HASH_ADD(hh, e->runs, id, sizeof(r->id), r);
+    e->running++;
+    r->pipeline->running++;
+}
+
+void queue_unlink(struct engine *e, struct run *r)
+{
+    HASH_DEL(e->runs, r);
+    e->running--;
+    r->pipeline->running--;
+}
+
+static void change_pending(struct engine *e, struct pipeline *p, int64_t delta)
+{
+    p->pending += (uint64_t)delta;
+    e->stats.pending += (uint64_t)delta;
+    struct undo *u = undo_add(e, UNDO_PENDING);
+    u->pipeline = p;
+    u->delta = delta;
+}
+
+void queue_add_pending(struct engine *e, struct pipeline *p)
+{
+    change_pending(e, p, 1);
+    p->queued_since_fetch = true;
+    queue_make_ready(e, p);
+}
+
+void queue_make_ready(struct engine *e, struct pipeline *p)
+{
+    if (p->ready || p->pending == 0 || p->reserved > 0 || p->def->pull || p->dropped)
+        return;
+    p->ready = true;
+    DL_APPEND2(e->ready, p, ready_prev, ready_next);
+}
+
+static void unready(struct engine *e, struct pipeline *p)
+{
+    if (!p->ready)
+        return;
+    p->ready = false;
+    DL_DELETE2(e->ready, p, ready_prev, ready_next);
+}
+
+void queue_leave(struct engine *e, struct pipeline *p)
+{
+    unready(e, p);
+    wheel_cancel(&e->wheel, &p->delayed);
+}
+
+static void fetch(struct engine *e, struct pipeline *p, uint32_t slots)
+{
+    uint32_t n = slots < p->pending ? slots : (uint32_t)p->pending;
+    p->reserved = n;
+    e->reserved += n;
+    p->queued_since_fetch = false;
+    p->refs++;
+    e->fetches++;
+    emit(e, EFFECT_FETCH_RUNS)->fetch_runs =
+        (struct effect_fetch_runs){.pipeline = p, .count_max = n};
+}
+
+void queue_fetch_done(struct engine *e, struct pipeline *p)
+{
+    CHECK(p->reserved > 0 && e->fetches > 0);
+    e->reserved -= p->reserved;
+    p->reserved = 0;
+    if (--e->fetches == 0)
+        e->cancelled_in_fetch.len = 0;
+}
+
+/* Every ready pipeline is looked at once: it asks for what it may start, or waits until one of its
+ * own slots is free. */
+void queue_schedule(struct engine *e, struct now now)
+{
+    if (e->held || e->ready == NULL || now.mono.ms < e->stalled_until.ms)
+        return;
+    e->stalled_until.ms = 0;
+    while (e->ready != NULL && e->running + e->reserved < e->opt.running_max) {
+        struct pipeline *p = e->ready;
+        unready(e, p);
+        uint32_t slots = p->pending > 0 ? free_slots(e, p) : 0;
+        if (slots > 0)
+            fetch(e, p, slots);
+    }
+}
+
+static bool was_cancelled(const struct engine *e, struct uuid run)
+{
+    for (size_t i = 0; i < e->cancelled_in_fetch.len; i++)
+        if (uuid_cmp(e->cancelled_in_fetch.items[i], run) == 0)
+            return true;
+    return false;
+}
+
+static struct slice keep(struct engine *e, struct slice s)
+{
+    return arena_copy(&e->filling->arena, s);
+}
+
+static void start_offered(struct engine *e, struct now now, struct pipeline *p,
+                          const struct run_start *s)
+{
+    change_pending(e, p, -1);
+    queue_occupy(e, p, s->run, s->attempt, now.wall);
+    emit(e, EFFECT_MOVE_RUN)->move_run = (struct effect_move_run){
+        .id = s->run,
+        .pipeline_key = p->key,
+        .status = RUN_RUNNING,
+        .attempt = s->attempt,
+        .started_at = now.wall,
+        .finished_at = WALL_UNSET,
+        .due_at = WALL_UNSET,
+    };
+    struct run_start *out = &emit(e, EFFECT_START_RUN)->start_run;
+    *out = *s;
+    out->pipeline = keep(e, s->pipeline);
+    out->spec = keep(e, s->spec);
+    out->trigger_type = keep(e, s->trigger_type);
+    out->source = keep(e, s->source);
+    out->type = keep(e, s->type);
+    out->subject = keep(e, s->subject);
+    out->content_type = keep(e, s->content_type);
+    out->payload = keep(e, s->payload);
+}
+
+static void delay_until(struct engine *e, struct now now, struct pipeline *p, struct wall due)
+{
+    uint64_t in = due.ms > now.wall.ms ? (uint64_t)(due.ms - now.wall.ms) : 0;
+    uint64_t at = now.mono.ms + in;
+    if (!wheel_is_set(&p->delayed) || at < p->delayed.expires)
+        wheel_set(&e->wheel, &p->delayed, at);
+}
+
+/* The durable queue is the truth: if it has nothing for us although nothing was added, our count
+ * was wrong. */
+static void recount(struct engine *e, struct pipeline *p, size_t n, struct wall next_due)
+{
+    if (n > 0 || wall_is_set(next_due) || p->queued_since_fetch)
+        return;
+    e->stats.pending -= p->pending;
+    p->pending = 0;
+}
+
+void engine_offer(struct engine *e, struct now now, struct pipeline *p,
+                  const struct offered_run *runs, size_t n, struct wall next_due, int err)
+{
+    bool more = p->queued_since_fetch || n >= p->reserved;
+    for (size_t i = 0; !p->dropped && i < n; i++)
+        if (!was_cancelled(e, runs[i].start.run))
+            start_offered(e, now, p, &runs[i].start);
+    queue_fetch_done(e, p);
+    if (err != 0)
+        e->stalled_until.ms = now.mono.ms + STALL_MS;
+    else if (!p->dropped)
+        recount(e, p, n, next_due);
+    if (!p->dropped && wall_is_set(next_due))
+        delay_until(e, now, p, next_due);
+    if (more || err != 0)
+        queue_make_ready(e, p);
+    pipeline_unref(p);
+    queue_schedule(e, now);
+}
+
+/* ---- ends ---- */
+
+static uint64_t backoff_ms(const struct retry_policy *r, uint32_t attempt)
+{
+    double ms = (double)r->backoff_ms;
+    for (uint32_t i = 1; i < attempt && ms < (double)r->backoff_ms_max; i++)
+        ms *= r->backoff_factor;
+    return ms < (double)r->backoff_ms_max ? (uint64_t)ms : r->backoff_ms_max;
+}
+
+static bool may_repeat(const struct pipeline *p, enum run_status status, uint32_t attempt)
+{
+    return status == RUN_FAILED && p != NULL && !p->dropped && attempt < p->def->retry.max_attempts;
+}
+
+/* The attempt failed and another one is allowed: back into the queue. */
+static void repeat(struct engine *e, struct now now, struct pipeline *p, struct uuid run,
+                   uint32_t attempt, const struct run_result *r)
+{
+    struct wall due = {now.wall.ms + (int64_t)backoff_ms(&p->def->retry, attempt)};
+    emit(e, EFFECT_MOVE_RUN)->move_run = (struct effect_move_run){
+        .id = run,
+        .pipeline_key = p->key,
+        .status = RUN_PENDING,
+        .attempt = attempt + 1,
+        .started_at = WALL_UNSET,
+        .finished_at = WALL_UNSET,
+        .due_at = due,
+        .error = keep(e, r->error),
+        .log = keep(e, r->log),
+    };
+    change_pending(e, p, 1);
+    p->queued_since_fetch = true;
+    delay_until(e, now, p, due);
+}
+
+static void end(struct engine *e, struct now now, int64_t pipeline_key, struct uuid run,
+                uint32_t attempt, struct wall started_at, const struct run_result *r)
+{
+    struct effect *f = emit(e, EFFECT_MOVE_RUN);
+    f->move_run = (struct effect_move_run){
+        .id = run,
+        .pipeline_key = pipeline_key,
+        .status = r->status,
+        .attempt = attempt,
+        .started_at = started_at,
+        .finished_at = now.wall,
+        .due_at = WALL_UNSET,
+        .output = keep(e, r->output),
+        .error = keep(e, r->error),
+        .log = keep(e, r->log),
+    };
+    emit(e, EFFECT_RUN_ENDED)->run_ended = f->move_run;
+    e->stats.runs_ended[r->status]++;
+}
+
+bool engine_finish(struct engine *e, struct now now, const struct run_result *r, struct ticket *t)
+{
+    struct run *run;
+    HASH_FIND(hh, e->runs, &r->run, sizeof(r->run), run);
+    if (run == NULL)
+        return false;
+    struct pipeline *p = run->pipeline;
+    queue_unlink(e, run);
+    undo_add(e, UNDO_RUN_ENDED)->run = run;
+    if (!run->cancelled && may_repeat(p, r->status, run->attempt))
+        repeat(e, now, p, run->id, run->attempt, r);
+    else
+        end(e, now, p->key, run->id, run->attempt, run->started_at, r);
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+    queue_make_ready(e, p);
+    queue_schedule(e, now);
+    return true;
+}
+
+void engine_recover_run(struct engine *e, struct now now, struct pipeline *p, struct uuid run,
+                        uint32_t attempt, struct wall started_at)
+{
+    const struct run_result r = {
+        .run = run, .status = RUN_FAILED, .error = SLICE("interrupted"), .interrupted = true};
+    if (may_repeat(p, RUN_FAILED, attempt))
+        repeat(e, now, p, run, attempt, &r);
+    else
+        end(e, now, p != NULL ? p->key : 0, run, attempt, started_at, &r);
+}
+
+enum cancel_result engine_cancel(struct engine *e, struct now now, struct uuid run,
+                                 struct ticket *t)
+{
+    struct run *r;
+    HASH_FIND(hh, e->runs, &run, sizeof(run), r);
+    if (r == NULL)
+        return CANCEL_UNKNOWN;
+    if (!r->cancelled) {
+        r->cancelled = true;
+        undo_add(e, UNDO_CANCEL)->run = r;
+    }
+    emit(e, EFFECT_CANCEL_RUN)->cancel_run = run;
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+    return CANCEL_STARTED;
+}
+
+void engine_cancel_pending(struct engine *e, struct now now, struct pipeline *p, struct uuid run,
+                           uint32_t attempt, struct ticket *t)
+{
+    const struct run_result r = {.run = run, .status = RUN_CANCELLED, .error = SLICE("cancelled")};
+    end(e, now, p->key, run, attempt, WALL_UNSET, &r);
+    change_pending(e, p, -1);
+    if (e->fetches > 0)
+        vec_push(&e->cancelled_in_fetch, run);
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+}
