@@ -1,0 +1,13 @@
+/* slug.h - the names that people choose: of namespaces, layers, pipelines, zones. */
+#ifndef BASE_SLUG_H
+#define BASE_SLUG_H
+#include "base/str.h"
+#include <stdbool.h>
+
+#define SLUG_LEN_MAX 63
+#define SLUG_RULE "must be 1 to 63 of a-z, 0-9, '_' and '-', beginning with a letter"
+
+/* True for [a-z][a-z0-9_-]{0,62}. */
+bool slug_valid(struct slice text);
+
+#endif
