@@ -1,0 +1,102 @@
+#include "core/pipeline_spec.h"
+#include "base/json.h"
+#include <errno.h>
+#include <string.h>
+
+static const struct retry_policy retry_default = {
+    .max_attempts = 1,
+    .backoff_ms = 1000,
+    .backoff_factor = 2,
+    .backoff_ms_max = 300 * 1000,
+};
+
+static uint64_t seconds_to_ms(double s)
+{
+    return (uint64_t)(s * 1000 + 0.5);
+}
+
+static int check_retry(json_t *retry, struct retry_policy *ret, struct diag *reterr)
+{
+    *ret = retry_default;
+    if (retry == NULL)
+        return 0;
+    struct json_fields f;
+    json_fields_begin(&f, retry, "retry", reterr);
+    ret->max_attempts =
+        (uint32_t)json_take_int(&f, "max_attempts", ret->max_attempts, 1, PIPELINE_ATTEMPTS_MAX);
+    ret->backoff_ms =
+        seconds_to_ms(json_take_number(&f, "backoff_seconds", 1, 0, PIPELINE_BACKOFF_S_MAX));
+    ret->backoff_factor = json_take_number(&f, "backoff_factor", 2, 1, 100);
+    ret->backoff_ms_max =
+        seconds_to_ms(json_take_number(&f, "max_backoff_seconds", 300, 0, PIPELINE_BACKOFF_S_MAX));
+    return json_fields_end(&f);
+}
+
+static int check_concurrency_object(json_t *object, uint32_t *ret_running_max, struct diag *reterr)
+{
+    struct json_fields f;
+    json_fields_begin(&f, object, "concurrency", reterr);
+    *ret_running_max = (uint32_t)json_take_int(&f, "max_runs", 0, 1, PIPELINE_RUNNING_MAX);
+    const char *policy = json_take_string(&f, "policy", JSON_OPTIONAL);
+    if (policy != NULL && strcmp(policy, "queue") != 0)
+        json_fields_fail(&f, "policy", "'%s' is not supported; runs over the limit wait: 'queue'",
+                         policy);
+    return json_fields_end(&f);
+}
+
+/* An integer is short for {"max_runs": n}. */
+static int check_concurrency(json_t *v, uint32_t *ret_running_max, struct diag *reterr)
+{
+    *ret_running_max = 0;
+    if (v == NULL)
+        return 0;
+    if (json_is_object(v))
+        return check_concurrency_object(v, ret_running_max, reterr);
+    if (!json_is_integer(v))
+        return diag_set(reterr, DIAG_INVALID_ARGUMENT,
+                        "concurrency: must be an integer or an object");
+    const json_int_t n = json_integer_value(v);
+    if (n < 1 || n > PIPELINE_RUNNING_MAX)
+        return diag_set(reterr, DIAG_INVALID_ARGUMENT, "concurrency: must be from 1 to %d",
+                        PIPELINE_RUNNING_MAX);
+    *ret_running_max = (uint32_t)n;
+    return 0;
+}
+
+int pipeline_spec_check(json_t *spec, struct pipeline_def *ret, struct diag *reterr)
+{
+    static const char *const descriptive[] = {"description", "type", "source", "unique_key",
+                                              "owner"};
+    struct retry_policy retry;
+    uint32_t running_max;
+    struct json_fields f;
+
+    json_fields_begin(&f, spec, "", reterr);
+    json_take_object(&f, "executor", JSON_REQUIRED);
+    json_take_object(&f, "options", JSON_OPTIONAL);
+    json_t *concurrency = json_take_any(&f, "concurrency");
+    json_t *retry_object = json_take_object(&f, "retry", JSON_OPTIONAL);
+    const double timeout_s = json_take_number(&f, "timeout_seconds", 0, 0, PIPELINE_TIMEOUT_S_MAX);
+    for (size_t i = 0; i < sizeof(descriptive) / sizeof(descriptive[0]); i++)
+        json_take_any(&f, descriptive[i]);
+    if (json_fields_end(&f) < 0 || check_concurrency(concurrency, &running_max, reterr) < 0 ||
+        check_retry(retry_object, &retry, reterr) < 0)
+        return -EINVAL;
+    ret->running_max = running_max;
+    ret->retry = retry;
+    ret->timeout_ms = seconds_to_ms(timeout_s);
+    return 0;
+}
+
+int pipeline_spec_parse(struct slice text, struct pipeline_def *ret, json_t **ret_spec,
+                        struct diag *reterr)
+{
+    json_t *spec = json_parse_object(text, reterr);
+    if (spec == NULL)
+        return -EINVAL;
+    const int err = pipeline_spec_check(spec, ret, reterr);
+    if (err == 0 && ret_spec != NULL)
+        *ret_spec = json_incref(spec);
+    json_decref(spec);
+    return err;
+}
