@@ -15,7 +15,7 @@
 #include "base/str.h"
 #include "core/catalog.h"
 #include "pawl/err.h"
-#include <jansson.h>
+#include "base/json.h"
 
 #define PIPELINE_ATTEMPTS_MAX 100
 #define PIPELINE_BACKOFF_S_MAX 86400
