@@ -1,0 +1,48 @@
+/* sync.h - `?mode=sync&timeout=30s`: the caller's connection stays open until the run has ended.
+ *
+ *     200 {"status":"succeeded","output":"...","durationMs":12}
+ *     500 {"status":"failed","error":"...","durationMs":12}          also "cancelled"
+ *     504 {"error":"timed out after 30s ...","durationMs":30000,"runs":["..."]}   the run goes on;
+ * so it does when the daemon stops waiting because it stops
+ *
+ * `output` is the text the run gave out, null when there was none. durationMs counts from the
+ * event's commit. A client that is gone is waited for nevertheless; that costs no more than its
+ * request.
+ */
+#ifndef SOURCE_SYNC_H
+#define SOURCE_SYNC_H
+#include "io/http/http.h"
+#include "pawl/host.h"
+
+#define SYNC_TIMEOUT_MS_DEFAULT (60 * 1000)
+#define SYNC_TIMEOUT_MS_MAX (5 * 60 * 1000) /* longer ones are shortened to it */
+
+struct sync_mode {
+    bool wanted;
+    uint64_t timeout_ms;
+};
+
+/* Reads `mode` (async, sync) and `timeout` from the query. 0, or -EINVAL with *reterr. */
+int sync_mode_parse(struct http_request *req, struct sync_mode *ret, struct diag *reterr);
+
+struct sync_wait;
+
+/* Those who wait. {.host = h} is a valid empty one. */
+struct sync_waits {
+    struct host *host;
+    struct sync_wait *waits;
+    bool cut;                    /* nobody waits any more */
+    void (*answered)(void *arg); /* after each answer; may be NULL */
+    void *arg;
+};
+
+/* Answers req when the run has ended or the time is over. Call it from the ticket that reported the
+ * run's making. */
+void sync_wait_start(struct sync_waits *l, struct http_request *req, struct uuid run,
+                     uint64_t timeout_ms);
+
+/* Answers everybody now, and who comes later at once, with 504: the daemon stops, the runs go on.
+ */
+void sync_waits_cut(struct sync_waits *l);
+
+#endif
