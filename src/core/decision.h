@@ -15,7 +15,8 @@ const char *verdict_name(enum verdict v); /* "fired", "cooldown", ...; static me
 struct slice decision_encode(struct arena *a, const struct decision *d, size_t n);
 
 /* Reads the decision at *at and moves *at behind it. False at the end, and on bytes that are not an
- * encoding. The result's detail points into the encoding, its runs into the arena. */
+ * encoding: then *at and *ret are untouched. The result's detail points into the encoding, its runs
+ * into the arena. */
 bool decision_decode(struct slice *at, struct arena *a, struct decision *ret);
 
 #endif

@@ -1,8 +1,8 @@
 /* wheel.h - a hierarchical timer wheel (Varghese and Lauck, 1987, scheme 6): a million timers, O(1) each.
  *
  * Pure: time is handed in, in milliseconds of whatever clock the owner keeps. Timers are embedded in their owners; the wheel
- * allocates nothing. Eight levels of 64 slots cover every uint64 of milliseconds that can come up; one bit per slot says which are occupied, so
- * finding the next expiry looks at a handful of words.
+ * allocates nothing. Eleven levels of 64 slots cover every uint64 of milliseconds; one bit per slot says which are occupied, so
+ * finding the next expiry looks at a handful of words, and at the timers of one slot when the earliest of them went away.
  *
  *     struct wheel w;
  *     wheel_init(&w, now_ms);
@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WHEEL_LEVELS 8
+#define WHEEL_LEVELS 11
 #define WHEEL_SLOTS 64
 #define WHEEL_NEVER UINT64_MAX
 
@@ -33,6 +33,8 @@ struct wheel {
     struct wheel_timer *slots[WHEEL_LEVELS][WHEEL_SLOTS]; /* circular lists */
     struct wheel_timer *due;                             /* circular list, oldest expiry first */
     uint64_t count;                                      /* timers set, due ones included */
+    uint64_t next;                                       /* what wheel_next found last; a cache */
+    bool next_known;                                     /* and it still holds */
 };
 
 void wheel_init(struct wheel *w, uint64_t now);
