@@ -318,7 +318,7 @@ static void run_model(uint64_t seed)
 static void test_model(void **state)
 {
     for (uint64_t seed = 1; seed <= 16; seed++) {
-        print_message("seed %llu\n", (unsigned long long)seed);
+        print_message("# seed %llu\n", (unsigned long long)seed);
         run_model(seed);
     }
 }
