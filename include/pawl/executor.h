@@ -42,8 +42,12 @@ struct executor_type {
     struct execution *(*start)(struct dispatcher *d, const struct run_start *s, json_t *config);
 
     /* Ends it early; execution_ended() follows with status CANCELLED, or FAILED and interrupted
-     * when `interrupted` is set. */
+     * when `interrupted` is set. When it was ending already, it keeps the result it has. */
     void (*cancel)(struct execution *x, bool interrupted);
+
+    /* Leaves nothing running outside, at once, waiting for nobody: the daemon is about to exit.
+     * NULL when nothing does. */
+    void (*kill)(struct execution *x);
 };
 
 extern const struct executor_type *const executor_types[]; /* sorted by name, ends with NULL */
@@ -52,6 +56,14 @@ const struct executor_type *executor_type_find(const char *name);
 /* Checks the `executor` object of a pipeline: type known, fields right. *ret_type is set on
  * success. */
 int executor_check(json_t *executor, const struct executor_type **ret_type, struct diag *reterr);
+
+/* The same for a `steps` array. For now exactly one step is taken, {"name", "executor": {...}} or
+ * {"name", "argv": [...]}, which is short for a command. Messages begin with `steps`. */
+int steps_check(json_t *steps, const struct executor_type **ret_type, struct diag *reterr);
+
+/* The executor object of a pipeline's JSON object, checked: its `executor`, or that of its only
+ * step. A new reference; NULL with *reterr when it has neither, both, or a wrong one. */
+json_t *executor_of(json_t *pipeline, const struct executor_type **ret_type, struct diag *reterr);
 
 /* For executors. */
 void execution_init(struct execution *x, const struct executor_type *type, struct dispatcher *d,

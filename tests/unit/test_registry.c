@@ -1,0 +1,140 @@
+#include "base/json.h"
+#include "pawl/executor.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+static void test_table(void **state)
+{
+    for (const struct executor_type *const *t = executor_types; *t != NULL; t++) {
+        assert_non_null((*t)->name);
+        assert_non_null((*t)->help);
+        assert_non_null((*t)->check);
+        assert_true((*t)->pull == ((*t)->start == NULL));
+        assert_true((*t)->pull == ((*t)->cancel == NULL));
+        assert_ptr_equal(executor_type_find((*t)->name), *t);
+        if (t[1] != NULL)
+            assert_true(strcmp((*t)->name, t[1]->name) < 0);
+        for (const struct option_doc *o = (*t)->options; o->name != NULL; o++) {
+            assert_non_null(o->type);
+            assert_non_null(o->help);
+            if (o[1].name != NULL)
+                assert_true(strcmp(o->name, o[1].name) < 0);
+        }
+    }
+    assert_null(executor_type_find("nope"));
+}
+
+struct row {
+    const char *pipeline;
+    const char *type;  /* of the executor found, or NULL */
+    const char *error; /* the message, or its beginning if it ends in ... */
+};
+
+static const struct row rows[] = {
+    {"{'executor':{'type':'command','argv':['true']}}", "command"},
+    {"{'executor':{'type':'command','argv':['/bin/echo','a b'],'env':{'A':'','_b1':'x'},"
+     "'cwd':'/tmp','kill_grace_seconds':0.5}}",
+     "command"},
+    {"{'executor':{'type':'pull'}}", "pull"},
+    {"{'steps':[{'name':'one','argv':['true','x']}]}", "command"},
+    {"{'steps':[{'name':'one','executor':{'type':'pull'}}]}", "pull"},
+    {"{'steps':[{'argv':['true']}]}", "command"},
+
+    {"{}", NULL, "executor: exactly one of executor and steps is required"},
+    {"{'executor':{'type':'pull'},'steps':[]}", NULL, "executor: exactly one of ..."},
+    {"{'executor':'command'}", NULL, "executor: must be an object"},
+    {"{'executor':{}}", NULL, "executor.type: is required..."},
+    {"{'executor':{'type':7}}", NULL, "executor.type: is required..."},
+    {"{'executor':{'type':'shell'}}", NULL, "executor.type: 'shell' is not one of: command, pull"},
+    {"{'executor':{'type':'pull','argv':['x']}}", NULL, "executor.argv: is not a known field..."},
+    {"{'executor':{'type':'command'}}", NULL, "executor.argv: is required"},
+    {"{'executor':{'type':'command','argv':'true'}}", NULL, "executor.argv: must be an array..."},
+    {"{'executor':{'type':'command','argv':[]}}", NULL, "executor.argv: must name a program"},
+    {"{'executor':{'type':'command','argv':['a',1]}}", NULL, "executor.argv[1]: must be a string..."},
+    {"{'executor':{'type':'command','argv':['']}}", NULL, "executor.argv[0]: must be a string..."},
+    {"{'executor':{'type':'command','argv':['a'],'env':[]}}", NULL, "executor.env: must be..."},
+    {"{'executor':{'type':'command','argv':['a'],'env':{'A':1}}}", NULL,
+     "executor.env: the value of 'A' must be a string"},
+    {"{'executor':{'type':'command','argv':['a'],'env':{'A=B':'x'}}}", NULL, "executor.env: 'A=B'..."},
+    {"{'executor':{'type':'command','argv':['a'],'env':{'':'x'}}}", NULL, "executor.env: ''..."},
+    {"{'executor':{'type':'command','argv':['a'],'env':{'1A':'x'}}}", NULL, "executor.env: '1A'..."},
+    {"{'executor':{'type':'command','argv':['a'],'env':{'PAWL_RUN_ID':'x'}}}", NULL,
+     "executor.env: 'PAWL_RUN_ID': names that begin with PAWL_ are taken"},
+    {"{'executor':{'type':'command','argv':['a'],'env':{'PAWL_X':'x'}}}", NULL, "executor.env: ..."},
+    {"{'executor':{'type':'command','argv':['a'],'cwd':'tmp'}}", NULL,
+     "executor.cwd: must be an absolute path"},
+    {"{'executor':{'type':'command','argv':['a'],'cwd':1}}", NULL, "executor.cwd: must be..."},
+    {"{'executor':{'type':'command','argv':['a'],'kill_grace_seconds':-1}}", NULL,
+     "executor.kill_grace_seconds: ..."},
+    {"{'executor':{'type':'command','argv':['a'],'kill_grace_seconds':1e9}}", NULL,
+     "executor.kill_grace_seconds: ..."},
+    {"{'executor':{'type':'command','argv':['a'],'bogus':1}}", NULL, "executor.bogus: is not a known..."},
+
+    {"{'steps':{}}", NULL, "steps: must be an array with one step"},
+    {"{'steps':[]}", NULL, "steps: must be an array with one step"},
+    {"{'steps':['true']}", NULL, "steps[0]: must be an object"},
+    {"{'steps':[{'argv':['a']},{'argv':['b']}]}", NULL, "steps: 2 steps, but only one is supported"},
+    {"{'steps':[{'name':'one'}]}", NULL, "steps[0].executor: exactly one of executor and argv is..."},
+    {"{'steps':[{'argv':['a'],'executor':{'type':'pull'}}]}", NULL, "steps[0].executor: exactly..."},
+    {"{'steps':[{'argv':[]}]}", NULL, "steps[0].argv: must name a program"},
+    {"{'steps':[{'argv':['a'],'bogus':1}]}", NULL, "steps[0].bogus: is not a known field..."},
+    {"{'steps':[{'executor':{'type':'x'}}]}", NULL, "steps[0].executor.type: 'x' is not one of..."},
+    {"{'steps':[{'executor':{'type':'command','argv':[3]}}]}", NULL, "steps[0].executor.argv[0]: ..."},
+};
+
+static void expect_message(const struct row *row, const char *msg)
+{
+    size_t len = strlen(row->error);
+    if (len > 3 && strcmp(row->error + len - 3, "...") == 0 &&
+        strncmp(msg, row->error, len - 3) == 0)
+        return;
+    if (strcmp(msg, row->error) != 0)
+        fail_msg("%s\n  expected: %s\n  was:      %s", row->pipeline, row->error, msg);
+}
+
+static void test_rows(void **state)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct diag why = {0};
+        const struct executor_type *type = NULL;
+        char text[512];
+        size_t n = 0;
+        for (const char *c = rows[i].pipeline; *c != '\0'; c++)
+            text[n++] = *c == '\'' ? '"' : *c;
+        json_t *pipeline = json_parse_object((struct slice){text, n}, &why);
+        assert_non_null(pipeline);
+        json_t *executor = executor_of(pipeline, &type, &why);
+        if ((executor != NULL) != (rows[i].type != NULL))
+            fail_msg("%s: %s", rows[i].pipeline, executor != NULL ? "accepted" : why.msg);
+        if (executor != NULL)
+            assert_string_equal(type->name, rows[i].type);
+        else
+            expect_message(&rows[i], why.msg);
+        json_decref(executor);
+        json_decref(pipeline);
+    }
+}
+
+static void test_steps_check(void **state)
+{
+    struct diag why;
+    const struct executor_type *type;
+    json_t *steps = json_pack("[{s:s, s:[s]}]", "name", "a", "argv", "true");
+    assert_int_equal(steps_check(steps, &type, &why), 0);
+    assert_string_equal(type->name, "command");
+    assert_true(steps_check(NULL, &type, &why) < 0);
+    json_decref(steps);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_steps_check),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
