@@ -1,26 +1,36 @@
 /* dispatcher.h - hands started runs to their executors and keeps track of them until they end.
  *
- * Which runs may start when is the engine's business; the dispatcher carries out its START_RUN and CANCEL_RUN effects.
+ * Which runs may start when is the engine's business; the dispatcher carries out its START_RUN and
+ * CANCEL_RUN effects.
  */
 #ifndef EXECUTOR_DISPATCHER_H
 #define EXECUTOR_DISPATCHER_H
 #include "pawl/executor.h"
 
+struct spawner;
+
+/* host->loop must be set and host->timers, which the dispatcher uses until it is closed. */
 struct dispatcher *dispatcher_create(struct host *h);
 
-/* Starts an attempt. A spec that cannot be carried out (unknown executor) ends the run as failed with the reason. */
+/* Starts an attempt. A spec that cannot be carried out (unknown executor) ends the run as failed
+ * with the reason. */
 void dispatcher_start(struct dispatcher *d, const struct run_start *s);
 
-/* Cancels a run if it is being carried out here; its end is reported as usual. False when it is not. */
+/* Cancels a run if it is being carried out here; its end is reported as usual. False when it is
+ * not. */
 bool dispatcher_cancel(struct dispatcher *d, struct uuid run);
 
 size_t dispatcher_running(const struct dispatcher *d);
 
-/* Ends everything that runs as interrupted (the daemon stops and its grace is over); each is reported as usual. */
+/* Ends everything that runs as interrupted (the daemon stops and its grace is over); each is
+ * reported as usual. */
 void dispatcher_interrupt(struct dispatcher *d);
 
 /* SIGKILLs everything that runs, at once, reporting nothing: the process is about to exit. */
 void dispatcher_kill(struct dispatcher *d);
+
+/* For executors: what starts their processes. */
+struct spawner *dispatcher_spawner(struct dispatcher *d);
 
 /* When nothing runs any more: frees d and what the executors share, then calls closed. */
 void dispatcher_close(struct dispatcher *d, void (*closed)(void *arg), void *arg);

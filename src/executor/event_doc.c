@@ -1,0 +1,124 @@
+#include "executor/event_doc.h"
+#include "base/json_compact.h"
+#include "base/rfc3339.h"
+#include <string.h>
+#include <strings.h>
+
+static void add_uuid(struct str *out, struct uuid id)
+{
+    str_add_char(out, '"');
+    str_add_uuid(out, id);
+    str_add_char(out, '"');
+}
+
+static void add_uuid_or_null(struct str *out, struct uuid id)
+{
+    if (uuid_is_nil(id))
+        str_add_cstr(out, "null");
+    else
+        add_uuid(out, id);
+}
+
+static void add_text_or_null(struct str *out, struct slice text)
+{
+    if (text.p == NULL)
+        str_add_cstr(out, "null");
+    else
+        str_add_json(out, text);
+}
+
+static bool content_type_is_json(struct slice type)
+{
+    const char *parameters = type.len > 0 ? memchr(type.p, ';', type.len) : NULL;
+    if (parameters != NULL)
+        type.len = (size_t)(parameters - type.p);
+    type = slice_trim(type);
+    if (slice_is_nocase(type, "application/json") || slice_is_nocase(type, "text/json"))
+        return true;
+    return type.len > 5 && strncasecmp(type.p + type.len - 5, "+json", 5) == 0;
+}
+
+/* An object or an array, when nothing says that it is JSON: a bare 42 or "x" is more likely just
+ * text. */
+static bool looks_like_json(struct slice payload)
+{
+    for (size_t i = 0; i < payload.len; i++)
+        if (strchr(" \t\r\n", payload.p[i]) == NULL || payload.p[i] == '\0')
+            return payload.p[i] == '{' || payload.p[i] == '[';
+    return false;
+}
+
+static void add_base64(struct str *out, struct slice bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const uint8_t *p = (const uint8_t *)bytes.p;
+    str_reserve(out, (bytes.len + 2) / 3 * 4);
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        size_t left = bytes.len - i;
+        uint32_t group = (uint32_t)p[i] << 16;
+        group |= left > 1 ? (uint32_t)p[i + 1] << 8 : 0;
+        group |= left > 2 ? p[i + 2] : 0;
+        str_add_char(out, digits[group >> 18]);
+        str_add_char(out, digits[group >> 12 & 63]);
+        str_add_char(out, left > 1 ? digits[group >> 6 & 63] : '=');
+        str_add_char(out, left > 2 ? digits[group & 63] : '=');
+    }
+}
+
+static void add_payload(struct str *out, struct slice payload, struct slice content_type)
+{
+    str_add_cstr(out, ",\"payload\":");
+    if (payload.len == 0) {
+        str_add_cstr(out, "null");
+        return;
+    }
+    bool try_json = content_type_is_json(content_type) || looks_like_json(payload);
+    if (try_json && json_compact(payload, out))
+        return;
+    if (utf8_valid(payload)) {
+        str_add_json(out, payload);
+        return;
+    }
+    str_add_cstr(out, "null,\"payload_base64\":\"");
+    add_base64(out, payload);
+    str_add_char(out, '"');
+}
+
+static void add_origin(struct str *out, const struct run_start *s)
+{
+    str_add_cstr(out, ",\"trigger\":{\"id\":");
+    add_uuid_or_null(out, s->trigger);
+    str_add_cstr(out, ",\"type\":");
+    str_add_json(out, s->trigger_type);
+    str_add_cstr(out, "},\"lineage\":{\"root_event_id\":");
+    add_uuid(out, uuid_is_nil(s->root) ? s->event : s->root);
+    str_add_cstr(out, ",\"depth\":");
+    str_add_u64(out, s->depth);
+    str_add_char(out, '}');
+}
+
+void event_doc_add(struct str *out, const struct run_start *s)
+{
+    str_reserve(out, s->payload.len + 640);
+    str_add_cstr(out, "{\"id\":");
+    add_uuid(out, s->event);
+    str_add_cstr(out, ",\"source\":");
+    str_add_json(out, s->source);
+    str_add_cstr(out, ",\"type\":");
+    str_add_json(out, s->type);
+    str_add_cstr(out, ",\"subject\":");
+    add_text_or_null(out, s->subject);
+    str_add_cstr(out, ",\"time\":");
+    str_add_time(out, s->event_time);
+    str_add_cstr(out, ",\"content_type\":");
+    add_text_or_null(out, s->content_type);
+    str_add_cstr(out, ",\"run_id\":");
+    add_uuid(out, s->run);
+    str_add_cstr(out, ",\"attempt\":");
+    str_add_u64(out, s->attempt);
+    str_add_cstr(out, ",\"pipeline\":");
+    str_add_json(out, s->pipeline);
+    add_origin(out, s);
+    add_payload(out, s->payload, s->content_type);
+    str_add_cstr(out, "}\n");
+}

@@ -1,0 +1,35 @@
+/* event_doc.h - the event of a run as the one JSON document that programs get to read: a command
+ * finds it on stdin.
+ *
+ * One line, then a newline. All members are always there, in this order, but for payload_base64:
+ *
+ *     {"id":"<uuid>",                       the event
+ *      "source":"webhook",
+ *      "type":"webhook",
+ *      "subject":"..." | null,
+ *      "time":"2026-02-13T10:05:00.123Z",
+ *      "content_type":"application/json" | null,
+ *      "run_id":"<uuid>",
+ *      "attempt":1,
+ *      "pipeline":"namespace.layer.name",
+ *      "trigger":{"id":"<uuid>" | null, "type":"webhook"},
+ *      "lineage":{"root_event_id":"<uuid>", "depth":0},
+ *      "payload": ...,
+ *      "payload_base64":"..."}
+ *
+ * payload is, by the first rule that fits:
+ *     null                   there is none, or it is empty
+ *     the JSON value itself  it is JSON, and either its content type says so (application/json,
+ * text/json, anything +json) or it is an object or an array. Digits of numbers and the order of
+ * members are kept a string               it is UTF-8 null                   otherwise; only then
+ * payload_base64 is there and holds it (RFC 4648, section 4)
+ */
+#ifndef EXECUTOR_EVENT_DOC_H
+#define EXECUTOR_EVENT_DOC_H
+#include "base/str.h"
+#include "pawl/run.h"
+
+/* Appends the document and its newline. Touches nothing else, so any thread may call it. */
+void event_doc_add(struct str *out, const struct run_start *s);
+
+#endif

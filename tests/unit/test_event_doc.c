@@ -1,0 +1,125 @@
+#include "executor/event_doc.h"
+#include "base/json.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define RUN_TEXT "0190a000-0000-7000-8000-000000000001"
+#define EVENT_TEXT "0190a000-0000-7000-8000-000000000002"
+#define TRIGGER_TEXT "0190a000-0000-7000-8000-000000000003"
+#define ROOT_TEXT "0190a000-0000-7000-8000-000000000004"
+
+static struct uuid id(const char *text)
+{
+    struct uuid ret;
+    assert_true(uuid_parse(slice_of(text), &ret));
+    return ret;
+}
+
+static struct run_start sample(void)
+{
+    return (struct run_start){
+        .run = id(RUN_TEXT),
+        .event = id(EVENT_TEXT),
+        .pipeline = SLICE("shop.silver.orders"),
+        .attempt = 2,
+        .trigger_type = SLICE("webhook"),
+        .trigger = id(TRIGGER_TEXT),
+        .source = SLICE("webhook"),
+        .type = SLICE("webhook"),
+        .subject = SLICE("a \"subject\""),
+        .content_type = SLICE("application/json"),
+        .payload = SLICE("{ \"a\": 1.0,\n  \"b\": [12345678901234567890] }"),
+        .event_time = {INT64_C(1770977100123)},
+        .root = id(ROOT_TEXT),
+        .depth = 3,
+    };
+}
+
+static void test_whole_document(void **state)
+{
+    struct str out = {0};
+    struct run_start s = sample();
+    event_doc_add(&out, &s);
+    assert_string_equal(
+        out.p, "{\"id\":\"" EVENT_TEXT "\",\"source\":\"webhook\",\"type\":\"webhook\","
+               "\"subject\":\"a \\\"subject\\\"\",\"time\":\"2026-02-13T10:05:00.123Z\","
+               "\"content_type\":\"application/json\",\"run_id\":\"" RUN_TEXT "\",\"attempt\":2,"
+               "\"pipeline\":\"shop.silver.orders\",\"trigger\":{\"id\":\"" TRIGGER_TEXT
+               "\",\"type\":\"webhook\"},\"lineage\":{\"root_event_id\":\"" ROOT_TEXT
+               "\",\"depth\":3},\"payload\":{\"a\":1.0,\"b\":[12345678901234567890]}}\n");
+    str_release(&out);
+}
+
+static void test_absent_parts(void **state)
+{
+    struct str out = {0};
+    struct run_start s = sample();
+    s.subject = s.content_type = s.payload = SLICE_NONE;
+    s.trigger = s.root = UUID_NIL;
+    event_doc_add(&out, &s);
+    assert_non_null(strstr(out.p, "\"subject\":null"));
+    assert_non_null(strstr(out.p, "\"content_type\":null"));
+    assert_non_null(strstr(out.p, "\"trigger\":{\"id\":null,"));
+    assert_non_null(strstr(out.p, "\"root_event_id\":\"" EVENT_TEXT "\""));
+    assert_non_null(strstr(out.p, "\"payload\":null}\n"));
+    str_release(&out);
+}
+
+struct row {
+    const char *content_type;
+    struct slice payload;
+    const char *tail; /* of the document, from its payload on */
+};
+
+static const struct row rows[] = {
+    {NULL, SLICE("{\"a\":1}"), "{\"a\":1}}\n"},
+    {NULL, SLICE(" \n[1, 2]"), "[1,2]}\n"},
+    {NULL, SLICE("42"), "\"42\"}\n"},
+    {NULL, SLICE("\"x\""), "\"\\\"x\\\"\"}\n"},
+    {NULL, SLICE("{broken"), "\"{broken\"}\n"},
+    {NULL, SLICE(""), "null}\n"},
+    {NULL, SLICE("a=b&c=d"), "\"a=b&c=d\"}\n"},
+    {NULL, SLICE("   "), "\"   \"}\n"},
+    {"application/json", SLICE("42"), "42}\n"},
+    {"application/json", SLICE("\"x\""), "\"x\"}\n"},
+    {"Application/JSON; charset=utf-8", SLICE("true"), "true}\n"},
+    {"application/cloudevents+json", SLICE("null"), "null}\n"},
+    {"text/json", SLICE("1"), "1}\n"},
+    {"application/json", SLICE("not json"), "\"not json\"}\n"},
+    {"application/jsonlines", SLICE("1"), "\"1\"}\n"},
+    {"text/plain", SLICE("{\"a\" : 1}"), "{\"a\":1}}\n"},
+    {NULL, SLICE("gr\xc3\xbc\xc3\x9f"), "\"gr\xc3\xbc\xc3\x9f\"}\n"},
+    {NULL, SLICE("a\nb\tc"), "\"a\\nb\\tc\"}\n"},
+    {NULL, SLICE("\xff"), "null,\"payload_base64\":\"/w==\"}\n"},
+    {NULL, SLICE("\xff\xfe"), "null,\"payload_base64\":\"//4=\"}\n"},
+    {NULL, SLICE("\xff\xfe\xfd"), "null,\"payload_base64\":\"//79\"}\n"},
+    {NULL, SLICE("\xff\0\x10\x20"), "null,\"payload_base64\":\"/wAQIA==\"}\n"},
+    {"application/json", SLICE("{\"a\":\"\xff\"}"), "null,\"payload_base64\":\"eyJhIjoi/yJ9\"}\n"},
+};
+
+static void test_payloads(void **state)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct str out = {0};
+        struct run_start s = sample();
+        s.content_type = slice_of(rows[i].content_type);
+        s.payload = rows[i].payload;
+        event_doc_add(&out, &s);
+        assert_string_equal(strstr(out.p, ",\"payload\":") + strlen(",\"payload\":"), rows[i].tail);
+        assert_ptr_equal(strchr(out.p, '\n'), out.p + out.len - 1);
+        str_release(&out);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_whole_document),
+        cmocka_unit_test(test_absent_parts),
+        cmocka_unit_test(test_payloads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
