@@ -5,14 +5,17 @@
 /* Version 7, RFC 9562, section 5.7, as it is filled in here:
  *
  *     bytes 0-5     milliseconds since 1970
- *     byte  6       version (4 bits), counter bits 25..22
- *     byte  7       counter bits 21..14
- *     byte  8       variant (2 bits), counter bits 13..8
- *     byte  9       counter bits 7..0
+ *     byte  6       version (4 bits), counter bits 20..17
+ *     byte  7       counter bits 16..9
+ *     byte  8       variant (2 bits), counter bits 8..3
+ *     byte  9       counter bits 2..0, 5 bits random
  *     bytes 10-15   random
+ *
+ * Milliseconds (42 bits, until the year 2109) and counter make 63 bits together: the store keys its
+ * rows by them.
  */
-#define UUID_MS_MAX (((int64_t)1 << 48) - 1)
-#define COUNTER_BITS 26
+#define UUID_MS_MAX (((int64_t)1 << 42) - 1)
+#define COUNTER_BITS 21
 
 /* Where the dashes are not: text offset and length in bytes of each group. */
 static const struct {
@@ -95,7 +98,7 @@ struct uuid uuid_random(struct prng *p)
     return id;
 }
 
-/* The counter of a fresh millisecond starts at random in its lower half, so that at least 2^25 ids
+/* The counter of a fresh millisecond starts at random in its lower half, so that at least 2^20 ids
  * fit. */
 static void start_millisecond(struct uuid_gen *g, int64_t ms, struct prng *p)
 {
@@ -116,10 +119,10 @@ struct uuid uuid_next(struct uuid_gen *g, struct wall now, struct prng *p)
 
     for (int i = 5; i >= 0; i--, ms >>= 8)
         id.b[i] = (uint8_t)ms;
-    id.b[6] = (uint8_t)(0x70 | counter >> 22);
-    id.b[7] = (uint8_t)(counter >> 14);
-    id.b[8] = (uint8_t)(0x80 | (counter >> 8 & 0x3f));
-    id.b[9] = (uint8_t)counter;
-    put_random(&id, 10, p);
+    put_random(&id, 9, p);
+    id.b[6] = (uint8_t)(0x70 | counter >> 17);
+    id.b[7] = (uint8_t)(counter >> 9);
+    id.b[8] = (uint8_t)(0x80 | (counter >> 3 & 0x3f));
+    id.b[9] = (uint8_t)(counter << 5 | (id.b[9] & 0x1f));
     return id;
 }

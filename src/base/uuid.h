@@ -26,7 +26,7 @@ void str_add_uuid(struct str *s, struct uuid id);
 struct wall uuid_time(struct uuid id); /* the millisecond a version 7 id was made in */
 struct uuid uuid_random(struct prng *p); /* version 4 */
 
-/* Makes ids that always increase, also when the clock does not (RFC 9562, section 6.2, method 1 with a 12+14 bit counter
+/* Makes ids that always increase, also when the clock does not (RFC 9562, section 6.2, method 1 with a 12+9 bit counter
  * in rand_a and the top of rand_b; when the counter is used up, the timestamp runs ahead by a millisecond). */
 struct uuid_gen {
     int64_t ms;
