@@ -14,6 +14,8 @@ struct timers {
     uv_loop_t *loop;
     uv_timer_t alarm;
     uint64_t armed_at; /* the alarm's expiry, WHEEL_NEVER when stopped */
+    uv_prepare_t correction; /* active when the alarm is too early because the first timer went away */
+    unsigned open;           /* handles */
     void (*closed)(struct timers *t);
 };
 
