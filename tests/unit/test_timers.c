@@ -212,6 +212,7 @@ static void test_set_before_waiting(void **state)
     uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(p.count, 1);
     uv_close((uv_handle_t *)&prepare, NULL);
+    uv_run(&loop, UV_RUN_DEFAULT);
 }
 
 static void test_clock(void **state)
