@@ -50,7 +50,7 @@ void router_release(struct router *rt)
     rt->root = NULL;
 }
 
-/* Splits at slashes; a slash at the end is as good as none. False when there are too many segments. */
+/* Splits at slashes; one at the end is as good as none. False when there are too many segments. */
 static bool split(struct slice path, struct path *ret)
 {
     const char *at = path.p + 1, *end = path.p + path.len;
