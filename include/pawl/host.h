@@ -33,9 +33,9 @@ struct read_job {
 /* Someone who waits for a run to end. Embed it; zero it before use. */
 struct run_waiter {
     struct uuid run;
-    void (*ended)(struct run_waiter *w, const struct run_result *r,
-                  uint64_t duration_ms); /* after the commit; borrowed */
-    struct run_waiter *prev, *next;      /* the host's */
+    /* Once, after the commit of its final state; r is borrowed, and NULL when the daemon stops before the run has ended. */
+    void (*ended)(struct run_waiter *w, const struct run_result *r, uint64_t duration_ms);
+    struct run_waiter *prev, *next; /* the host's */
 };
 
 struct host {

@@ -78,8 +78,9 @@ struct trigger {
     /* state, changed by firing */
     struct wall last_fired; /* WALL_UNSET: never */
     struct uuid last_run;   /* nil: none */
-    struct mono cool_until; /* no firing before */
-    uint64_t state_batch;   /* the batch that holds state_effect */
+    int64_t
+        fired_ms; /* the same on the monotonic clock, which the cooldown is kept by; may lie before its start */
+    uint64_t state_batch; /* the batch that holds state_effect */
     struct effect *state_effect;
 
     struct trigger *prev, *next;             /* of_pipeline */

@@ -128,37 +128,16 @@ struct trigger *engine_add_trigger(struct engine *e, struct now now, struct pipe
     return tr;
 }
 
-/* A new cooldown counts from the last firing, also when the window of the old one is still open. */
-static void recool(struct engine *e, struct now now, struct trigger *tr)
-{
-    if (!wall_is_set(tr->last_fired))
-        return;
-    struct undo *u = undo_add(e, UNDO_FIRED);
-    *u = (struct undo){
-        .type = UNDO_FIRED,
-        .trigger = tr,
-        .last_fired = tr->last_fired,
-        .last_run = tr->last_run,
-        .cool_until = tr->cool_until,
-    };
-    int64_t since = now.wall.ms > tr->last_fired.ms ? now.wall.ms - tr->last_fired.ms : 0;
-    int64_t left = (int64_t)tr->def->cooldown_ms - since;
-    tr->cool_until.ms = left > 0 ? now.mono.ms + (uint64_t)left : 0;
-}
-
 void engine_change_trigger(struct engine *e, struct now now, struct trigger *tr,
                            struct trigger_def *def, struct slice label, struct ticket *t)
 {
     struct undo *u = undo_add(e, UNDO_CHANGE_TRIGGER);
     u->trigger = tr;
     u->old_trigger_def = tr->def;
-    bool cooldown_changed = def->cooldown_ms != tr->def->cooldown_ms;
     catalog_unlink_match(&e->catalog, tr);
     def->updated_at = now.wall;
     tr->def = def;
     catalog_link_match(&e->catalog, tr);
-    if (cooldown_changed)
-        recool(e, now, tr);
     record_trigger(e, tr, label);
     emit_reply(e, t, UUID_NIL, NULL, 0);
 }

@@ -45,7 +45,7 @@ void engine_destroy(struct engine *e)
     }
     vec_release(&e->undo_filling);
     vec_release(&e->undo_out);
-    vec_release(&e->cancelled_in_fetch);
+    vec_release(&e->moved);
     free(e);
 }
 
@@ -73,13 +73,9 @@ void engine_load_trigger(struct engine *e, struct now now, struct trigger *t)
     catalog_link_trigger(&e->catalog, t);
     if (!wall_is_set(t->last_fired))
         return;
-    /* The clock may have stepped back while we were down: a window never lasts longer than the
-     * cooldown itself. */
-    int64_t left = t->last_fired.ms + (int64_t)t->def->cooldown_ms - now.wall.ms;
-    if (left > (int64_t)t->def->cooldown_ms)
-        left = (int64_t)t->def->cooldown_ms;
-    if (left > 0)
-        t->cool_until.ms = now.mono.ms + (uint64_t)left;
+    /* The clock may have stepped back while we were down: a window never lasts longer than the cooldown itself. */
+    int64_t since = now.wall.ms - t->last_fired.ms;
+    t->fired_ms = (int64_t)now.mono.ms - (since > 0 ? since : 0);
 }
 
 /* ---- effects and their undoing ---- */
@@ -174,11 +170,12 @@ static void undo_apply(struct engine *e, struct undo *u)
     case UNDO_FIRED:
         u->trigger->last_fired = u->last_fired;
         u->trigger->last_run = u->last_run;
-        u->trigger->cool_until = u->cool_until;
+        u->trigger->fired_ms = u->fired_ms;
         break;
     case UNDO_PENDING:
         u->pipeline->pending -= (uint64_t)u->delta;
         e->stats.pending -= (uint64_t)u->delta;
+        u->pipeline->queued_since_fetch = true; /* a fetch that is out may have passed it over */
         queue_make_ready(e, u->pipeline);
         break;
     case UNDO_CANCEL:
@@ -313,6 +310,8 @@ void engine_settle(struct engine *e, struct now now, struct batch *b, int err)
         fail(e, now, b, err);
     else
         undo_forget(e, &e->undo_out);
+    e->settled_number = err != 0 ? e->batch_number - 1 : b->number;
+    queue_settled(e);
 }
 
 /* ---- time ---- */

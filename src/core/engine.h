@@ -79,18 +79,21 @@ bool engine_finish(struct engine *e, struct now now, const struct run_result *r,
 void engine_offer(struct engine *e, struct now now, struct pipeline *p,
                   const struct offered_run *runs, size_t n, struct wall next_due, int err);
 
-/* What engine_cancel found. */
+/* What a cancellation found. */
 enum cancel_result {
-    CANCEL_STARTED, /* it is running: CANCEL_RUN will follow, then engine_finish as CANCELLED. The
-                       ticket is redeemed after the record */
-    CANCEL_DONE, /* it was pending and is now cancelled; the ticket is redeemed after the commit */
-    CANCEL_UNKNOWN, /* not in memory; read its row, and if it is pending call engine_cancel_pending
-                     */
+    CANCEL_STARTED, /* it is being carried out: CANCEL_RUN follows, then engine_finish. The ticket will be redeemed */
+    CANCEL_DONE,    /* it was pending and is cancelled; the ticket is redeemed after the commit */
+    CANCEL_UNKNOWN, /* engine_cancel: not in memory. engine_cancel_looked_up: not pending. The ticket will not be redeemed */
 };
+
+/* Cancels a run that is being carried out. After CANCEL_UNKNOWN the caller reads the run's row off the loop and then
+ * calls engine_cancel_looked_up exactly once: the engine remembers what happens meanwhile. */
 enum cancel_result engine_cancel(struct engine *e, struct now now, struct uuid run,
                                  struct ticket *t);
-void engine_cancel_pending(struct engine *e, struct now now, struct pipeline *p, struct uuid run,
-                           uint32_t attempt, struct ticket *t);
+
+/* p: the run's pipeline when its row said PENDING, else NULL. `attempt` is the row's. */
+enum cancel_result engine_cancel_looked_up(struct engine *e, struct now now, struct pipeline *p,
+                                           struct uuid run, uint32_t attempt, struct ticket *t);
 
 /* ---- changes of the catalog; each is a record, each ticket is redeemed after the commit ---- */
 

@@ -20,6 +20,15 @@ struct run {
     UT_hash_handle hh;
 };
 
+/* A run that stopped being pending while a read of its row may be on its way or may still be asked for: the fetch of its
+ * pipeline's queue, or a look-up for a cancellation. What was read may then be out of date. */
+struct moved_run {
+    struct uuid id;
+    struct pipeline *pipeline;
+    bool in_fetch;  /* a fetch of the pipeline's queue is out */
+    uint64_t batch; /* the batch that holds the record: until it is settled the row says PENDING */
+};
+
 /* How to take one change back. Each says what was done; engine.c does the opposite, or lets go of
  * the old. */
 enum undo_type {
@@ -47,7 +56,7 @@ struct undo {
         struct {
             struct wall last_fired;
             struct uuid last_run;
-            struct mono cool_until;
+            int64_t fired_ms;
         };
         int64_t delta;
         struct pipeline_def *old_pipeline_def;
@@ -68,13 +77,13 @@ struct engine {
     struct pipeline *ready;     /* DL over ready_prev, ready_next */
     struct mono stalled_until;
     bool held; /* nothing is started any more */
-    VEC(struct uuid)
-    cancelled_in_fetch; /* pending runs cancelled while a fetch may have read them */
-    uint32_t fetches;
+    VEC(struct moved_run) moved;
+    uint32_t lookups; /* rows being read for engine_cancel_looked_up */
 
     struct batch *filling, *out, *spare; /* spare: a list over next */
     undo_log undo_filling, undo_out;
-    uint64_t batch_number; /* the filling batch's */
+    uint64_t batch_number;   /* the filling batch's */
+    uint64_t settled_number; /* the last one settled */
     struct engine_stats stats;
 };
 
@@ -97,6 +106,7 @@ void queue_leave(struct engine *e, struct pipeline *p); /* out of every list and
 void queue_relink(struct engine *e, struct run *r);     /* undo of a run's end */
 void queue_unlink(struct engine *e, struct run *r);     /* its end, or the undo of its start */
 void queue_fetch_done(struct engine *e, struct pipeline *p);
+void queue_settled(struct engine *e);                  /* after a batch was settled, either way */
 void queue_schedule(struct engine *e, struct now now); /* starts, or asks for, what may start */
 
 #endif

@@ -101,10 +101,10 @@ static void fired(struct engine *e, struct now now, struct trigger *t, struct uu
     u->trigger = t;
     u->last_fired = t->last_fired;
     u->last_run = t->last_run;
-    u->cool_until = t->cool_until;
+    u->fired_ms = t->fired_ms;
     t->last_fired = now.wall;
     t->last_run = run;
-    t->cool_until.ms = now.mono.ms + t->def->cooldown_ms;
+    t->fired_ms = (int64_t)now.mono.ms;
     record_state(e, t);
 }
 
@@ -113,6 +113,15 @@ static const struct uuid *one_run(struct engine *e, struct uuid id)
     struct uuid *runs = arena_alloc(&e->filling->arena, sizeof(*runs));
     *runs = id;
     return runs;
+}
+
+/* How much of the trigger's cooldown is left; 0: it may fire. */
+static uint64_t cooldown_left(struct now now, const struct trigger *t)
+{
+    if (!wall_is_set(t->last_fired))
+        return 0;
+    uint64_t since = (uint64_t)((int64_t)now.mono.ms - t->fired_ms);
+    return since < t->def->cooldown_ms ? t->def->cooldown_ms - since : 0;
 }
 
 /* Why the trigger does not fire, or VERDICT_FIRED. */
@@ -124,7 +133,7 @@ static enum verdict judge(struct now now, const struct event *ev, const struct t
         return VERDICT_DISABLED;
     if (ev->lineage.depth > DEPTH_MAX)
         return VERDICT_DEPTH;
-    if (now.mono.ms < t->cool_until.ms)
+    if (cooldown_left(now, t) > 0)
         return VERDICT_COOLDOWN;
     return VERDICT_FIRED;
 }
@@ -135,7 +144,7 @@ static void decide(struct engine *e, struct now now, const struct event *ev,
     *ret = (struct decision){.trigger = t->id, .verdict = judge(now, ev, t)};
     e->stats.verdicts[ret->verdict]++;
     if (ret->verdict == VERDICT_COOLDOWN)
-        ret->retry_after_ms = t->cool_until.ms - now.mono.ms;
+        ret->retry_after_ms = cooldown_left(now, t);
     if (ret->verdict != VERDICT_FIRED)
         return;
     struct uuid run = make_run(e, now, t->pipeline, t, rec);

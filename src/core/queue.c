@@ -100,6 +100,41 @@ void queue_leave(struct engine *e, struct pipeline *p)
     wheel_cancel(&e->wheel, &p->delayed);
 }
 
+/* ---- what moved while rows were being read ---- */
+
+static void note_moved(struct engine *e, struct pipeline *p, struct uuid run)
+{
+    vec_push(&e->moved, ((struct moved_run){run, p, p->reserved > 0, e->batch_number}));
+}
+
+static bool has_moved(const struct engine *e, struct uuid run)
+{
+    for (size_t i = 0; i < e->moved.len; i++)
+        if (uuid_cmp(e->moved.items[i].id, run) == 0)
+            return true;
+    return false;
+}
+
+/* p's fetch (unless NULL) has come back: lets go of what no read that is still out could have missed. */
+static void forget_moved(struct engine *e, const struct pipeline *p)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < e->moved.len; i++) {
+        struct moved_run m = e->moved.items[i];
+        m.in_fetch = m.in_fetch && m.pipeline != p;
+        if (m.in_fetch || e->lookups > 0 || m.batch > e->settled_number)
+            e->moved.items[kept++] = m;
+    }
+    e->moved.len = kept;
+}
+
+void queue_settled(struct engine *e)
+{
+    forget_moved(e, NULL);
+}
+
+/* ---- fetching ---- */
+
 static void fetch(struct engine *e, struct pipeline *p, uint32_t slots)
 {
     uint32_t n = slots < p->pending ? slots : (uint32_t)p->pending;
@@ -107,18 +142,16 @@ static void fetch(struct engine *e, struct pipeline *p, uint32_t slots)
     e->reserved += n;
     p->queued_since_fetch = false;
     p->refs++;
-    e->fetches++;
     emit(e, EFFECT_FETCH_RUNS)->fetch_runs =
         (struct effect_fetch_runs){.pipeline = p, .count_max = n};
 }
 
 void queue_fetch_done(struct engine *e, struct pipeline *p)
 {
-    CHECK(p->reserved > 0 && e->fetches > 0);
+    CHECK(p->reserved > 0);
     e->reserved -= p->reserved;
     p->reserved = 0;
-    if (--e->fetches == 0)
-        e->cancelled_in_fetch.len = 0;
+    forget_moved(e, p);
 }
 
 /* Every ready pipeline is looked at once: it asks for what it may start, or waits until one of its
@@ -137,14 +170,6 @@ void queue_schedule(struct engine *e, struct now now)
     }
 }
 
-static bool was_cancelled(const struct engine *e, struct uuid run)
-{
-    for (size_t i = 0; i < e->cancelled_in_fetch.len; i++)
-        if (uuid_cmp(e->cancelled_in_fetch.items[i], run) == 0)
-            return true;
-    return false;
-}
-
 static struct slice keep(struct engine *e, struct slice s)
 {
     return arena_copy(&e->filling->arena, s);
@@ -154,6 +179,8 @@ static void start_offered(struct engine *e, struct now now, struct pipeline *p,
                           const struct run_start *s)
 {
     change_pending(e, p, -1);
+    if (e->lookups > 0)
+        note_moved(e, p, s->run);
     queue_occupy(e, p, s->run, s->attempt, now.wall);
     emit(e, EFFECT_MOVE_RUN)->move_run = (struct effect_move_run){
         .id = s->run,
@@ -199,7 +226,7 @@ void engine_offer(struct engine *e, struct now now, struct pipeline *p,
 {
     bool more = p->queued_since_fetch || n >= p->reserved;
     for (size_t i = 0; !p->dropped && i < n; i++)
-        if (!was_cancelled(e, runs[i].start.run))
+        if (!has_moved(e, runs[i].start.run))
             start_offered(e, now, p, &runs[i].start);
     queue_fetch_done(e, p);
     if (err != 0)
@@ -300,29 +327,50 @@ void engine_recover_run(struct engine *e, struct now now, struct pipeline *p, st
         end(e, now, p != NULL ? p->key : 0, run, attempt, started_at, &r);
 }
 
+static void cancel_running(struct engine *e, struct run *r)
+{
+    if (!r->cancelled) {
+        r->cancelled = true;
+        undo_add(e, UNDO_CANCEL)->run = r;
+    }
+    emit(e, EFFECT_CANCEL_RUN)->cancel_run = r->id;
+}
+
 enum cancel_result engine_cancel(struct engine *e, struct now now, struct uuid run,
                                  struct ticket *t)
 {
     struct run *r;
     HASH_FIND(hh, e->runs, &run, sizeof(run), r);
-    if (r == NULL)
+    if (r == NULL) {
+        e->lookups++;
         return CANCEL_UNKNOWN;
-    if (!r->cancelled) {
-        r->cancelled = true;
-        undo_add(e, UNDO_CANCEL)->run = r;
     }
-    emit(e, EFFECT_CANCEL_RUN)->cancel_run = run;
+    cancel_running(e, r);
     emit_reply(e, t, UUID_NIL, NULL, 0);
     return CANCEL_STARTED;
 }
 
-void engine_cancel_pending(struct engine *e, struct now now, struct pipeline *p, struct uuid run,
-                           uint32_t attempt, struct ticket *t)
+enum cancel_result engine_cancel_looked_up(struct engine *e, struct now now, struct pipeline *p,
+                                           struct uuid run, uint32_t attempt, struct ticket *t)
 {
-    const struct run_result r = {.run = run, .status = RUN_CANCELLED, .error = SLICE("cancelled")};
-    end(e, now, p->key, run, attempt, WALL_UNSET, &r);
-    change_pending(e, p, -1);
-    if (e->fetches > 0)
-        vec_push(&e->cancelled_in_fetch, run);
-    emit_reply(e, t, UUID_NIL, NULL, 0);
+    CHECK(e->lookups > 0);
+    e->lookups--;
+    struct run *r;
+    HASH_FIND(hh, e->runs, &run, sizeof(run), r);
+    enum cancel_result result = CANCEL_UNKNOWN;
+    if (r != NULL) {
+        cancel_running(e, r);
+        result = CANCEL_STARTED;
+    } else if (p != NULL && !has_moved(e, run)) {
+        const struct run_result cancelled = {
+            .run = run, .status = RUN_CANCELLED, .error = SLICE("cancelled")};
+        end(e, now, p->key, run, attempt, WALL_UNSET, &cancelled);
+        change_pending(e, p, -1);
+        note_moved(e, p, run);
+        result = CANCEL_DONE;
+    }
+    forget_moved(e, NULL);
+    if (result != CANCEL_UNKNOWN)
+        emit_reply(e, t, UUID_NIL, NULL, 0);
+    return result;
 }

@@ -1,0 +1,285 @@
+#include "store.h"
+#include "base/check.h"
+#include "base/mem.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct pipeline_def *sim_pipeline_def(uint32_t running_max, uint32_t max_attempts, bool pull)
+{
+    struct pipeline_def *d = mem_zalloc(sizeof(*d));
+    *d = (struct pipeline_def){
+        .spec = mem_printf("%u %u %d", running_max, max_attempts, pull),
+        .running_max = running_max,
+        .pull = pull,
+        .retry = {.max_attempts = max_attempts,
+                  .backoff_ms = 500,
+                  .backoff_factor = 2,
+                  .backoff_ms_max = 60000},
+    };
+    return d;
+}
+
+struct trigger_def *sim_trigger_def(uint8_t token, bool enabled, uint64_t cooldown_ms)
+{
+    struct trigger_def *d = mem_zalloc(sizeof(*d));
+    *d = (struct trigger_def){
+        .config = mem_printf("%u", token),
+        .enabled = enabled,
+        .cooldown_ms = cooldown_ms,
+        .key = {{'w', token}},
+    };
+    return d;
+}
+
+struct sim_run *sim_store_run(const struct sim_store *s, struct uuid id)
+{
+    struct sim_run *r;
+    HASH_FIND(hh, s->runs, &id, sizeof(id), r);
+    return r;
+}
+
+struct sim_event *sim_store_event(const struct sim_store *s, struct uuid id)
+{
+    struct sim_event *e;
+    HASH_FIND(hh, s->events, &id, sizeof(id), e);
+    return e;
+}
+
+static struct sim_pipeline *find_pipeline(const struct sim_store *s, int64_t key)
+{
+    struct sim_pipeline *p;
+    HASH_FIND(hh, s->pipelines, &key, sizeof(key), p);
+    return p;
+}
+
+static struct sim_trigger *find_trigger(const struct sim_store *s, int64_t key)
+{
+    struct sim_trigger *t;
+    HASH_FIND(hh, s->triggers, &key, sizeof(key), t);
+    return t;
+}
+
+static void put_event(struct sim_store *s, const struct effect *f)
+{
+    const struct effect_put_event *p = &f->put_event;
+    CHECK(sim_store_event(s, p->id) == NULL);
+    struct sim_event *e = mem_zalloc(sizeof(*e));
+    *e = (struct sim_event){
+        .id = p->id,
+        .decisions = mem_dup(p->decisions.p, p->decisions.len),
+        .decisions_len = p->decisions.len,
+        .time = p->time,
+    };
+    HASH_ADD(hh, s->events, id, sizeof(e->id), e);
+}
+
+static void put_run(struct sim_store *s, const struct effect *f)
+{
+    const struct effect_put_run *p = &f->put_run;
+    CHECK(sim_store_run(s, p->id) == NULL);
+    CHECK(sim_store_event(s, p->event) != NULL);
+    CHECK(find_pipeline(s, p->pipeline_key) != NULL);
+    struct sim_run *r = mem_zalloc(sizeof(*r));
+    *r = (struct sim_run){
+        .id = p->id,
+        .event = p->event,
+        .pipeline_key = p->pipeline_key,
+        .trigger_key = p->trigger_key,
+        .status = p->status,
+        .attempt = p->attempt,
+        .due_at = WALL_UNSET,
+        .started_at = p->started_at,
+        .version = p->version,
+    };
+    HASH_ADD(hh, s->runs, id, sizeof(r->id), r);
+}
+
+/* What run.h's drawing allows. */
+static bool may_move(enum run_status from, enum run_status to)
+{
+    if (from == RUN_PENDING)
+        return to == RUN_RUNNING || to == RUN_CANCELLED;
+    return from == RUN_RUNNING && to != RUN_RUNNING;
+}
+
+static void move_run(struct sim_store *s, const struct effect *f)
+{
+    const struct effect_move_run *m = &f->move_run;
+    struct sim_run *r = sim_store_run(s, m->id);
+    CHECK(r != NULL && may_move(r->status, m->status));
+    CHECK(m->attempt == r->attempt + (m->status == RUN_PENDING));
+    CHECK(wall_is_set(m->finished_at) == run_status_is_final(m->status));
+    r->status = m->status;
+    r->attempt = m->attempt;
+    r->due_at = m->due_at;
+    r->started_at = m->started_at;
+}
+
+static void trigger_state(struct sim_store *s, const struct effect *f)
+{
+    struct sim_trigger *t = find_trigger(s, f->trigger_state.trigger_key);
+    CHECK(t != NULL);
+    t->last_fired = f->trigger_state.last_fired;
+    t->last_run = f->trigger_state.last_run;
+}
+
+static void put_pipeline(struct sim_store *s, const struct effect *f)
+{
+    const struct effect_put_pipeline *p = &f->put_pipeline;
+    struct sim_pipeline *row = find_pipeline(s, p->key);
+    CHECK((row == NULL) == (p->version == 1));
+    if (row == NULL) {
+        row = mem_zalloc(sizeof(*row));
+        row->key = p->key;
+        row->id = p->id;
+        memcpy(row->path, p->path.p, p->path.len);
+        HASH_ADD(hh, s->pipelines, key, sizeof(row->key), row);
+    }
+    int pull;
+    CHECK(sscanf(p->spec.p, "%u %u %d", &row->running_max, &row->max_attempts, &pull) == 3);
+    row->pull = pull;
+    row->version = p->version;
+}
+
+static void drop_pipeline(struct sim_store *s, const struct effect *f)
+{
+    struct sim_pipeline *p = find_pipeline(s, f->drop.key);
+    CHECK(p != NULL && !p->dropped);
+    p->dropped = true;
+    struct sim_run *r, *tmp;
+    HASH_ITER (hh, s->runs, r, tmp)
+        if (r->pipeline_key == p->key && r->status == RUN_PENDING)
+            r->status = RUN_CANCELLED;
+}
+
+static void put_trigger(struct sim_store *s, const struct effect *f)
+{
+    const struct effect_put_trigger *p = &f->put_trigger;
+    struct sim_trigger *row = find_trigger(s, p->key);
+    if (row == NULL) {
+        row = mem_zalloc(sizeof(*row));
+        row->key = p->key;
+        row->id = p->id;
+        row->last_fired = WALL_UNSET;
+        row->pipeline_key = p->pipeline_key;
+        HASH_ADD(hh, s->triggers, key, sizeof(row->key), row);
+    }
+    row->token = (uint8_t)atoi(p->config.p);
+    row->enabled = p->enabled;
+    row->cooldown_ms = p->cooldown_ms;
+}
+
+static void drop_trigger(struct sim_store *s, const struct effect *f)
+{
+    struct sim_trigger *t = find_trigger(s, f->drop.key);
+    CHECK(t != NULL && !t->dropped);
+    t->dropped = true;
+}
+
+void sim_store_apply(struct sim_store *s, const struct batch *b)
+{
+    static void (*const apply[])(struct sim_store *, const struct effect *) = {
+        [EFFECT_PUT_EVENT] = put_event,       [EFFECT_PUT_RUN] = put_run,
+        [EFFECT_MOVE_RUN] = move_run,         [EFFECT_TRIGGER_STATE] = trigger_state,
+        [EFFECT_PUT_PIPELINE] = put_pipeline, [EFFECT_DROP_PIPELINE] = drop_pipeline,
+        [EFFECT_PUT_TRIGGER] = put_trigger,   [EFFECT_DROP_TRIGGER] = drop_trigger,
+    };
+    for (const struct effect *f = b->first; f != NULL; f = f->next)
+        if (EFFECT_IS_RECORD(f->type))
+            apply[f->type](s, f);
+}
+
+size_t sim_store_count(const struct sim_store *s, enum run_status status, bool pull)
+{
+    size_t n = 0;
+    for (const struct sim_run *r = s->runs; r != NULL; r = r->hh.next)
+        n += r->status == status && find_pipeline(s, r->pipeline_key)->pull == pull;
+    return n;
+}
+
+size_t sim_store_pending(const struct sim_store *s, int64_t pipeline_key, struct wall now,
+                         uint32_t max, struct offered_run *ret, struct wall *ret_next_due)
+{
+    size_t n = 0;
+    *ret_next_due = WALL_UNSET;
+    for (const struct sim_run *r = s->runs; r != NULL; r = r->hh.next) {
+        if (r->pipeline_key != pipeline_key || r->status != RUN_PENDING)
+            continue;
+        bool due = !wall_is_set(r->due_at) || r->due_at.ms <= now.ms;
+        if (due && n < max)
+            ret[n++].start =
+                (struct run_start){.run = r->id, .event = r->event, .attempt = r->attempt};
+        if (!due && (!wall_is_set(*ret_next_due) || r->due_at.ms < ret_next_due->ms))
+            *ret_next_due = r->due_at;
+    }
+    return n;
+}
+
+static void load_pipeline(const struct sim_store *s, struct engine *e,
+                          const struct sim_pipeline *row)
+{
+    struct pipeline *p = mem_zalloc(sizeof(*p));
+    p->id = row->id;
+    p->key = row->key;
+    p->path = mem_strdup(row->path);
+    p->def = sim_pipeline_def(row->running_max, row->max_attempts, row->pull);
+    p->def->version = row->version;
+    for (const struct sim_run *r = s->runs; r != NULL; r = r->hh.next)
+        p->pending += r->pipeline_key == row->key && r->status == RUN_PENDING;
+    engine_load_pipeline(e, p);
+}
+
+static void load_trigger(const struct sim_store *s, struct engine *e, struct now now,
+                         const struct sim_trigger *row)
+{
+    struct trigger *t = mem_zalloc(sizeof(*t));
+    t->id = row->id;
+    t->key = row->key;
+    t->type = "webhook";
+    t->pipeline = catalog_pipeline(engine_catalog(e), find_pipeline(s, row->pipeline_key)->id);
+    t->def = sim_trigger_def(row->token, row->enabled, row->cooldown_ms);
+    t->last_fired = row->last_fired;
+    t->last_run = row->last_run;
+    engine_load_trigger(e, now, t);
+}
+
+void sim_store_load(const struct sim_store *s, struct engine *e, struct now now)
+{
+    struct catalog *c = engine_catalog(e);
+    for (const struct sim_pipeline *p = s->pipelines; p != NULL; p = p->hh.next) {
+        if (!p->dropped)
+            load_pipeline(s, e, p);
+        if (p->key > c->pipeline_key_last)
+            c->pipeline_key_last = p->key;
+    }
+    for (const struct sim_trigger *t = s->triggers; t != NULL; t = t->hh.next) {
+        if (!t->dropped)
+            load_trigger(s, e, now, t);
+        if (t->key > c->trigger_key_last)
+            c->trigger_key_last = t->key;
+    }
+    for (const struct sim_run *r = s->runs; r != NULL; r = r->hh.next)
+        if (r->status == RUN_RUNNING)
+            engine_recover_run(e, now, catalog_pipeline(c, find_pipeline(s, r->pipeline_key)->id),
+                               r->id, r->attempt, r->started_at);
+}
+
+#define FREE_ALL(type, head)                                                                       \
+    do {                                                                                           \
+        type *it, *tmp;                                                                            \
+        HASH_ITER (hh, head, it, tmp) {                                                            \
+            HASH_DEL(head, it);                                                                    \
+            free(it);                                                                              \
+        }                                                                                          \
+    } while (0)
+
+void sim_store_deinit(struct sim_store *s)
+{
+    for (struct sim_event *e = s->events; e != NULL; e = e->hh.next)
+        free(e->decisions);
+    FREE_ALL(struct sim_run, s->runs);
+    FREE_ALL(struct sim_event, s->events);
+    FREE_ALL(struct sim_pipeline, s->pipelines);
+    FREE_ALL(struct sim_trigger, s->triggers);
+}
