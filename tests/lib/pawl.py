@@ -508,6 +508,13 @@ def exchange(con, method, path, body, headers):
     return Response(r.status, r.getheaders(), r.read(), r.reason)
 
 
+def row_uuid(key, rest):
+    """The id of an event's or a run's row, as text; src/io/store/row_key.h draws the two columns."""
+    high = key >> 21 << 16 | 7 << 12 | key >> 9 & 0xFFF
+    low = 2 << 62 | (key & 0x1FF) << 53 | rest
+    return str(uuid.UUID(int=high << 64 | low))
+
+
 def uuid_text(blob):
     """A 16-byte id from the database as its text."""
     return str(uuid.UUID(bytes=bytes(blob)))
