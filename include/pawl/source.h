@@ -23,6 +23,8 @@ struct option_doc {
     const char *help; /* one line */
 };
 
+#define TRIGGER_LABEL_SIZE 256
+
 /* A trigger config that was checked, ready to be stored. */
 struct trigger_draft {
     json_t *config;       /* what is stored and shown; the owner of the draft releases it */
@@ -46,6 +48,9 @@ struct trigger_type {
 
     /* The match key of a stored config, at start. 0 or -EINVAL. */
     int (*key)(json_t *config, struct match_key *ret);
+
+    /* What the runs of a trigger with that stored config say of it: "trigger:webhook", "trigger:cron:0 * * * *". */
+    void (*label)(json_t *config, char ret[TRIGGER_LABEL_SIZE]);
 
     bool shows_webhook_url; /* its triggers are shown with webhook_url */
 };

@@ -284,7 +284,7 @@ static int check(struct host *h, json_t *config, json_t *old, struct trigger_dra
         return diag_set(
             reterr, DIAG_INVALID_ARGUMENT,
             "config: a webhook's token cannot be changed; delete the trigger and create a new one");
-    struct trigger_draft d = {.label = "trigger:webhook"};
+    struct trigger_draft d = {0};
     if (old != NULL)
         d.config = json_incref(old);
     else
@@ -298,6 +298,11 @@ static int check(struct host *h, json_t *config, json_t *old, struct trigger_dra
     return 0;
 }
 
+static void label(json_t *config, char ret[TRIGGER_LABEL_SIZE])
+{
+    snprintf(ret, TRIGGER_LABEL_SIZE, "trigger:webhook");
+}
+
 static const struct option_doc options[] = {{NULL}};
 
 static const struct trigger_type trigger_types[] = {
@@ -307,6 +312,7 @@ static const struct trigger_type trigger_types[] = {
         .options = options,
         .check = check,
         .key = key,
+        .label = label,
         .shows_webhook_url = true,
     },
     {NULL},
