@@ -72,7 +72,8 @@ int pipeline_spec_check(json_t *spec, struct pipeline_def *ret, struct diag *ret
     struct json_fields f;
 
     json_fields_begin(&f, spec, "", reterr);
-    json_take_object(&f, "executor", JSON_REQUIRED);
+    json_take_object(&f, "executor", JSON_OPTIONAL);
+    json_take_array(&f, "steps", JSON_OPTIONAL);
     json_take_object(&f, "options", JSON_OPTIONAL);
     json_t *concurrency = json_take_any(&f, "concurrency");
     json_t *retry_object = json_take_object(&f, "retry", JSON_OPTIONAL);

@@ -1,14 +1,15 @@
 /* pipeline_spec.h - what a client may say about a pipeline, and what the engine has to know of it.
  *
- * A spec is the pipeline's JSON object without its path: `executor`, `options`, `concurrency`,
- * `retry`, `timeout_seconds`, and the descriptive `description`, `type`, `source`, `unique_key`,
- * `owner`. It is kept and returned as it was given. Here its fields are checked and those the
- * engine acts on are read. The inside of `executor` is checked by its type (pawl/executor.h), which
- * also says `pull`.
+ * A spec is the pipeline's JSON object without its path: `executor` or `steps`, `options`,
+ * `concurrency`, `retry`, `timeout_seconds`, and the descriptive `description`, `type`, `source`,
+ * `unique_key`, `owner`. It is kept and returned as it was given. Here its fields are checked and
+ * those the engine acts on are read. `executor` and `steps` are checked further by executor_of()
+ * (pawl/executor.h), which also says what `pull` is.
  *
  *     "concurrency": 4                  or {"max_runs": 4, "policy": "queue"}
  *     "retry": {"max_attempts": 3, "backoff_seconds": 1, "backoff_factor": 2,
- * "max_backoff_seconds": 300} "timeout_seconds": 60             0 or absent: none
+ *               "max_backoff_seconds": 300}
+ *     "timeout_seconds": 60             0 or absent: none
  */
 #ifndef CORE_PIPELINE_SPEC_H
 #define CORE_PIPELINE_SPEC_H

@@ -55,7 +55,7 @@ static void refuses(void **state)
     static const struct {
         const char *text, *field;
     } rows[] = {
-        {"{}", "executor: "},
+        {"{\"steps\":{}}", "steps: "},
         {"{\"executor\":\"command\"}", "executor: "},
         {"{" X ",\"bogus\":1}", "bogus: "},
         {"{" X ",\"options\":[]}", "options: "},
