@@ -1,0 +1,14 @@
+#include "api/api.h"
+#include "api/resources.h"
+#include "base/check.h"
+
+static const struct resource *const resources[] = {
+    &resource_event_log, &resource_health, &resource_metrics,
+    &resource_pipelines, &resource_runs,   &resource_triggers,
+};
+
+void api_routes(struct api *a, struct http_server *s)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(resources); i++)
+        http_server_route(s, resources[i]->routes, resources[i]->count, a);
+}

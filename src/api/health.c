@@ -1,0 +1,57 @@
+/* health.c - /health and /health/live: the process answers. /health/ready: it can also accept
+ * events.
+ *
+ * It is not ready while it stops, and for a while after a commit failed. Not until the next good
+ * commit: whoever asks sends the work elsewhere when we are not ready, so there would be none.
+ */
+#include "api/resources.h"
+#include "api/work.h"
+#include "base/check.h"
+#include "io/store/journal.h"
+#include <string.h>
+
+#define UNREADY_MS 10000
+
+static void live(struct http_request *req, void *ctx)
+{
+    http_respond_json(req, 200, SLICE("{\"status\":\"ok\",\"version\":\"" PAWL_VERSION "\"}"));
+}
+
+/* NULL when the journal works, as far as we know. */
+static const char *journal_trouble(struct api *a)
+{
+    if (a->journal == NULL)
+        return "closed";
+    const struct journal_stats s = journal_stats(a->journal);
+    const struct mono now = a->host->now(a->host).mono;
+    if (s.failures != a->failures_seen) {
+        a->failures_seen = s.failures;
+        a->failed_at = now;
+    }
+    if (s.last_err == 0 || now.ms - a->failed_at.ms >= UNREADY_MS)
+        return NULL;
+    return strerror(-s.last_err);
+}
+
+static void ready(struct http_request *req, void *ctx)
+{
+    struct api *a = ctx;
+    const char *trouble = a->stopping ? "stopping" : journal_trouble(a);
+    if (trouble == NULL) {
+        http_respond_json(req, 200, SLICE("{\"status\":\"ready\",\"journal\":\"ok\"}"));
+        return;
+    }
+    struct str body = {0};
+    str_add_cstr(&body, "{\"status\":\"not ready\",\"journal\":");
+    str_add_json(&body, slice_of(trouble));
+    str_add_char(&body, '}');
+    http_respond_json(req, 503, str_slice(&body));
+    str_release(&body);
+}
+
+static const struct http_route routes[] = {
+    {"GET", "/health", live, SCOPE_PUBLIC, 0},
+    {"GET", "/health/live", live, SCOPE_PUBLIC, 0},
+    {"GET", "/health/ready", ready, SCOPE_PUBLIC, 0},
+};
+const struct resource resource_health = {routes, ARRAY_SIZE(routes)};

@@ -1,0 +1,102 @@
+/* metrics.c - /metrics in the text format of Prometheus. Names follow its rules: base units,
+ * _total for counters. */
+#include "api/resources.h"
+#include "api/work.h"
+#include "base/check.h"
+#include "core/decision.h"
+#include "io/store/journal.h"
+#include <stdio.h>
+#include <unistd.h>
+
+static void head(struct str *s, const char *name, const char *type, const char *help)
+{
+    str_printf(s, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void value(struct str *s, const char *name, uint64_t n)
+{
+    str_printf(s, "%s %llu\n", name, (unsigned long long)n);
+}
+
+static void labelled(struct str *s, const char *name, const char *label, const char *of, uint64_t n)
+{
+    str_printf(s, "%s{%s=\"%s\"} %llu\n", name, label, of, (unsigned long long)n);
+}
+
+static void metric(struct str *s, const char *name, const char *type, const char *help, uint64_t n)
+{
+    head(s, name, type, help);
+    value(s, name, n);
+}
+
+static void add_http(struct str *s, const struct http_server *server)
+{
+    static const char *const classes[] = {"", "1xx", "2xx", "3xx", "4xx", "5xx"};
+    const struct http_stats h = http_server_stats(server);
+    metric(s, "pawl_http_connections", "gauge", "Open connections.", h.connections);
+    metric(s, "pawl_http_connections_total", "counter", "Connections accepted.",
+           h.connections_total);
+    metric(s, "pawl_http_requests_total", "counter", "Requests received.", h.requests_total);
+    metric(s, "pawl_http_buffered_bytes", "gauge", "Request bodies held in memory.",
+           h.buffered_bytes);
+    head(s, "pawl_http_responses_total", "counter", "Responses sent, by class of status.");
+    for (size_t i = 1; i < ARRAY_SIZE(classes); i++)
+        labelled(s, "pawl_http_responses_total", "class", classes[i], h.responses_by_class[i]);
+}
+
+static void add_engine(struct str *s, const struct engine *e)
+{
+    const struct engine_stats n = engine_stats(e);
+    metric(s, "pawl_runs_running", "gauge", "Runs being carried out.", n.running);
+    metric(s, "pawl_runs_pending", "gauge", "Runs waiting in the durable queue.", n.pending);
+    head(s, "pawl_runs_ended_total", "counter", "Runs that ended, by status.");
+    for (enum run_status i = RUN_SUCCESS; i <= RUN_CANCELLED; i++)
+        labelled(s, "pawl_runs_ended_total", "status", run_status_name(i), n.runs_ended[i]);
+    head(s, "pawl_decisions_total", "counter", "What triggers did with events, by verdict.");
+    for (enum verdict v = 0; v < VERDICT_COUNT; v++)
+        labelled(s, "pawl_decisions_total", "verdict", verdict_name(v), n.verdicts[v]);
+}
+
+static void add_journal(struct str *s, const struct journal *j)
+{
+    const struct journal_stats n = journal_stats(j);
+    metric(s, "pawl_journal_failures_total", "counter", "Commits that failed.", n.failures);
+    metric(s, "pawl_journal_records_total", "counter", "Records written.", n.records);
+    metric(s, "pawl_journal_wal_bytes", "gauge", "Size of the write-ahead log.", n.wal_bytes);
+    head(s, "pawl_journal_commit_seconds", "summary", "Time spent in commits, the sync included.");
+    str_printf(s, "pawl_journal_commit_seconds_sum %.6f\n", (double)n.commit_us_sum / 1e6);
+    value(s, "pawl_journal_commit_seconds_count", n.commits);
+}
+
+/* /proc is memory, so reading it does not hold up the loop. */
+static uint64_t resident_bytes(void)
+{
+    unsigned long long size = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f == NULL)
+        return 0;
+    if (fscanf(f, "%llu %llu", &size, &resident) != 2)
+        resident = 0;
+    fclose(f);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void get(struct http_request *req, void *ctx)
+{
+    const struct api *a = ctx;
+    struct str s = {0};
+    head(&s, "pawl_build_info", "gauge", "Constant 1, labelled with the version.");
+    labelled(&s, "pawl_build_info", "version", PAWL_VERSION, 1);
+    add_http(&s, a->http);
+    add_engine(&s, a->host->engine);
+    if (a->journal != NULL)
+        add_journal(&s, a->journal);
+    metric(&s, "process_resident_memory_bytes", "gauge", "Resident memory.", resident_bytes());
+    http_respond(req, 200, "text/plain; version=0.0.4; charset=utf-8", str_slice(&s));
+    str_release(&s);
+}
+
+static const struct http_route routes[] = {
+    {"GET", "/metrics", get, SCOPE_API, 0},
+};
+const struct resource resource_metrics = {routes, ARRAY_SIZE(routes)};

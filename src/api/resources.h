@@ -1,0 +1,14 @@
+/* resources.h - what each resource's file offers to api.c: its rows. */
+#ifndef API_RESOURCES_H
+#define API_RESOURCES_H
+#include "io/http/http.h"
+
+struct resource {
+    const struct http_route *routes;
+    size_t count;
+};
+
+extern const struct resource resource_event_log, resource_health, resource_metrics,
+    resource_pipelines, resource_runs, resource_triggers;
+
+#endif

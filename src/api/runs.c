@@ -1,0 +1,335 @@
+/* runs.c - /api/v1/runs: asking for one by hand, looking at them, cancelling them. */
+#include "api/resources.h"
+#include "api/work.h"
+#include "base/check.h"
+#include "base/json.h"
+#include "io/loop/timers.h"
+#include "pawl/run.h"
+#include <errno.h>
+#include <stdio.h>
+#include <utlist.h>
+
+/* A cancelled run is answered with when it has ended, or as it is after this long. */
+#define CANCEL_WAIT_MS 15000
+
+/* How often a run's row is read while other runs keep ending. */
+#define CANCEL_READS_MAX 10
+
+static const char missing[] = "there is no such run";
+
+/* ---- by hand ---- */
+
+static void accepted(struct writing *w, const struct outcome *o)
+{
+    struct str body = {0};
+    str_add_cstr(&body, "{\"run_id\":\"");
+    str_add_uuid(&body, o->decisions[0].runs[0]);
+    str_add_cstr(&body, "\",\"status\":\"pending\"}");
+    http_respond_json(w->req, 202, str_slice(&body));
+    str_release(&body);
+}
+
+/* What a request asks to be run. */
+struct wish {
+    struct uuid pipeline;
+    json_t *input; /* borrowed; NULL: none */
+};
+
+static int take_wish(struct api *a, json_t *body, struct wish *ret, struct diag *reterr)
+{
+    struct json_fields f;
+    json_fields_begin(&f, body, "", reterr);
+    const char *ns = json_take_string(&f, "namespace", JSON_REQUIRED);
+    const char *layer = json_take_string(&f, "layer", JSON_REQUIRED);
+    const char *name = json_take_string(&f, "pipeline", JSON_REQUIRED);
+    ret->input = json_take_any(&f, "input");
+    if (json_fields_end(&f) < 0)
+        return -EINVAL;
+    struct str path = {0};
+    str_printf(&path, "%s.%s.%s", ns, layer, name);
+    const struct pipeline *p =
+        catalog_pipeline_at(engine_catalog(a->host->engine), str_slice(&path));
+    str_release(&path);
+    if (p == NULL)
+        return diag_set(reterr, DIAG_NOT_FOUND, "there is no pipeline %.64s.%.64s.%.64s", ns, layer,
+                        name);
+    ret->pipeline = p->id;
+    return 0;
+}
+
+static int start_from(struct api *a, struct http_request *req, json_t *body, struct diag *reterr)
+{
+    struct wish wish;
+    struct str input = {0};
+    if (take_wish(a, body, &wish, reterr) < 0)
+        return -EINVAL;
+    if (wish.input != NULL)
+        str_add_json_value(&input, wish.input);
+    struct writing *w = writing_make(a, req, sizeof(*w), accepted);
+    const struct event ev = {
+        .source = "manual",
+        .type = SLICE("manual"),
+        .content_type = wish.input != NULL ? SLICE("application/json") : SLICE_NONE,
+        .payload = wish.input != NULL ? str_slice(&input) : SLICE_NONE,
+        .pipeline = wish.pipeline,
+        .ticket = &w->ticket,
+    };
+    const int err = a->host->feed(a->host, &ev);
+    str_release(&input);
+    if (err < 0)
+        respond_unavailable(req);
+    return 0;
+}
+
+static void start(struct http_request *req, void *ctx)
+{
+    struct diag why;
+    json_t *body = json_parse_object(req->body, &why);
+    if (body == NULL || start_from(ctx, req, body, &why) < 0)
+        http_respond_diag(req, &why);
+    json_decref(body);
+}
+
+/* ---- looking ---- */
+
+static int query_one(struct reading *r, struct db *db)
+{
+    return query_run(db, r->id, &r->body);
+}
+
+static int query_logs(struct reading *r, struct db *db)
+{
+    return query_run_logs(db, r->id, &r->body);
+}
+
+static void answer_run(struct api *a, struct http_request *req, struct uuid id)
+{
+    struct reading *r = reading_make(a, req, sizeof(*r), query_one);
+    r->id = id;
+    r->missing = missing;
+    reading_start(r);
+}
+
+static void get(struct http_request *req, void *ctx)
+{
+    struct uuid id;
+    if (take_path_id(req, 0, missing, &id))
+        answer_run(ctx, req, id);
+}
+
+static void logs(struct http_request *req, void *ctx)
+{
+    struct reading *r = reading_make(ctx, req, sizeof(*r), query_logs);
+    r->missing = missing;
+    if (take_path_id(req, 0, missing, &r->id))
+        reading_start(r);
+}
+
+struct listing {
+    struct reading reading;
+    struct run_filter filter;
+};
+
+static int query_list(struct reading *r, struct db *db)
+{
+    struct listing *l = container_of(r, struct listing, reading);
+    return query_runs(db, &l->filter, &r->page, &r->body);
+}
+
+static bool take_status(struct http_request *req, struct run_filter *f)
+{
+    struct slice v;
+    f->by_status = http_query(req, "status", &v);
+    if (!f->by_status || run_status_parse(v, &f->status))
+        return true;
+    http_respond_error(req, DIAG_INVALID_ARGUMENT, 0,
+                       "status: must be pending, running, success, failed or cancelled");
+    return false;
+}
+
+static void list(struct http_request *req, void *ctx)
+{
+    struct listing *l = reading_make(ctx, req, sizeof(*l), query_list);
+    struct run_filter *f = &l->filter;
+    f->started_after = f->started_before = WALL_UNSET;
+    http_query(req, "namespace", &f->ns);
+    http_query(req, "layer", &f->layer);
+    http_query(req, "pipeline", &f->pipeline);
+    if (take_status(req, f) && take_uuid(req, "trigger_id", &f->trigger) &&
+        take_time(req, "started_after", &f->started_after) &&
+        take_time(req, "started_before", &f->started_before) &&
+        take_page(req, PAGE_LIMIT_DEFAULT, &l->reading.page))
+        reading_start(&l->reading);
+}
+
+/* ---- cancelling ----
+ *
+ *     in memory, running ──> tell the engine ──> wait for its end, or CANCEL_WAIT_MS ──> 200
+ *     else read its row ──> ended: 409
+ *                           pending: cancel it, 200
+ *                           running: it is ending just now: 409
+ *
+ * What is read off the loop may be old when it arrives. Two things could make a pending run be
+ * cancelled after it has ended: another request that cancels it, so there is at most one at a time
+ * for a run; and that it was started and ended meanwhile, so the row is read again when any run
+ * has ended since.
+ */
+struct cancelling {
+    struct reading reading; /* of the row */
+    struct run_row row;
+    uint64_t ended_count;
+    unsigned reads;
+    struct ticket ticket;
+    struct run_waiter waiter;
+    struct timer deadline;
+    struct cancelling *prev, *next; /* the api's */
+};
+
+static void answer_cancelled(struct cancelling *c)
+{
+    struct api *a = c->reading.api;
+    DL_DELETE(a->cancels, c);
+    answer_run(a, c->reading.req, c->reading.id);
+}
+
+static void answer_not_cancelled(struct cancelling *c, const char *why)
+{
+    DL_DELETE(c->reading.api->cancels, c);
+    http_respond_error(c->reading.req, DIAG_FAILED_PRECONDITION, 0, why);
+}
+
+static void answer_ended(struct cancelling *c, enum run_status status)
+{
+    char why[64];
+    snprintf(why, sizeof(why), "the run has ended already: %s", run_status_name(status));
+    answer_not_cancelled(c, why);
+}
+
+static void run_ended(struct run_waiter *waiter, const struct run_result *r, uint64_t duration_ms)
+{
+    struct cancelling *c = container_of(waiter, struct cancelling, waiter);
+    timer_cancel(c->reading.api->host->timers, &c->deadline);
+    if (r->status == RUN_CANCELLED)
+        answer_cancelled(c);
+    else
+        answer_ended(c, r->status);
+}
+
+static void waited_enough(struct timer *t)
+{
+    struct cancelling *c = container_of(t, struct cancelling, deadline);
+    struct host *h = c->reading.api->host;
+    h->await_cancel(h, &c->waiter);
+    answer_cancelled(c);
+}
+
+/* True when the engine has the run in hand. */
+static bool cancel_running(struct cancelling *c)
+{
+    struct host *h = c->reading.api->host;
+    if (engine_cancel(h->engine, h->now(h), c->reading.id, NULL) == CANCEL_UNKNOWN)
+        return false;
+    c->waiter = (struct run_waiter){.run = c->reading.id, .ended = run_ended};
+    c->deadline.fired = waited_enough;
+    timer_set(h->timers, &c->deadline, CANCEL_WAIT_MS);
+    h->await_run(h, &c->waiter);
+    return true;
+}
+
+static void pending_cancelled(struct ticket *t, const struct outcome *o)
+{
+    struct cancelling *c = container_of(t, struct cancelling, ticket);
+    if (o->err == 0) {
+        answer_cancelled(c);
+        return;
+    }
+    DL_DELETE(c->reading.api->cancels, c);
+    respond_unavailable(c->reading.req);
+}
+
+static uint64_t ended_count(const struct api *a)
+{
+    const struct engine_stats s = engine_stats(a->host->engine);
+    return s.runs_ended[RUN_SUCCESS] + s.runs_ended[RUN_FAILED] + s.runs_ended[RUN_CANCELLED];
+}
+
+static void read_row(struct cancelling *c)
+{
+    c->ended_count = ended_count(c->reading.api);
+    c->reads++;
+    reading_start(&c->reading);
+}
+
+/* Whoever does not get to row_read() leaves the list here. */
+static void row_settled(struct reading *r)
+{
+    struct cancelling *c = container_of(r, struct cancelling, reading);
+    if (r->err != 0)
+        DL_DELETE(r->api->cancels, c);
+}
+
+static void row_read(struct reading *r)
+{
+    struct cancelling *c = container_of(r, struct cancelling, reading);
+    struct host *h = r->api->host;
+    struct pipeline *p = catalog_pipeline(engine_catalog(h->engine), c->row.pipeline);
+    const bool stale = c->ended_count != ended_count(r->api);
+    if (run_status_is_final(c->row.status)) {
+        answer_ended(c, c->row.status);
+        return;
+    }
+    if (cancel_running(c)) /* it was started while we looked */
+        return;
+    if (stale && c->reads < CANCEL_READS_MAX)
+        read_row(c);
+    else if (stale || c->row.status != RUN_PENDING || p == NULL)
+        answer_not_cancelled(c, "the run is changing just now, try again");
+    else
+        engine_cancel_pending(h->engine, h->now(h), p, r->id, c->row.attempt, &c->ticket);
+}
+
+static int query_row(struct reading *r, struct db *db)
+{
+    struct cancelling *c = container_of(r, struct cancelling, reading);
+    return query_run_row(db, r->id, &c->row);
+}
+
+static bool is_being_cancelled(const struct api *a, struct uuid id)
+{
+    const struct cancelling *c;
+    DL_FOREACH (a->cancels, c) {
+        if (uuid_cmp(c->reading.id, id) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void cancel(struct http_request *req, void *ctx)
+{
+    struct api *a = ctx;
+    struct uuid id;
+    if (!take_path_id(req, 0, missing, &id))
+        return;
+    if (is_being_cancelled(a, id)) {
+        http_respond_error(req, DIAG_FAILED_PRECONDITION, 0, "the run is being cancelled already");
+        return;
+    }
+    struct cancelling *c = reading_make(a, req, sizeof(*c), query_row);
+    c->reading.id = id;
+    c->reading.missing = missing;
+    c->reading.settled = row_settled;
+    c->reading.then = row_read;
+    c->ticket.done = pending_cancelled;
+    DL_APPEND(a->cancels, c);
+    if (!cancel_running(c))
+        read_row(c);
+}
+
+static const struct http_route routes[] = {
+    {"GET", "/api/v1/runs", list, SCOPE_API, 0},
+    {"POST", "/api/v1/runs", start, SCOPE_API, 0},
+    {"GET", "/api/v1/runs/{id}", get, SCOPE_API, 0},
+    {"POST", "/api/v1/runs/{id}/cancel", cancel, SCOPE_API, 0},
+    {"GET", "/api/v1/runs/{id}/logs", logs, SCOPE_API, 0},
+};
+const struct resource resource_runs = {routes, ARRAY_SIZE(routes)};

@@ -1,0 +1,331 @@
+/* triggers.c - /api/v1/pipelines/{ns}/{layer}/{name}/triggers, for whatever types of trigger there
+ * are.
+ *
+ * A type is asked through its table (pawl/source.h) to check a config, to say what the trigger is
+ * found by and what its runs are labelled with. Nothing here knows one type from another.
+ */
+#include "api/resources.h"
+#include "api/webhook_url.h"
+#include "api/work.h"
+#include "base/check.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "pawl/source.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COOLDOWN_S_MAX (INT64_C(10) * 366 * 86400)
+
+static const char missing[] = "the pipeline has no such trigger";
+
+static const char *const read_only[] = {"id",          "pipeline_id",  "last_triggered_at",
+                                        "last_run_id", "created_at",   "updated_at",
+                                        "webhook_url", "webhook_token"};
+
+static void ignore_read_only(struct json_fields *f)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(read_only); i++)
+        json_ignore(f, read_only[i]);
+}
+
+/* ---- answering with the object ---- */
+
+struct showing {
+    struct reading reading;
+    char *webhook_url;       /* in the arena */
+    struct slice shown_once; /* JSON object in the arena; absent when there is nothing */
+};
+
+static int query_one(struct reading *r, struct db *db)
+{
+    struct showing *s = container_of(r, struct showing, reading);
+    return query_trigger(db, r->id, s->webhook_url, &r->body);
+}
+
+static struct showing *show(struct api *a, struct http_request *req, struct uuid id)
+{
+    struct showing *s = reading_make(a, req, sizeof(*s), query_one);
+    s->reading.id = id;
+    s->reading.missing = missing;
+    s->webhook_url = webhook_url(a, req);
+    return s;
+}
+
+/* A new trigger is shown with what is shown only once, and without what it cannot have yet. */
+static void answer_created(struct reading *r)
+{
+    struct showing *s = container_of(r, struct showing, reading);
+    struct str body = {0};
+    json_t *v = json_parse_object(str_slice(&r->body), NULL);
+    CHECK(v != NULL);
+    json_object_del(v, "last_triggered_at");
+    json_object_del(v, "last_run_id");
+    json_t *once = s->shown_once.p != NULL ? json_parse_object(s->shown_once, NULL) : NULL;
+    json_object_update(v, once);
+    str_add_json_value(&body, v);
+    json_decref(once);
+    json_decref(v);
+    http_respond_json(r->req, 201, str_slice(&body));
+    str_release(&body);
+}
+
+struct change {
+    struct writing writing;
+    struct uuid id;
+    struct slice shown_once;
+    bool created;
+};
+
+static void changed(struct writing *w, const struct outcome *o)
+{
+    struct change *c = container_of(w, struct change, writing);
+    struct showing *s = show(w->api, w->req, c->id);
+    s->shown_once = c->shown_once;
+    if (c->created)
+        s->reading.then = answer_created;
+    reading_start(&s->reading);
+}
+
+static void dropped(struct writing *w, const struct outcome *o)
+{
+    http_respond(w->req, 204, NULL, SLICE_NONE);
+}
+
+/* ---- bodies ---- */
+
+/* Refuses a type nobody knows, with those that are known. */
+static int unknown_type(const char *name, struct diag *reterr)
+{
+    struct str known = {0};
+    for (const struct source_type *const *s = source_types; *s != NULL; s++) {
+        for (const struct trigger_type *t = (*s)->trigger_types; t->name != NULL; t++)
+            str_printf(&known, "%s%s", known.len > 0 ? ", " : "", t->name);
+    }
+    diag_set(reterr, DIAG_INVALID_ARGUMENT, "type: '%.64s' is not a trigger type; there are: %s",
+             name, known.p);
+    str_release(&known);
+    return -EINVAL;
+}
+
+/* What a create or update asks for. */
+struct wish {
+    const struct trigger_type *type;
+    json_t *config; /* borrowed from the body; NULL: as it is */
+    bool enabled;
+    int64_t cooldown_s;
+};
+
+static void take_settings(struct json_fields *f, struct wish *w)
+{
+    w->enabled = json_take_bool(f, "enabled", w->enabled);
+    w->cooldown_s = json_take_int(f, "cooldown_seconds", w->cooldown_s, 0, COOLDOWN_S_MAX);
+}
+
+static int take_new(json_t *body, struct wish *ret, struct diag *reterr)
+{
+    struct json_fields f;
+    struct wish w = {.enabled = true};
+    json_fields_begin(&f, body, "", reterr);
+    const char *type = json_take_string(&f, "type", JSON_REQUIRED);
+    w.config = json_take_object(&f, "config", JSON_REQUIRED);
+    take_settings(&f, &w);
+    ignore_read_only(&f);
+    /* An unknown type is what is said first: the rest may belong to it. */
+    if (type != NULL && (w.type = trigger_type_find(type)) == NULL)
+        return unknown_type(type, reterr);
+    if (json_fields_end(&f) < 0)
+        return -EINVAL;
+    *ret = w;
+    return 0;
+}
+
+static int take_change(json_t *body, const struct trigger *t, struct wish *ret, struct diag *reterr)
+{
+    struct json_fields f;
+    struct wish w = {
+        .type = trigger_type_find(t->type),
+        .enabled = t->def->enabled,
+        .cooldown_s = (int64_t)(t->def->cooldown_ms / 1000),
+    };
+    CHECK(w.type != NULL);
+    json_fields_begin(&f, body, "", reterr);
+    const char *type = json_take_string(&f, "type", JSON_OPTIONAL);
+    if (type != NULL && strcmp(type, t->type) != 0)
+        json_fields_fail(&f, "type", "cannot be changed");
+    w.config = json_take_object(&f, "config", JSON_OPTIONAL);
+    take_settings(&f, &w);
+    ignore_read_only(&f);
+    if (json_fields_end(&f) < 0)
+        return -EINVAL;
+    *ret = w;
+    return 0;
+}
+
+/* A value as JSON text in the arena; absent for NULL. */
+static struct slice json_text(struct arena *a, const json_t *v)
+{
+    if (v == NULL)
+        return SLICE_NONE;
+    struct str text = {0};
+    str_add_json_value(&text, v);
+    const struct slice ret = arena_copy(a, str_slice(&text));
+    str_release(&text);
+    return ret;
+}
+
+static struct trigger_def *make_def(const struct wish *w, const struct trigger_draft *d)
+{
+    struct str text = {0};
+    struct trigger_def *def = mem_zalloc(sizeof(*def));
+    str_add_json_value(&text, d->config);
+    def->config = str_detach(&text);
+    def->enabled = w->enabled;
+    def->cooldown_ms = (uint64_t)w->cooldown_s * 1000;
+    def->key = d->key;
+    return def;
+}
+
+/* ---- create ---- */
+
+static int create_from(struct api *a, struct http_request *req, struct pipeline *p, json_t *body,
+                       struct diag *reterr)
+{
+    struct wish w;
+    struct trigger_draft d;
+    char label[TRIGGER_LABEL_SIZE];
+    if (take_new(body, &w, reterr) < 0 || w.type->check(a->host, w.config, NULL, &d, reterr) < 0)
+        return -EINVAL;
+    w.type->label(d.config, label);
+    struct change *c = writing_make(a, req, sizeof(*c), changed);
+    c->created = true;
+    c->shown_once = json_text(req->arena, d.shown_once);
+    c->id = engine_add_trigger(a->host->engine, a->host->now(a->host), p, w.type->name,
+                               make_def(&w, &d), slice_of(label), &c->writing.ticket)
+                ->id;
+    trigger_draft_release(&d);
+    return 0;
+}
+
+static void create(struct http_request *req, void *ctx)
+{
+    struct diag why;
+    struct pipeline *p = take_pipeline(ctx, req);
+    if (p == NULL)
+        return;
+    json_t *body = json_parse_object(req->body, &why);
+    if (body == NULL || create_from(ctx, req, p, body, &why) < 0)
+        http_respond_diag(req, &why);
+    json_decref(body);
+}
+
+/* ---- update ---- */
+
+/* The draft of an update: a new config is checked like a first one; an old one stands as it is,
+ * also when what it names is gone. */
+static int draft_change(struct api *a, const struct trigger *t, const struct wish *w,
+                        struct trigger_draft *ret, struct diag *reterr)
+{
+    int err = 0;
+    json_t *old = json_parse_object(slice_of(t->def->config), reterr);
+    if (old == NULL)
+        return -EINVAL;
+    if (w->config != NULL)
+        err = w->type->check(a->host, w->config, old, ret, reterr);
+    else
+        *ret = (struct trigger_draft){.config = json_incref(old), .key = t->def->key};
+    json_decref(old);
+    return err;
+}
+
+static int update_from(struct api *a, struct http_request *req, struct trigger *t, json_t *body,
+                       struct diag *reterr)
+{
+    struct wish w;
+    struct trigger_draft d;
+    char label[TRIGGER_LABEL_SIZE];
+    if (take_change(body, t, &w, reterr) < 0 || draft_change(a, t, &w, &d, reterr) < 0)
+        return -EINVAL;
+    w.type->label(d.config, label);
+    struct change *c = writing_make(a, req, sizeof(*c), changed);
+    c->id = t->id;
+    engine_change_trigger(a->host->engine, a->host->now(a->host), t, make_def(&w, &d),
+                          slice_of(label), &c->writing.ticket);
+    trigger_draft_release(&d);
+    return 0;
+}
+
+/* The trigger in a path; answers 404 when there is none. */
+static struct trigger *take_trigger(struct api *a, struct http_request *req)
+{
+    struct uuid id;
+    struct pipeline *p = take_pipeline(a, req);
+    if (p == NULL || !take_path_id(req, 3, missing, &id))
+        return NULL;
+    struct trigger *t = catalog_trigger(engine_catalog(a->host->engine), id);
+    if (t != NULL && t->pipeline == p)
+        return t;
+    http_respond_error(req, DIAG_NOT_FOUND, 0, missing);
+    return NULL;
+}
+
+static void update(struct http_request *req, void *ctx)
+{
+    struct diag why;
+    struct trigger *t = take_trigger(ctx, req);
+    if (t == NULL)
+        return;
+    json_t *body = json_parse_object(req->body, &why);
+    if (body == NULL || update_from(ctx, req, t, body, &why) < 0)
+        http_respond_diag(req, &why);
+    json_decref(body);
+}
+
+/* ---- delete, get, list ---- */
+
+static void drop(struct http_request *req, void *ctx)
+{
+    struct api *a = ctx;
+    struct trigger *t = take_trigger(a, req);
+    if (t == NULL)
+        return;
+    struct writing *w = writing_make(a, req, sizeof(*w), dropped);
+    engine_drop_trigger(a->host->engine, a->host->now(a->host), t, &w->ticket);
+}
+
+static void get(struct http_request *req, void *ctx)
+{
+    struct trigger *t = take_trigger(ctx, req);
+    if (t != NULL)
+        reading_start(&show(ctx, req, t->id)->reading);
+}
+
+static int query_list(struct reading *r, struct db *db)
+{
+    struct showing *s = container_of(r, struct showing, reading);
+    return query_triggers(db, r->id, &r->page, s->webhook_url, &r->body);
+}
+
+static void list(struct http_request *req, void *ctx)
+{
+    struct pipeline *p = take_pipeline(ctx, req);
+    if (p == NULL)
+        return;
+    struct showing *s = show(ctx, req, p->id);
+    s->reading.query = query_list;
+    if (!take_page(req, PAGE_LIMIT_DEFAULT, &s->reading.page))
+        return;
+    struct slice limit;
+    if (!http_query(req, "limit", &limit))
+        s->reading.page.limit = 0; /* all of them */
+    reading_start(&s->reading);
+}
+
+#define ALL "/api/v1/pipelines/{ns}/{layer}/{name}/triggers"
+#define ONE ALL "/{id}"
+static const struct http_route routes[] = {
+    {"GET", ALL, list, SCOPE_API, 0},    {"POST", ALL, create, SCOPE_API, 0},
+    {"GET", ONE, get, SCOPE_API, 0},     {"PUT", ONE, update, SCOPE_API, 0},
+    {"DELETE", ONE, drop, SCOPE_API, 0},
+};
+const struct resource resource_triggers = {routes, ARRAY_SIZE(routes)};
