@@ -1,0 +1,3 @@
+# Turns a text into a C string literal.
+s/[\\"]/\\&/g
+s/.*/"&\\n"/

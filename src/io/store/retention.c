@@ -1,0 +1,227 @@
+#include "io/store/retention.h"
+#include "base/arena.h"
+#include "base/check.h"
+#include "core/decision.h"
+#include "io/store/run_state.h"
+
+/* ---- the plan ---- */
+
+/* The key below which a table's rows are beyond its newest n. */
+static int key_beyond(struct db *db, const char *sql, uint64_t n, int64_t *ret)
+{
+    struct stmt q;
+    *ret = 0;
+    if (stmt_begin(&q, db, sql) == 0)
+        bind_int(&q, 1, n > INT64_MAX ? INT64_MAX : (int64_t)n);
+    if (stmt_row(&q))
+        *ret = column_int(&q, 0) + 1;
+    return stmt_end(&q);
+}
+
+static int64_t key_older(struct wall now, uint64_t age_ms)
+{
+    if (age_ms == 0 || age_ms > (uint64_t)now.ms)
+        return 0;
+    return row_key_at((struct wall){now.ms - (int64_t)age_ms});
+}
+
+int retention_plan(struct db *db, const struct retention *r, struct wall now,
+                   struct retention_plan *ret)
+{
+    const int64_t older = key_older(now, r->age_ms);
+    int64_t runs = 0, events = 0;
+    int err = 0;
+    if (r->count_max > 0)
+        err = key_beyond(db, "SELECT key FROM runs ORDER BY key DESC LIMIT 1 OFFSET ?1",
+                         r->count_max, &runs);
+    if (err == 0 && r->count_max > 0)
+        err = key_beyond(db, "SELECT key FROM events ORDER BY key DESC LIMIT 1 OFFSET ?1",
+                         r->count_max, &events);
+    *ret = (struct retention_plan){
+        .at = -1,
+        .runs_before = runs > older ? runs : older,
+        .events_before = events > older ? events : older,
+        .dedupe_before = key_older(now, (uint64_t)DEDUPE_MS),
+    };
+    return err;
+}
+
+/* ---- the steps ---- */
+
+/* What a step looks at. */
+struct rows {
+    int64_t keys[RETENTION_ROWS_MAX];
+    bool goes[RETENTION_ROWS_MAX];
+    size_t n;
+};
+
+static int delete_one(struct db *db, const char *sql, int64_t key)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db, sql) == 0)
+        bind_int(&q, 1, key);
+    return stmt_finish(&q);
+}
+
+static int delete_rows(struct db *db, const struct rows *rows, const char *const *sql)
+{
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < rows->n; i++)
+        for (size_t k = 0; err == 0 && rows->goes[i] && sql[k] != NULL; k++)
+            err = delete_one(db, sql[k], rows->keys[i]);
+    return err;
+}
+
+static bool letter_is_final(struct slice letter)
+{
+    return letter.len == 1 && run_status_is_final(run_state_status(letter.p[0]));
+}
+
+/* True also when the run is gone. */
+static bool run_has_ended(struct db *db, struct uuid run)
+{
+    struct row_key k;
+    if (!row_key_of(run, &k))
+        return true;
+    struct stmt q;
+    if (stmt_begin(&q, db, "SELECT state FROM runs WHERE key = ?1") == 0)
+        bind_int(&q, 1, k.key);
+    const bool ended = !stmt_row(&q) || letter_is_final(column_slice(&q, 0));
+    return stmt_end(&q) == 0 && ended;
+}
+
+static bool event_is_unneeded(struct db *db, struct slice decisions)
+{
+    struct arena a = {0};
+    struct decision d;
+    bool unneeded = true;
+    while (unneeded && decision_decode(&decisions, &a, &d))
+        for (size_t i = 0; unneeded && i < d.run_count; i++)
+            unneeded = run_has_ended(db, d.runs[i]);
+    arena_release(&a);
+    return unneeded;
+}
+
+static bool run_goes(struct db *db, struct slice state)
+{
+    return letter_is_final(state);
+}
+
+/* Reads the next rows (key, and what `goes` looks at) from p->at on. */
+static int look(struct db *db, const struct retention_plan *p, const char *sql, int64_t before,
+                bool (*goes)(struct db *db, struct slice what), struct rows *ret)
+{
+    struct stmt q;
+    ret->n = 0;
+    if (stmt_begin(&q, db, sql) == 0) {
+        bind_int(&q, 1, p->at);
+        bind_int(&q, 2, before);
+        bind_int(&q, 3, RETENTION_ROWS_MAX);
+    }
+    while (ret->n < RETENTION_ROWS_MAX && stmt_row(&q)) {
+        ret->keys[ret->n] = column_int(&q, 0);
+        ret->goes[ret->n] = goes(db, column_slice(&q, 1));
+        ret->n++;
+    }
+    return stmt_end(&q);
+}
+
+static void advance(struct retention_plan *p, const struct rows *rows)
+{
+    if (rows->n == RETENTION_ROWS_MAX) {
+        p->at = rows->keys[rows->n - 1];
+    } else {
+        p->stage++;
+        p->at = -1;
+    }
+}
+
+static int step_runs(struct db *db, struct retention_plan *p)
+{
+    static const char *const sql[] = {"DELETE FROM runs WHERE key = ?1",
+                                      "DELETE FROM run_outputs WHERE run = ?1", NULL};
+    struct rows rows;
+    int err =
+        look(db, p, "SELECT key, state FROM runs WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3",
+             p->runs_before, run_goes, &rows);
+    if (err == 0)
+        err = delete_rows(db, &rows, sql);
+    if (err == 0)
+        advance(p, &rows);
+    return err;
+}
+
+static int step_events(struct db *db, struct retention_plan *p)
+{
+    static const char *const sql[] = {"DELETE FROM events WHERE key = ?1", NULL};
+    struct rows rows;
+    int err = look(db, p,
+                   "SELECT key, decisions FROM events WHERE key > ?1 AND key < ?2 ORDER BY key"
+                   " LIMIT ?3",
+                   p->events_before, event_is_unneeded, &rows);
+    if (err == 0)
+        err = delete_rows(db, &rows, sql);
+    if (err == 0)
+        advance(p, &rows);
+    return err;
+}
+
+static int step_dedupe(struct db *db, struct retention_plan *p)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "DELETE FROM dedupe WHERE event IN"
+                   " (SELECT event FROM dedupe WHERE event < ?1 ORDER BY event LIMIT ?2)") == 0) {
+        bind_int(&q, 1, p->dedupe_before);
+        bind_int(&q, 2, RETENTION_ROWS_MAX);
+    }
+    const int err = stmt_finish(&q);
+    if (err == 0 && sqlite3_changes(db->sql) < RETENTION_ROWS_MAX)
+        p->stage++;
+    return err;
+}
+
+/* The oldest row tells when the oldest thing was made that may refer to a deleted trigger or
+ * pipeline: whatever was deleted before that is named by nothing. */
+#define OLDEST                                                                                     \
+    "(SELECT min(ifnull((SELECT min(key) FROM runs), 9e18),"                                       \
+    " ifnull((SELECT min(key) FROM events), 9e18)) / 2097152)"
+
+static int step_catalog(struct db *db, struct retention_plan *p)
+{
+    static const char *const sql[] = {
+        "DELETE FROM trigger_states WHERE trigger IN"
+        " (SELECT key FROM triggers WHERE deleted_at < " OLDEST ")",
+        "DELETE FROM triggers WHERE deleted_at < " OLDEST,
+        "DELETE FROM pipeline_versions WHERE pipeline IN"
+        " (SELECT key FROM pipelines WHERE deleted_at < " OLDEST ")",
+        "DELETE FROM pipelines WHERE deleted_at < " OLDEST,
+    };
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < ARRAY_SIZE(sql); i++)
+        err = stmt_exec(db, sql[i]);
+    if (err == 0)
+        p->stage++;
+    return err;
+}
+
+int retention_step(struct db *db, struct retention_plan *p)
+{
+    static int (*const stages[])(struct db * db, struct retention_plan * p) = {
+        [RETAIN_RUNS] = step_runs,
+        [RETAIN_EVENTS] = step_events,
+        [RETAIN_DEDUPE] = step_dedupe,
+        [RETAIN_CATALOG] = step_catalog,
+    };
+    const struct retention_plan before = *p;
+    int err = stmt_exec(db, "BEGIN IMMEDIATE");
+    if (err == 0)
+        err = stages[p->stage](db, p);
+    if (err == 0)
+        err = stmt_exec(db, "COMMIT");
+    if (err != 0 && !sqlite3_get_autocommit(db->sql))
+        stmt_exec(db, "ROLLBACK");
+    if (err != 0)
+        *p = before;
+    return err;
+}

@@ -1,0 +1,19 @@
+/* run_state.h - the letters that say a run's state in its row. For io/store only. */
+#ifndef IO_STORE_RUN_STATE_H
+#define IO_STORE_RUN_STATE_H
+#include "pawl/run.h"
+
+#define STATE_PENDING 'p'
+#define STATE_DELAYED 'd' /* pending, but not before due_at */
+#define STATE_RUNNING 'r'
+#define STATE_SUCCESS 's'
+#define STATE_FAILED 'f'
+#define STATE_CANCELLED 'c'
+#define STATES_ALL "pdrsfc"
+
+/* The letters a status may stand in the table as: one, or two for PENDING. Static memory. */
+const char *run_states_of(enum run_status s);
+
+enum run_status run_state_status(char letter); /* FAILED for a letter that is none */
+
+#endif

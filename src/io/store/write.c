@@ -1,0 +1,276 @@
+/* write.c - one batch, one transaction: each type of record has its writer. */
+#include "base/check.h"
+#include "io/store/journal.h"
+#include "io/store/run_state.h"
+#include "io/store/stmt.h"
+#include <errno.h>
+
+/* ---- events ---- */
+
+static int remember_request(struct db *db, const struct effect_put_event *e, struct row_key k)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "INSERT OR REPLACE INTO dedupe (event, rest, run, key) VALUES (?1, ?2, ?3, "
+                   "?4)") == 0) {
+        bind_int(&q, 1, k.key);
+        bind_int(&q, 2, k.rest);
+        bind_blob(&q, 3, (struct slice){(const char *)e->dedupe_run.b, sizeof(e->dedupe_run.b)});
+        bind_blob(&q, 4, (struct slice){(const char *)e->dedupe_key.b, sizeof(e->dedupe_key.b)});
+    }
+    return stmt_finish(&q);
+}
+
+static int put_event(struct db *db, const struct effect *f)
+{
+    const struct effect_put_event *e = &f->put_event;
+    struct row_key k;
+    CHECK(row_key_of(e->id, &k));
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "INSERT INTO events (key, rest, time, source, type, subject, content_type, root,"
+                   " parent, depth, decisions, payload)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)") == 0) {
+        bind_int(&q, 1, k.key);
+        bind_int(&q, 2, k.rest);
+        bind_int(&q, 3, e->time.ms);
+        bind_text(&q, 4, slice_of(e->source));
+        bind_text(&q, 5, e->type);
+        bind_text(&q, 6, e->subject);
+        bind_text(&q, 7, e->content_type);
+        bind_uuid(&q, 8, &e->lineage.root);
+        bind_uuid(&q, 9, &e->lineage.parent);
+        bind_int(&q, 10, e->lineage.depth);
+        bind_blob(&q, 11, e->decisions);
+        bind_blob(&q, 12, e->payload);
+    }
+    const int err = stmt_finish(&q);
+    return err == 0 && e->dedupe ? remember_request(db, e, k) : err;
+}
+
+/* ---- runs ---- */
+
+static char state_letter(enum run_status status, struct wall due_at)
+{
+    return status == RUN_PENDING && wall_is_set(due_at) ? STATE_DELAYED : run_states_of(status)[0];
+}
+
+static int put_run(struct db *db, const struct effect *f)
+{
+    const struct effect_put_run *r = &f->put_run;
+    const char state = state_letter(r->status, WALL_UNSET);
+    struct row_key k;
+    CHECK(row_key_of(r->id, &k));
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "INSERT INTO runs (key, rest, event, pipeline, version, trigger, state, attempt,"
+                   " started_at, finished_at)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)") == 0) {
+        bind_int(&q, 1, k.key);
+        bind_int(&q, 2, k.rest);
+        bind_blob(&q, 3, (struct slice){(const char *)r->event.b, sizeof(r->event.b)});
+        bind_int(&q, 4, r->pipeline_key);
+        bind_int(&q, 5, r->version);
+        bind_int(&q, 6, r->trigger_key);
+        bind_text(&q, 7, (struct slice){&state, 1});
+        bind_int(&q, 8, r->attempt);
+        bind_fixed_time(&q, 9, r->status == RUN_PENDING ? WALL_UNSET : r->started_at);
+        bind_fixed_time(&q, 10, WALL_UNSET);
+    }
+    return stmt_finish(&q);
+}
+
+static int put_output(struct db *db, const struct effect_move_run *r, struct row_key k)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "INSERT OR REPLACE INTO run_outputs (run, error, output, log)"
+                   " VALUES (?1, ?2, ?3, ?4)") == 0) {
+        bind_int(&q, 1, k.key);
+        bind_text(&q, 2, r->error);
+        bind_blob(&q, 3, r->output);
+        bind_blob(&q, 4, r->log);
+    }
+    return stmt_finish(&q);
+}
+
+/* What an earlier attempt left makes way for the last one's, also when that said nothing. */
+static bool has_output(const struct effect_move_run *r)
+{
+    return r->output.p != NULL || r->error.p != NULL || r->log.p != NULL ||
+           (r->attempt > 1 && run_status_is_final(r->status));
+}
+
+static int move_run(struct db *db, const struct effect *f)
+{
+    const struct effect_move_run *r = &f->move_run;
+    const char state = state_letter(r->status, r->due_at);
+    struct row_key k;
+    CHECK(row_key_of(r->id, &k));
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "UPDATE runs SET state = ?2, attempt = ?3, started_at = ?4, finished_at = ?5,"
+                   " due_at = ?6 WHERE key = ?1") == 0) {
+        bind_int(&q, 1, k.key);
+        bind_text(&q, 2, (struct slice){&state, 1});
+        bind_int(&q, 3, r->attempt);
+        bind_fixed_time(&q, 4, r->started_at);
+        bind_fixed_time(&q, 5, r->finished_at);
+        bind_time(&q, 6, r->status == RUN_PENDING ? r->due_at : WALL_UNSET);
+    }
+    const int err = stmt_finish(&q);
+    return err == 0 && has_output(r) ? put_output(db, r, k) : err;
+}
+
+/* ---- triggers ---- */
+
+static int write_state(struct db *db, const char *sql, const struct effect_trigger_state *t)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db, sql) == 0) {
+        bind_int(&q, 1, t->trigger_key);
+        bind_fixed_time(&q, 2, t->last_fired);
+        bind_blob(&q, 3, (struct slice){(const char *)t->last_run.b, sizeof(t->last_run.b)});
+    }
+    return stmt_finish(&q);
+}
+
+static int trigger_state(struct db *db, const struct effect *f)
+{
+    return write_state(
+        db, "UPDATE trigger_states SET last_fired = ?2, last_run = ?3 WHERE trigger = ?1",
+        &f->trigger_state);
+}
+
+static int put_trigger(struct db *db, const struct effect *f)
+{
+    const struct effect_put_trigger *t = &f->put_trigger;
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "INSERT INTO triggers (key, id, pipeline, type, label, enabled, cooldown_ms,"
+                   " created_at, updated_at, config)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+                   " ON CONFLICT (key) DO UPDATE SET label = excluded.label,"
+                   " enabled = excluded.enabled, cooldown_ms = excluded.cooldown_ms,"
+                   " updated_at = excluded.updated_at, config = excluded.config") == 0) {
+        bind_int(&q, 1, t->key);
+        bind_uuid(&q, 2, &t->id);
+        bind_int(&q, 3, t->pipeline_key);
+        bind_text(&q, 4, t->type);
+        bind_text(&q, 5, t->label);
+        bind_int(&q, 6, t->enabled);
+        bind_int(&q, 7, (int64_t)t->cooldown_ms);
+        bind_int(&q, 8, t->created_at.ms);
+        bind_int(&q, 9, t->updated_at.ms);
+        bind_text(&q, 10, t->config);
+    }
+    const int err = stmt_finish(&q);
+    const struct effect_trigger_state never = {.trigger_key = t->key, .last_fired = WALL_UNSET};
+    return err != 0 ? err
+                    : write_state(db,
+                                  "INSERT OR IGNORE INTO trigger_states (trigger, last_fired, "
+                                  "last_run) VALUES (?1, ?2, ?3)",
+                                  &never);
+}
+
+/* Runs a statement about one thing (?1) at one time (?2). */
+static int mark(struct db *db, const char *sql, const struct effect_drop *d)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db, sql) == 0) {
+        bind_int(&q, 1, d->key);
+        bind_int(&q, 2, d->at.ms);
+    }
+    return stmt_finish(&q);
+}
+
+static int drop_trigger(struct db *db, const struct effect *f)
+{
+    return mark(db, "UPDATE triggers SET deleted_at = ?2 WHERE key = ?1", &f->drop);
+}
+
+/* ---- pipelines ---- */
+
+static int put_version(struct db *db, const struct effect_put_pipeline *p)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "INSERT INTO pipeline_versions (pipeline, version, created_at, spec)"
+                   " VALUES (?1, ?2, ?3, ?4)") == 0) {
+        bind_int(&q, 1, p->key);
+        bind_int(&q, 2, p->version);
+        bind_int(&q, 3, p->updated_at.ms);
+        bind_text(&q, 4, p->spec);
+    }
+    return stmt_finish(&q);
+}
+
+static int put_pipeline(struct db *db, const struct effect *f)
+{
+    const struct effect_put_pipeline *p = &f->put_pipeline;
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "INSERT INTO pipelines (key, id, path, version, created_at, updated_at)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+                   " ON CONFLICT (key) DO UPDATE SET version = excluded.version,"
+                   " updated_at = excluded.updated_at") == 0) {
+        bind_int(&q, 1, p->key);
+        bind_uuid(&q, 2, &p->id);
+        bind_text(&q, 3, p->path);
+        bind_int(&q, 4, p->version);
+        bind_int(&q, 5, p->created_at.ms);
+        bind_int(&q, 6, p->updated_at.ms);
+    }
+    const int err = stmt_finish(&q);
+    return err != 0 ? err : put_version(db, p);
+}
+
+static int drop_pipeline(struct db *db, const struct effect *f)
+{
+    static const char *const statements[] = {
+        "UPDATE pipelines SET deleted_at = ?2 WHERE key = ?1",
+        "UPDATE triggers SET deleted_at = ?2 WHERE pipeline = ?1 AND deleted_at IS NULL",
+        "INSERT OR REPLACE INTO run_outputs (run, error) SELECT key, 'its pipeline was deleted'"
+        " FROM runs WHERE pipeline = ?1 AND state IN ('p', 'd') AND ?2 NOT NULL",
+        "UPDATE runs SET state = 'c', finished_at = ?2, due_at = NULL"
+        " WHERE pipeline = ?1 AND state IN ('p', 'd')",
+    };
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < ARRAY_SIZE(statements); i++)
+        err = mark(db, statements[i], &f->drop);
+    return err;
+}
+
+/* ---- the transaction ---- */
+
+typedef int writer(struct db *db, const struct effect *f);
+
+static writer *const writers[] = {
+    [EFFECT_PUT_EVENT] = put_event,       [EFFECT_PUT_RUN] = put_run,
+    [EFFECT_MOVE_RUN] = move_run,         [EFFECT_TRIGGER_STATE] = trigger_state,
+    [EFFECT_PUT_PIPELINE] = put_pipeline, [EFFECT_DROP_PIPELINE] = drop_pipeline,
+    [EFFECT_PUT_TRIGGER] = put_trigger,   [EFFECT_DROP_TRIGGER] = drop_trigger,
+};
+
+static int write_records(struct db *db, const struct batch *b)
+{
+    int err = 0;
+    for (const struct effect *f = b->first; err == 0 && f != NULL; f = f->next)
+        if (EFFECT_IS_RECORD(f->type))
+            err = writers[f->type](db, f);
+    return err;
+}
+
+int journal_write(struct db *db, const struct batch *b)
+{
+    if (b->record_count == 0)
+        return 0;
+    int err = stmt_exec(db, "BEGIN IMMEDIATE");
+    if (err == 0)
+        err = write_records(db, b);
+    if (err == 0)
+        err = stmt_exec(db, "COMMIT");
+    if (err != 0 && !sqlite3_get_autocommit(db->sql))
+        stmt_exec(db, "ROLLBACK");
+    return err;
+}
