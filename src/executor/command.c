@@ -273,6 +273,11 @@ static void command_ended(struct process *p, const struct process_end *e)
 
 /* ---- the type ---- */
 
+static const char *keep_cwd(struct arena *a, json_t *cwd)
+{
+    return cwd == NULL ? NULL : arena_strdup(a, slice_of(json_string_value(cwd)));
+}
+
 static uint64_t kill_grace_ms(json_t *config)
 {
     json_t *seconds = json_object_get(config, "kill_grace_seconds");
@@ -291,8 +296,7 @@ static struct execution *command_start(struct dispatcher *d, const struct run_st
                   &(struct process_options){
                       .argv = make_argv(&c->arena, json_object_get(config, "argv")),
                       .env = make_env(&c->arena, json_object_get(config, "env"), s),
-                      .cwd = arena_strdup(
-                          &c->arena, slice_of(json_string_value(json_object_get(config, "cwd")))),
+                      .cwd = keep_cwd(&c->arena, json_object_get(config, "cwd")),
                       .timeout_ms = s->timeout_ms,
                       .kill_grace_ms = kill_grace_ms(config),
                       .prepare = command_prepare,

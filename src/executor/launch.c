@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -68,11 +69,19 @@ static void write_ahead(struct slice input, struct launched *ours)
     ours->fd[STDIN_FILENO] = -1;
 }
 
+/* Every signal there is: sigfillset leaves out the two that the C library keeps for its threads, which
+ * posix_spawn would then leave ignored in the child. */
+static sigset_t all_signals(void)
+{
+    sigset_t all;
+    memset(&all, 0xff, sizeof(all));
+    return all;
+}
+
 static void init_attributes(posix_spawnattr_t *attr)
 {
-    sigset_t none, all;
+    sigset_t none, all = all_signals();
     sigemptyset(&none);
-    sigfillset(&all);
     CHECK(posix_spawnattr_init(attr) == 0);
     CHECK(posix_spawnattr_setsigmask(attr, &none) == 0);
     CHECK(posix_spawnattr_setsigdefault(attr, &all) == 0);

@@ -307,8 +307,9 @@ void process_start(struct process *p, struct spawner *s, const struct process_op
     CHECK(uv_mutex_init(&p->spawning) == 0);
     if (opt->timeout_ms > 0)
         timer_set(s->timers, &p->timeout, opt->timeout_ms);
-    p->err = worker_post(s->worker, &p->job);
-    if (p->err < 0) {
+    int err = worker_post(s->worker, &p->job); /* p->err belongs to the thread if this succeeds */
+    if (err < 0) {
+        p->err = err;
         p->patience.fired = spawn_refused;
         timer_set(s->timers, &p->patience, 0);
     }

@@ -37,7 +37,8 @@ static void test_lines_of_both_streams(void **state)
     add(&l, STDERR_FILENO, "oops\r\n");
     add(&l, STDOUT_FILENO, "o\n\nlast");
     expect(&l, "one\ntwo\n\nlast",
-           STAMP "\"stdout\",\"message\":\"one\"}\n" STAMP "\"stderr\",\"message\":\"oops\"}\n" STAMP
+           STAMP "\"stdout\",\"message\":\"one\"}\n" STAMP
+                 "\"stderr\",\"message\":\"oops\"}\n" STAMP
                  "\"stdout\",\"message\":\"two\"}\n" STAMP "\"stdout\",\"message\":\"\"}\n" STAMP
                  "\"stdout\",\"message\":\"last\"}\n");
 }
@@ -70,8 +71,8 @@ static void test_long_line_is_split_between_characters(void **state)
     const char *second = strchr(l.log.p, '\n') + 1;
     assert_string_equal(second, STAMP "\"stderr\",\"message\":\"\xc3\xa9"
                                       "b\"}\n");
-    assert_int_equal(second - l.log.p, strlen(STAMP "\"stderr\",\"message\":\"\"}\n") +
-                                           RUN_LOG_LINE_BYTES_MAX - 1);
+    assert_int_equal(second - l.log.p,
+                     strlen(STAMP "\"stderr\",\"message\":\"\"}\n") + RUN_LOG_LINE_BYTES_MAX - 1);
     run_log_release(&l);
     free(text);
 }
