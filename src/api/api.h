@@ -11,7 +11,6 @@
 #include <stdbool.h>
 
 struct auth; /* api/auth.h */
-struct cancelling;
 struct journal; /* io/store/journal.h */
 
 /* What the handlers work with. app fills it in and keeps it until the server is closed. */
@@ -21,8 +20,6 @@ struct api {
     struct journal *journal; /* NULL once it is closed */
     struct auth *auth;
     bool stopping; /* /health/ready says so */
-
-    struct cancelling *cancels; /* runs.c's: requests that cancel a run */
 
     /* health.c's: when a commit last failed */
     uint64_t failures_seen;

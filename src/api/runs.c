@@ -7,7 +7,6 @@
 #include "pawl/run.h"
 #include <errno.h>
 #include <stdio.h>
-#include <utlist.h>
 
 /* A cancelled run is answered with when it has ended, or as it is after this long. */
 #define CANCEL_WAIT_MS 15000
@@ -164,52 +163,41 @@ static void list(struct http_request *req, void *ctx)
 
 /* ---- cancelling ----
  *
- *     in memory, running ──> tell the engine ──> wait for its end, or CANCEL_WAIT_MS ──> 200
+ *     carried out ──> tell the engine ──> wait for its end, or CANCEL_WAIT_MS ──> 200
  *     else read its row ──> ended: 409
- *                           pending: cancel it, 200
- *                           running: it is ending just now: 409
+ *                           pending: cancel it, 200 after the commit
+ *                           running: it is changing just now: 409
  *
- * What is read off the loop may be old when it arrives. Two things could make a pending run be
- * cancelled after it has ended: another request that cancels it, so there is at most one at a time
- * for a run; and that it was started and ended meanwhile, so the row is read again when any run
- * has ended since.
+ * What is read off the loop may be old when it arrives; the engine knows what has moved since (engine_cancel_looked_up).
  */
 struct cancelling {
     struct reading reading; /* of the row */
     struct run_row row;
-    uint64_t ended_count;
-    unsigned reads;
+    enum cancel_result found;
     struct ticket ticket;
     struct run_waiter waiter;
     struct timer deadline;
-    struct cancelling *prev, *next; /* the api's */
 };
 
 static void answer_cancelled(struct cancelling *c)
 {
-    struct api *a = c->reading.api;
-    DL_DELETE(a->cancels, c);
-    answer_run(a, c->reading.req, c->reading.id);
-}
-
-static void answer_not_cancelled(struct cancelling *c, const char *why)
-{
-    DL_DELETE(c->reading.api->cancels, c);
-    http_respond_error(c->reading.req, DIAG_FAILED_PRECONDITION, 0, why);
+    answer_run(c->reading.api, c->reading.req, c->reading.id);
 }
 
 static void answer_ended(struct cancelling *c, enum run_status status)
 {
     char why[64];
     snprintf(why, sizeof(why), "the run has ended already: %s", run_status_name(status));
-    answer_not_cancelled(c, why);
+    http_respond_error(c->reading.req, DIAG_FAILED_PRECONDITION, 0, why);
 }
 
 static void run_ended(struct run_waiter *waiter, const struct run_result *r, uint64_t duration_ms)
 {
     struct cancelling *c = container_of(waiter, struct cancelling, waiter);
     timer_cancel(c->reading.api->host->timers, &c->deadline);
-    if (r->status == RUN_CANCELLED)
+    if (r == NULL)
+        respond_unavailable(c->reading.req);
+    else if (r->status == RUN_CANCELLED)
         answer_cancelled(c);
     else
         answer_ended(c, r->status);
@@ -223,69 +211,65 @@ static void waited_enough(struct timer *t)
     answer_cancelled(c);
 }
 
-/* True when the engine has the run in hand. */
-static bool cancel_running(struct cancelling *c)
+/* The run is being carried out and will be told to end. */
+static void await_end(struct cancelling *c)
 {
     struct host *h = c->reading.api->host;
-    if (engine_cancel(h->engine, h->now(h), c->reading.id, NULL) == CANCEL_UNKNOWN)
-        return false;
     c->waiter = (struct run_waiter){.run = c->reading.id, .ended = run_ended};
     c->deadline.fired = waited_enough;
     timer_set(h->timers, &c->deadline, CANCEL_WAIT_MS);
     h->await_run(h, &c->waiter);
-    return true;
 }
 
-static void pending_cancelled(struct ticket *t, const struct outcome *o)
+static void committed(struct ticket *t, const struct outcome *o)
 {
     struct cancelling *c = container_of(t, struct cancelling, ticket);
-    if (o->err == 0) {
-        answer_cancelled(c);
-        return;
+    struct host *h = c->reading.api->host;
+    if (o->err == 0 && c->found == CANCEL_STARTED)
+        return; /* its end answers */
+    if (c->found == CANCEL_STARTED) {
+        h->await_cancel(h, &c->waiter);
+        timer_cancel(h->timers, &c->deadline);
     }
-    DL_DELETE(c->reading.api->cancels, c);
-    respond_unavailable(c->reading.req);
+    if (o->err == 0)
+        answer_cancelled(c);
+    else
+        respond_unavailable(c->reading.req);
 }
 
-static uint64_t ended_count(const struct api *a)
+static void row_read(struct cancelling *c, struct pipeline *p)
 {
-    const struct engine_stats s = engine_stats(a->host->engine);
-    return s.runs_ended[RUN_SUCCESS] + s.runs_ended[RUN_FAILED] + s.runs_ended[RUN_CANCELLED];
+    struct host *h = c->reading.api->host;
+    c->found =
+        engine_cancel_looked_up(h->engine, h->now(h), p, c->reading.id, c->row.attempt, &c->ticket);
+    if (c->found == CANCEL_STARTED)
+        await_end(c);
 }
 
-static void read_row(struct cancelling *c)
-{
-    c->ended_count = ended_count(c->reading.api);
-    c->reads++;
-    reading_start(&c->reading);
-}
-
-/* Whoever does not get to row_read() leaves the list here. */
+/* Also when the row could not be read, the engine has to know that nobody looks any more. */
 static void row_settled(struct reading *r)
 {
     struct cancelling *c = container_of(r, struct cancelling, reading);
-    if (r->err != 0)
-        DL_DELETE(r->api->cancels, c);
-}
-
-static void row_read(struct reading *r)
-{
-    struct cancelling *c = container_of(r, struct cancelling, reading);
-    struct host *h = r->api->host;
-    struct pipeline *p = catalog_pipeline(engine_catalog(h->engine), c->row.pipeline);
-    const bool stale = c->ended_count != ended_count(r->api);
-    if (run_status_is_final(c->row.status)) {
-        answer_ended(c, c->row.status);
+    if (r->err != 0) {
+        struct host *h = r->api->host;
+        engine_cancel_looked_up(h->engine, h->now(h), NULL, r->id, 0, NULL);
         return;
     }
-    if (cancel_running(c)) /* it was started while we looked */
+    const bool pending = c->row.status == RUN_PENDING;
+    row_read(c, pending ? catalog_pipeline(engine_catalog(r->api->host->engine), c->row.pipeline)
+                        : NULL);
+}
+
+static void answer_row(struct reading *r)
+{
+    struct cancelling *c = container_of(r, struct cancelling, reading);
+    if (c->found != CANCEL_UNKNOWN)
         return;
-    if (stale && c->reads < CANCEL_READS_MAX)
-        read_row(c);
-    else if (stale || c->row.status != RUN_PENDING || p == NULL)
-        answer_not_cancelled(c, "the run is changing just now, try again");
+    if (run_status_is_final(c->row.status))
+        answer_ended(c, c->row.status);
     else
-        engine_cancel_pending(h->engine, h->now(h), p, r->id, c->row.attempt, &c->ticket);
+        http_respond_error(r->req, DIAG_FAILED_PRECONDITION, 0,
+                           "the run is changing just now, try again");
 }
 
 static int query_row(struct reading *r, struct db *db)
@@ -294,35 +278,24 @@ static int query_row(struct reading *r, struct db *db)
     return query_run_row(db, r->id, &c->row);
 }
 
-static bool is_being_cancelled(const struct api *a, struct uuid id)
-{
-    const struct cancelling *c;
-    DL_FOREACH (a->cancels, c) {
-        if (uuid_cmp(c->reading.id, id) == 0)
-            return true;
-    }
-    return false;
-}
-
 static void cancel(struct http_request *req, void *ctx)
 {
     struct api *a = ctx;
+    struct host *h = a->host;
     struct uuid id;
     if (!take_path_id(req, 0, missing, &id))
         return;
-    if (is_being_cancelled(a, id)) {
-        http_respond_error(req, DIAG_FAILED_PRECONDITION, 0, "the run is being cancelled already");
-        return;
-    }
     struct cancelling *c = reading_make(a, req, sizeof(*c), query_row);
     c->reading.id = id;
     c->reading.missing = missing;
     c->reading.settled = row_settled;
-    c->reading.then = row_read;
-    c->ticket.done = pending_cancelled;
-    DL_APPEND(a->cancels, c);
-    if (!cancel_running(c))
-        read_row(c);
+    c->reading.then = answer_row;
+    c->ticket.done = committed;
+    c->found = engine_cancel(h->engine, h->now(h), id, &c->ticket);
+    if (c->found == CANCEL_STARTED)
+        await_end(c);
+    else
+        reading_start(&c->reading);
 }
 
 static const struct http_route routes[] = {

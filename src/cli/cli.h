@@ -23,8 +23,7 @@ struct cli_command {
         *args; /* what follows the name, for people: "add NAME | list | drop NAME"; "" for none */
     const char *help;         /* one line */
     const struct flag *flags; /* ends with a NULL name */
-    const struct option_doc
-        *config; /* what its configuration file may hold; NULL when it has none */
+    const struct option_doc *(*config)(void); /* what its configuration file may hold; NULL when it has none */
     int (*run)(const struct flags *f); /* args and options, parsed */
 };
 

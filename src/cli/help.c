@@ -34,7 +34,7 @@ static void print_config(void)
         if ((*c)->config == NULL)
             continue;
         printf("The file of `pawl %s --config FILE.yaml`:\n", (*c)->name);
-        print_options((*c)->config);
+        print_options((*c)->config());
         printf("\n");
     }
     printf("Triggers, by `type`; these stand in `config`:\n");

@@ -55,8 +55,8 @@ void engine_load_pipeline(
     struct pipeline *p); /* takes p; key, id, path, def, created_at, pending are set */
 void engine_load_trigger(struct engine *e, struct now now,
                          struct trigger *t); /* takes t; the state fields are set */
-/* A run that was in flight when the daemon stopped: it follows its retry policy with the reason
- * "interrupted". This does have effects. p is NULL when its pipeline is gone. */
+/* A run that was in flight when the daemon stopped: it follows its retry policy with the reason "interrupted". p is NULL when its
+ * pipeline is gone. This does have effects: commit them before anything else happens, and do not go on if that fails. */
 void engine_recover_run(struct engine *e, struct now now, struct pipeline *p, struct uuid run,
                         uint32_t attempt, struct wall started_at);
 

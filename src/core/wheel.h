@@ -24,17 +24,18 @@
 struct wheel_timer {
     struct wheel_timer *prev, *next;
     uint64_t expires; /* milliseconds; meaningful while set */
-    uint16_t place;   /* level * WHEEL_SLOTS + slot + 1; the due list has a place of its own; 0: not set */
+    uint16_t
+        place; /* level * WHEEL_SLOTS + slot + 1; the due list has a place of its own; 0: not set */
 };
 
 struct wheel {
-    uint64_t now;                                        /* everything before it has been moved to the due list */
-    uint64_t occupied[WHEEL_LEVELS];                     /* bit s: slot s of that level is not empty */
+    uint64_t now;                    /* everything before it has been moved to the due list */
+    uint64_t occupied[WHEEL_LEVELS]; /* bit s: slot s of that level is not empty */
     struct wheel_timer *slots[WHEEL_LEVELS][WHEEL_SLOTS]; /* circular lists */
-    struct wheel_timer *due;                             /* circular list, oldest expiry first */
-    uint64_t count;                                      /* timers set, due ones included */
-    uint64_t next;                                       /* what wheel_next found last; a cache */
-    bool next_known;                                     /* and it still holds */
+    struct wheel_timer *due;                              /* circular list, oldest expiry first */
+    uint64_t count;                                       /* timers set, due ones included */
+    uint64_t next;                                        /* what wheel_next found last; a cache */
+    bool next_known;                                      /* and it still holds */
 };
 
 void wheel_init(struct wheel *w, uint64_t now);

@@ -52,6 +52,10 @@ static void answer(struct sync_wait *w, int status, struct str *body)
         l->answered(l->arg);
 }
 
+static void give_up(struct sync_wait *w, const char *why);
+
+static const char stopping[] = "the daemon is stopping";
+
 static void run_ended(struct run_waiter *waiter, const struct run_result *r, uint64_t duration_ms)
 {
     static const char *const heads[] = {
@@ -60,6 +64,10 @@ static void run_ended(struct run_waiter *waiter, const struct run_result *r, uin
         [RUN_CANCELLED] = "{\"status\":\"cancelled\",\"error\":",
     };
     struct sync_wait *w = container_of(waiter, struct sync_wait, waiter);
+    if (r == NULL) {
+        give_up(w, stopping);
+        return;
+    }
     const bool succeeded = r->status == RUN_SUCCESS;
     const struct slice text = succeeded ? r->output : r->error;
     struct str body = {0};
@@ -95,8 +103,6 @@ static void timed_out(struct timer *t)
     snprintf(why, sizeof(why), "timed out after %s", after);
     give_up(w, why);
 }
-
-static const char stopping[] = "the daemon is stopping";
 
 void sync_wait_start(struct sync_waits *l, struct http_request *req, struct uuid run,
                      uint64_t timeout_ms)

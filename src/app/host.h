@@ -1,0 +1,33 @@
+/* host.h - the daemon's side of pawl/host.h: admission, waiters, and results that must reach the disk. */
+#ifndef APP_HOST_H
+#define APP_HOST_H
+#include "core/effect.h"
+#include "io/store/reader.h"
+#include "pawl/host.h"
+#include <uthash.h>
+#include <uv.h>
+
+struct run_waiters; /* those who wait for one run */
+struct kept_result;
+
+struct app_host {
+    struct host host; /* first: what others see */
+    struct reader *reader;
+    struct run_waiters *waiters; /* by run */
+    struct kept_result *results; /* DL: ended attempts that are not on disk yet */
+    bool refusing;               /* nothing is accepted any more */
+};
+
+void host_init(struct app_host *h, uv_loop_t *loop, struct timers *timers, struct engine *engine,
+               struct reader *reader, const char *public_url);
+
+/* A final state of a run is on disk: tells whoever waits for it. */
+void host_run_ended(struct app_host *h, const struct effect_move_run *r);
+
+bool host_has_results(const struct app_host *h); /* ended attempts not on disk yet */
+void host_refuse(struct app_host *h);            /* feed and read say -EAGAIN from now on */
+void host_abandon_waiters(
+    struct app_host *h); /* tells all who wait that nobody will tell them more */
+void host_deinit(struct app_host *h);
+
+#endif

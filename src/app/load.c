@@ -1,0 +1,79 @@
+#include "app/load.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "core/pipeline_spec.h"
+#include "pawl/executor.h"
+#include "pawl/source.h"
+#include <errno.h>
+#include <stdlib.h>
+
+/* A stored spec was checked when it came in. If another version of pawl refuses its executor all the same, the daemon starts
+ * nevertheless: the dispatcher fails such runs with the reason. */
+static bool is_pull(json_t *spec)
+{
+    const struct executor_type *type;
+    struct diag ignored;
+    json_t *executor = executor_of(spec, &type, &ignored);
+    bool pull = executor != NULL && type->pull;
+    json_decref(executor);
+    return pull;
+}
+
+static struct pipeline_def *make_pipeline(struct slice spec, uint32_t version,
+                                          struct wall updated_at, struct diag *reterr)
+{
+    struct pipeline_def *d = mem_zalloc(sizeof(*d));
+    json_t *root;
+    if (pipeline_spec_parse(spec, d, &root, reterr) < 0) {
+        free(d);
+        return NULL;
+    }
+    d->pull = is_pull(root);
+    json_decref(root);
+    d->spec = mem_dup(spec.p, spec.len);
+    d->version = version;
+    d->updated_at = updated_at;
+    return d;
+}
+
+static int match_key_of(const struct trigger_type *type, struct slice config, struct match_key *ret,
+                        struct diag *reterr)
+{
+    json_t *root = json_parse_object(config, reterr);
+    if (root == NULL)
+        return -EINVAL;
+    int err = type->key(root, ret);
+    json_decref(root);
+    if (err < 0)
+        return diag_set(reterr, DIAG_INTERNAL, "its config cannot be used");
+    return 0;
+}
+
+static struct trigger_def *make_trigger(struct slice type_name, struct slice config, bool enabled,
+                                        uint64_t cooldown_ms, struct wall updated_at,
+                                        const char **ret_type, struct diag *reterr)
+{
+    char *name = mem_dup(type_name.p, type_name.len);
+    const struct trigger_type *type = trigger_type_find(name);
+    struct match_key key;
+    int err = 0;
+    if (type == NULL)
+        err = diag_set(reterr, DIAG_INTERNAL, "trigger type '%s' is not known to this pawl", name);
+    else
+        err = match_key_of(type, config, &key, reterr);
+    free(name);
+    if (err < 0)
+        return NULL;
+    struct trigger_def *d = mem_zalloc(sizeof(*d));
+    *d = (struct trigger_def){
+        .config = mem_dup(config.p, config.len),
+        .enabled = enabled,
+        .cooldown_ms = cooldown_ms,
+        .key = key,
+        .updated_at = updated_at,
+    };
+    *ret_type = type->name;
+    return d;
+}
+
+const struct def_maker load_def_maker = {.pipeline = make_pipeline, .trigger = make_trigger};
