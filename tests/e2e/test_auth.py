@@ -1,0 +1,111 @@
+"""API keys: who needs one, how it is shown, how it changes while the daemon runs."""
+import base64
+
+import pytest
+
+from pawl import cli, wait_until
+
+
+def add_key(data, name="ci"):
+    r = cli("key", "add", name, "--data", data)
+    assert r.returncode == 0, r.stderr
+    return r.stdout.strip()
+
+
+@pytest.fixture
+def locked(make_daemon):
+    """A daemon that asks for a key, which is in .api_key."""
+    d = make_daemon(start=False)
+    d.api_key = add_key(d.data)
+    return d.start()
+
+
+def basic(user, key):
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{key}".encode()).decode()}
+
+
+def test_without_keys_everybody_may(daemon):
+    daemon.get("/api/v1/pipelines").expect(200)
+    daemon.get("/api/v1/pipelines", headers={"X-Api-Key": "whatever"}).expect(200)
+
+
+@pytest.mark.parametrize("method,path", [
+    ("GET", "/api/v1/pipelines"), ("POST", "/api/v1/pipelines"), ("GET", "/api/v1/runs"), ("POST", "/api/v1/runs"),
+    ("GET", "/api/v1/event-log"), ("GET", "/api/v1/pipelines/a/b/c/triggers"), ("GET", "/metrics"),
+])
+def test_a_key_is_needed(locked, method, path):
+    for headers in ({"X-Api-Key": "wrong"}, {"X-Api-Key": ""}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer"},
+                    basic("me", "wrong"), basic(locked.api_key, ""), {"Authorization": "Basic !!!"}, {"Authorization": locked.api_key},
+                    {"X-Api-Key": locked.api_key[:-1]}, {"X-Api-Key": locked.api_key + "0"}):
+        r = locked.request(method, path, headers=headers).expect(401)
+        assert r.error == "UNAUTHENTICATED" and "www-authenticate" in r.headers
+        assert locked.api_key not in r.message
+
+
+def test_no_credentials_at_all(locked):
+    with locked.wire() as w:
+        r = w.send("GET /api/v1/pipelines HTTP/1.1\r\nHost: x\r\n\r\n").response()
+    assert r.expect(401).error == "UNAUTHENTICATED" and "X-Api-Key" in r.message
+
+
+def test_ways_to_show_a_key(locked):
+    key = locked.api_key
+    for headers in ({"X-Api-Key": key}, {"Authorization": f"Bearer {key}"}, {"Authorization": f"bearer {key}"}, basic("anyone", key),
+                    basic("", key)):
+        locked.get("/api/v1/pipelines", headers=headers).expect(200)
+
+
+def test_what_needs_no_key(locked):
+    t = locked.create_webhook_trigger(locked.create_pipeline())
+    locked.api_key = None
+    for path in ("/health", "/health/live", "/health/ready"):
+        locked.get(path).expect(200)
+    locked.fire_ok(t)
+    locked.post("/api/v1/webhooks", b"").expect(400)
+    locked.get("/api/v1/pipelines").expect(401)
+
+
+def test_a_key_is_no_webhook_token(locked):
+    locked.fire(locked.api_key).expect(404)
+
+
+def test_keys_change_while_it_runs(daemon):
+    key = add_key(daemon.data, "first")
+    wait_until(lambda: daemon.get("/api/v1/pipelines").status == 401, what="the key to be asked for")
+    daemon.get("/api/v1/pipelines", headers={"X-Api-Key": key}).expect(200)
+    second = add_key(daemon.data, "second")
+    wait_until(lambda: daemon.get("/api/v1/pipelines", headers={"X-Api-Key": second}).status == 200, what="the second key")
+    assert cli("key", "drop", "first", "--data", daemon.data).returncode == 0
+    wait_until(lambda: daemon.get("/api/v1/pipelines", headers={"X-Api-Key": key}).status == 401, what="the first key to be dropped")
+    daemon.get("/api/v1/pipelines", headers={"X-Api-Key": second}).expect(200)
+
+
+def test_keys_survive_a_restart(locked):
+    locked.restart()
+    locked.get("/api/v1/pipelines").expect(200)
+    locked.get("/api/v1/pipelines", headers={"X-Api-Key": "x"}).expect(401)
+
+
+def test_keys_are_nowhere_in_plain(locked):
+    locked.get("/api/v1/pipelines").expect(200)
+    with locked.db() as db:
+        assert locked.api_key not in "\n".join(db.iterdump())
+    assert locked.api_key not in locked.stderr()
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0"])
+def test_other_addresses_need_a_key(make_daemon, address):
+    d = make_daemon(start=False, listen=[address])
+    code, said = d.start_fails()
+    assert code != 0
+    assert "key" in said and address.rsplit(":", 1)[0].strip("[]") in said
+
+
+def test_other_addresses_with_a_key(make_daemon):
+    d = make_daemon(start=False, listen=["0.0.0.0:0"])
+    d.api_key = add_key(d.data)
+    d.start()
+    d.get("/api/v1/pipelines").expect(200)
+    d.get("/api/v1/pipelines", headers={"X-Api-Key": "x"}).expect(401)
+    assert cli("key", "drop", "ci", "--data", d.data).returncode == 0
+    wait_until(lambda: d.get("/api/v1/pipelines").status == 401, what="the last key to be dropped")
