@@ -81,11 +81,10 @@ def formatting(tree):
     if not tool:
         print("clang-format is not installed: formatting was not checked (./dev lint installs it)")
         return
-    for path in files(tree, C_DIRS, (".c",)):
-        r = subprocess.run([tool, "--dry-run", "-Werror", path], cwd=tree, capture_output=True, text=True, check=False)
-        if r.returncode != 0:
-            where = re.search(r":(\d+):", r.stderr)
-            yield f"{path}:{where.group(1) if where else 1}: not formatted: run ./dev fmt"
+    paths = list(files(tree, C_DIRS, (".c",)))
+    r = subprocess.run([tool, "--dry-run", "-Werror", *paths], cwd=tree, capture_output=True, text=True, check=False)
+    for path in sorted(set(re.findall(r"^(\S+?):\d+:\d+: error:", r.stderr, re.M))):
+        yield f"{path}: not formatted: run ./dev fmt"
 
 
 def read(tree, path):
