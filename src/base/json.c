@@ -9,13 +9,15 @@
 #include "base/mem.h"
 
 #define JSON_DEPTH_MAX 64
+#define STRINGIFY_(x) #x
+#define STRINGIFY(x) STRINGIFY_(x)
 #define NAME_CHARS_MAX 100 /* of a client's field name, in a message */
 
 /* ---- parsing ---- */
 
-/* Finds the byte that opens one level too many, before jansson recurses into it. Brackets in
- * strings do not count. */
-static bool find_too_deep(struct slice text, size_t *ret_at)
+/* Finds what jansson must not see: a bracket that opens one level too many (it recurses), or a NUL (it takes that for the end).
+ * Brackets in strings do not count. Returns what is wrong, or NULL. */
+static const char *find_offence(struct slice text, size_t *ret_at)
 {
     unsigned depth = 0;
     bool in_string = false;
@@ -23,25 +25,26 @@ static bool find_too_deep(struct slice text, size_t *ret_at)
     for (size_t i = 0; i < text.len; i++) {
         char c = text.p[i];
 
+        *ret_at = i;
+        if (c == '\0')
+            return "a NUL byte";
         if (in_string) {
-            if (c == '\\')
+            if (c == '\\' && i + 1 < text.len && text.p[i + 1] != '\0')
                 i++;
             else if (c == '"')
                 in_string = false;
         } else if (c == '"') {
             in_string = true;
-        } else if (c == '{' || c == '[') {
-            *ret_at = i;
-            if (++depth > JSON_DEPTH_MAX)
-                return true;
+        } else if ((c == '{' || c == '[') && ++depth > JSON_DEPTH_MAX) {
+            return "more than " STRINGIFY(JSON_DEPTH_MAX) " levels of nesting";
         } else if ((c == '}' || c == ']') && depth > 0) {
             depth--;
         }
     }
-    return false;
+    return NULL;
 }
 
-static int fail_at(struct diag *d, int line, int column, const char *text)
+static void fail_at(struct diag *d, int line, int column, const char *text)
 {
     diag_set(d, DIAG_INVALID_ARGUMENT, "not valid JSON at line %d, column %d: %s", line, column,
              text);
@@ -49,13 +52,11 @@ static int fail_at(struct diag *d, int line, int column, const char *text)
         d->line = line;
         d->column = column;
     }
-    return -EINVAL;
 }
 
-static void fail_too_deep(struct diag *d, struct slice text, size_t at)
+static void fail_at_byte(struct diag *d, struct slice text, size_t at, const char *why)
 {
     int line = 1, column = 1;
-    char why[64];
 
     for (size_t i = 0; i < at; i++) {
         bool newline = text.p[i] == '\n';
@@ -63,7 +64,6 @@ static void fail_too_deep(struct diag *d, struct slice text, size_t at)
         line += newline;
         column = newline ? 1 : column + 1;
     }
-    snprintf(why, sizeof(why), "more than %d levels of nesting", JSON_DEPTH_MAX);
     fail_at(d, line, column, why);
 }
 
@@ -71,9 +71,10 @@ json_t *json_parse(struct slice text, struct diag *reterr)
 {
     json_error_t err;
     size_t at;
+    const char *offence = find_offence(text, &at);
 
-    if (find_too_deep(text, &at)) {
-        fail_too_deep(reterr, text, at);
+    if (offence != NULL) {
+        fail_at_byte(reterr, text, at, offence);
         return NULL;
     }
     json_t *v =
