@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "core/decision.h"
+#include "io/store/page.h"
 #include "io/store/run_state.h"
 
 /* ---- the plan ---- */

@@ -9,7 +9,6 @@
 #include "io/store/stmt.h"
 
 #define RETENTION_ROWS_MAX 256 /* looked at in one step */
-#define DEDUPE_MS ((int64_t)24 * 3600 * 1000)
 
 enum retention_stage { RETAIN_RUNS, RETAIN_EVENTS, RETAIN_DEDUPE, RETAIN_CATALOG, RETAIN_DONE };
 

@@ -1,0 +1,42 @@
+/* page.h - what the list queries share: cursors, totals, one snapshot. For io/store only.
+ *
+ * A cursor is a letter that tells the list and the row key of a page's last row, in hexadecimal.
+ */
+#ifndef IO_STORE_PAGE_H
+#define IO_STORE_PAGE_H
+#include "io/store/query.h"
+#include "io/store/stmt.h"
+
+/* Repeated requests are remembered for a day. */
+#define DEDUPE_MS ((int64_t)24 * 3600 * 1000)
+
+enum cursor_kind {
+    CURSOR_PIPELINES = 'p',
+    CURSOR_TRIGGERS = 't',
+    CURSOR_RUNS = 'r',
+    CURSOR_EVENTS = 'e'
+};
+
+/* Reads a page's cursor. Without one *ret is `start`. 0, or -EINVAL when it is not of that kind. */
+int page_start(const struct page *p, enum cursor_kind kind, int64_t start, int64_t *ret);
+
+/* How many rows to skip: none with a cursor. */
+int64_t page_offset(const struct page *p);
+
+/* Appends `],"total":N,"next_cursor":"..."}`: a cursor when more rows follow the one with key `last`. */
+void page_end(struct str *s, uint64_t total, bool more, enum cursor_kind kind, int64_t last);
+
+/* Everything between is read from one snapshot. read_end takes the error so far and returns it. */
+int read_begin(struct db *db);
+int read_end(struct db *db, int err);
+
+/* Appends a comma unless s ends with an opening bracket. */
+void add_comma(struct str *s);
+
+/* Appends the id as a JSON string, or null when it is nil. */
+void add_id(struct str *s, struct uuid id);
+
+/* Runs a query for one number. */
+int count_rows(struct stmt *q, uint64_t *ret);
+
+#endif

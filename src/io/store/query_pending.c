@@ -1,0 +1,135 @@
+/* query_pending.c - the durable queue: what a pipeline has to do next. */
+#include "base/mem.h"
+#include "core/pipeline_spec.h"
+#include "io/store/page.h"
+#include <errno.h>
+#include <stdlib.h>
+
+/* Fills in everything about a run that its executor needs. */
+static void read_run(struct stmt *q, int64_t pipeline_key, struct arena *a, struct run_start *ret)
+{
+    struct pipeline_def def = {0};
+    struct diag why;
+    *ret = (struct run_start){
+        .run = column_row_id(q, 0),
+        .event = column_uuid(q, 2),
+        .pipeline_key = pipeline_key,
+        .pipeline = arena_copy(a, column_slice(q, 3)),
+        .version = (uint32_t)column_int(q, 4),
+        .attempt = (uint32_t)column_int(q, 5),
+        .spec = arena_copy(a, column_slice(q, 6)),
+        .trigger_type = arena_copy(a, column_slice(q, 7)),
+        .trigger = column_uuid(q, 8),
+        .source = arena_copy(a, column_slice(q, 9)),
+        .type = arena_copy(a, column_slice(q, 10)),
+        .subject = arena_copy(a, column_slice(q, 11)),
+        .content_type = arena_copy(a, column_slice(q, 12)),
+        .payload = arena_copy(a, column_slice(q, 13)),
+        .event_time = column_time(q, 14),
+        .root = column_uuid(q, 15),
+        .depth = (uint32_t)column_int(q, 16),
+    };
+    if (pipeline_spec_parse(ret->spec, &def, NULL, &why) == 0)
+        ret->timeout_ms = def.timeout_ms;
+}
+
+static int find_run(struct db *db, int64_t key, int64_t event_key, int64_t pipeline_key,
+                    struct arena *a, struct run_start *ret)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "SELECT r.key, r.rest, r.event, p.path, r.version, r.attempt, v.spec,"
+                   " ifnull(t.type, 'manual'), t.id, e.source, e.type, e.subject, e.content_type,"
+                   " e.payload, e.time, e.root, e.depth FROM runs r"
+                   " JOIN pipelines p ON p.key = r.pipeline"
+                   " JOIN pipeline_versions v ON v.pipeline = r.pipeline AND v.version = r.version"
+                   " LEFT JOIN triggers t ON t.key = r.trigger"
+                   " LEFT JOIN events e ON e.key = ?2 WHERE r.key = ?1") == 0) {
+        bind_int(&q, 1, key);
+        bind_int(&q, 2, event_key);
+    }
+    const bool found = stmt_row(&q);
+    if (found)
+        read_run(&q, pipeline_key, a, ret);
+    const int err = stmt_end(&q);
+    return err != 0 ? err : found ? 0 : -EBADMSG;
+}
+
+/* A pending run and the event it is for. */
+struct waiting {
+    int64_t key, event_key;
+};
+
+static int by_key(const void *a, const void *b)
+{
+    const struct waiting *x = a, *y = b;
+    return x->key < y->key ? -1 : x->key > y->key;
+}
+
+/* Appends at most max runs to w; *n grows. */
+static int find_waiting(struct db *db, const char *sql, int64_t pipeline_key, struct wall now,
+                        uint32_t max, struct waiting *w, size_t *n)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db, sql) == 0) {
+        bind_int(&q, 1, pipeline_key);
+        bind_int(&q, 2, max);
+        if (sqlite3_bind_parameter_count(q.s) >= 3)
+            bind_int(&q, 3, now.ms);
+    }
+    while (stmt_row(&q)) {
+        struct row_key event = {0};
+        row_key_of(column_uuid(&q, 1), &event);
+        w[(*n)++] = (struct waiting){column_int(&q, 0), event.key};
+    }
+    return stmt_end(&q);
+}
+
+/* The oldest of those that wait for nothing and of the delayed ones whose time has come. */
+static int find_due(struct db *db, int64_t pipeline_key, struct wall now, uint32_t max,
+                    struct waiting *w, size_t *ret_n)
+{
+    size_t n = 0;
+    int err = find_waiting(db,
+                           "SELECT key, event FROM runs WHERE pipeline = ?1 AND state = 'p'"
+                           " ORDER BY key LIMIT ?2",
+                           pipeline_key, now, max, w, &n);
+    if (err == 0)
+        err = find_waiting(db,
+                           "SELECT key, event FROM runs WHERE pipeline = ?1 AND due_at <= ?3"
+                           " AND state = 'd' ORDER BY due_at LIMIT ?2",
+                           pipeline_key, now, max, w, &n);
+    qsort(w, n, sizeof(*w), by_key);
+    *ret_n = n < max ? n : max;
+    return err;
+}
+
+static int find_next_due(struct db *db, int64_t pipeline_key, struct wall now, struct wall *ret)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db, "SELECT min(due_at) FROM runs WHERE pipeline = ?1 AND due_at > ?2") ==
+        0) {
+        bind_int(&q, 1, pipeline_key);
+        bind_int(&q, 2, now.ms);
+    }
+    *ret = stmt_row(&q) ? column_time(&q, 0) : WALL_UNSET;
+    return stmt_end(&q);
+}
+
+int query_pending(struct db *db, int64_t pipeline_key, struct wall now, uint32_t max,
+                  struct arena *a, struct offered_run *ret, size_t *ret_n,
+                  struct wall *ret_next_due)
+{
+    struct waiting *w = mem_alloc(2 * (size_t)max * sizeof(*w) + 1);
+    size_t n = 0;
+    int err = read_begin(db);
+    if (err == 0)
+        err = find_due(db, pipeline_key, now, max, w, &n);
+    for (size_t i = 0; err == 0 && i < n; i++)
+        err = find_run(db, w[i].key, w[i].event_key, pipeline_key, a, &ret[i].start);
+    if (err == 0)
+        err = find_next_due(db, pipeline_key, now, ret_next_due);
+    *ret_n = err == 0 ? n : 0;
+    free(w);
+    return read_end(db, err);
+}

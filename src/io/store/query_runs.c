@@ -1,0 +1,397 @@
+/* query_runs.c - runs, one and many.
+ *
+ * What a list costs, with n runs in the table:
+ *   no filter                       the page; the total counts the small index (1 ms per 100,000)
+ *   pipeline, layer, status         index entries of what matches; of one pipeline, only the page,
+ *                                   and its total
+ *   trigger, started_after/before   all of the table, newest first: the page may come early, the
+ *                                   total sees every row (10 ms per 100,000)
+ */
+#include "base/check.h"
+#include "base/rfc3339.h"
+#include "io/store/page.h"
+#include "io/store/run_state.h"
+#include <errno.h>
+#include <string.h>
+
+/* Of a long output lists show only this much, and say so. */
+#define LIST_OUTPUT_BYTES_MAX 4096
+
+/* ---- one run ---- */
+
+static void add_output(struct stmt *q, struct str *ret)
+{
+    const struct slice output = column_slice(q, 12);
+    str_add_cstr(ret, ",\"output\":");
+    if (output.p != NULL)
+        str_add_json(ret, output);
+    else
+        str_add_cstr(ret, "null");
+    if (output.p != NULL && (int64_t)output.len < column_int(q, 13))
+        str_add_cstr(ret, ",\"output_truncated\":true");
+}
+
+static void add_text(struct str *ret, struct slice text, const char *absent)
+{
+    if (text.p != NULL)
+        str_add_json(ret, text);
+    else
+        str_add_cstr(ret, absent);
+}
+
+static void add_times(struct stmt *q, struct str *ret)
+{
+    const struct wall started = column_time(q, 6), finished = column_time(q, 7);
+    str_add_cstr(ret, ",\"started_at\":");
+    str_add_time(ret, started);
+    str_add_cstr(ret, ",\"finished_at\":");
+    str_add_time(ret, finished);
+    str_add_cstr(ret, ",\"duration_ms\":");
+    if (wall_is_set(started) && wall_is_set(finished))
+        str_add_i64(ret, finished.ms > started.ms ? finished.ms - started.ms : 0);
+    else
+        str_add_cstr(ret, "null");
+}
+
+static void add_run(struct stmt *q, struct str *ret)
+{
+    str_add_cstr(ret, "{\"id\":");
+    add_id(ret, column_row_id(q, 0));
+    str_add_cstr(ret, ",\"pipeline_id\":");
+    add_id(ret, column_uuid(q, 8));
+    str_add_cstr(ret, ",\"pipeline_version\":");
+    str_add_i64(ret, column_int(q, 3));
+    str_add_cstr(ret, ",\"event_id\":");
+    add_id(ret, column_uuid(q, 2));
+    str_add_cstr(ret, ",\"trigger_id\":");
+    add_id(ret, column_uuid(q, 9));
+    str_add_cstr(ret, ",\"trigger\":");
+    add_text(ret, column_slice(q, 10), "\"manual\"");
+    str_printf(ret, ",\"status\":\"%s\",\"attempt\":",
+               run_status_name(run_state_status(column_slice(q, 4).p[0])));
+    str_add_i64(ret, column_int(q, 5));
+    add_times(q, ret);
+    add_output(q, ret);
+    str_add_cstr(ret, ",\"error\":");
+    add_text(ret, column_slice(q, 11), "null");
+    str_add_cstr(ret, ",\"created_at\":");
+    str_add_time(ret, row_key_time(column_int(q, 0)));
+    str_add_char(ret, '}');
+}
+
+static int add_run_at(struct db *db, int64_t key, int64_t output_bytes_max, struct str *ret)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "SELECT r.key, r.rest, r.event, r.version, r.state, r.attempt, r.started_at,"
+                   " r.finished_at, p.id, t.id, t.label, o.error, substr(o.output, 1, ?2),"
+                   " length(o.output) FROM runs r LEFT JOIN pipelines p ON p.key = r.pipeline"
+                   " LEFT JOIN triggers t ON t.key = r.trigger"
+                   " LEFT JOIN run_outputs o ON o.run = r.key WHERE r.key = ?1") == 0) {
+        bind_int(&q, 1, key);
+        bind_int(&q, 2, output_bytes_max);
+    }
+    const bool found = stmt_row(&q);
+    if (found)
+        add_run(&q, ret);
+    const int err = stmt_end(&q);
+    return err != 0 ? err : found ? 0 : -ENOENT;
+}
+
+/* Begins a statement whose ?1 is the run's key; -ENOENT when no run can have that id. */
+static int begin_run(struct stmt *q, struct db *db, struct uuid id, const char *sql)
+{
+    struct row_key k;
+    if (!row_key_of(id, &k))
+        return -ENOENT;
+    const int err = stmt_begin(q, db, sql);
+    if (err == 0)
+        bind_int(q, 1, k.key);
+    return err;
+}
+
+int query_run_row(struct db *db, struct uuid id, struct run_row *ret)
+{
+    struct stmt q;
+    int err = begin_run(&q, db, id,
+                        "SELECT r.key, r.rest, p.id, r.state, r.attempt FROM runs r"
+                        " LEFT JOIN pipelines p ON p.key = r.pipeline WHERE r.key = ?1");
+    if (err != 0)
+        return err;
+    const bool found = stmt_row(&q) && uuid_cmp(column_row_id(&q, 0), id) == 0;
+    if (found)
+        *ret = (struct run_row){
+            .id = id,
+            .pipeline = column_uuid(&q, 2),
+            .status = run_state_status(column_slice(&q, 3).p[0]),
+            .attempt = (uint32_t)column_int(&q, 4),
+        };
+    err = stmt_end(&q);
+    return err != 0 ? err : found ? 0 : -ENOENT;
+}
+
+int query_run(struct db *db, struct uuid id, struct str *ret)
+{
+    struct run_row row;
+    struct row_key k = {0};
+    int err = read_begin(db);
+    if (err == 0)
+        err = query_run_row(db, id, &row);
+    if (err == 0 && row_key_of(id, &k))
+        err = add_run_at(db, k.key, INT64_MAX, ret);
+    return read_end(db, err);
+}
+
+/* ---- its log ---- */
+
+static bool ends_with(struct slice text, const char *end)
+{
+    const size_t len = strlen(end);
+    return text.len >= len && memcmp(text.p + text.len - len, end, len) == 0;
+}
+
+/* Lines of JSON become the elements of an array. */
+static void add_lines(struct str *ret, struct slice log)
+{
+    while (log.len > 0) {
+        const char *newline = memchr(log.p, '\n', log.len);
+        const size_t len = newline != NULL ? (size_t)(newline - log.p) : log.len;
+        if (len > 0) {
+            add_comma(ret);
+            str_add(ret, log.p, len);
+        }
+        log.p += len + (newline != NULL);
+        log.len -= len + (newline != NULL);
+    }
+}
+
+static void add_logs(struct str *ret, struct uuid id, struct slice log)
+{
+    while (log.len > 0 && log.p[log.len - 1] == '\n')
+        log.len--;
+    str_add_cstr(ret, "{\"run_id\":");
+    add_id(ret, id);
+    str_add_cstr(ret, ",\"logs\":[");
+    add_lines(ret, log);
+    str_printf(ret, "],\"truncated\":%s}",
+               ends_with(log, "\"truncated\":true}") ? "true" : "false");
+}
+
+int query_run_logs(struct db *db, struct uuid id, struct str *ret)
+{
+    struct stmt q;
+    int err = begin_run(&q, db, id,
+                        "SELECT r.key, r.rest, o.log FROM runs r"
+                        " LEFT JOIN run_outputs o ON o.run = r.key WHERE r.key = ?1");
+    if (err != 0)
+        return err;
+    const bool found = stmt_row(&q) && uuid_cmp(column_row_id(&q, 0), id) == 0;
+    if (found)
+        add_logs(ret, id, column_slice(&q, 2));
+    err = stmt_end(&q);
+    return err != 0 ? err : found ? 0 : -ENOENT;
+}
+
+/* ---- lists ---- */
+
+/* Parameters of every list statement, in the order in which they are bound below. */
+enum {
+    BY_CURSOR = 1,
+    BY_NS,
+    BY_LAYER,
+    BY_NAME,
+    BY_STATES,
+    BY_TRIGGER,
+    BY_AFTER,
+    BY_BEFORE,
+    BY_LIMIT,
+    BY_OFFSET,
+    BY_PIPELINE
+};
+
+#define PATH_MATCHES                                                                               \
+    "(?2 IS NULL OR (path >= ?2 || '.' AND path < ?2 || '/'))"                                     \
+    " AND (?3 IS NULL OR instr(path, '.' || ?3 || '.') > 0)"                                       \
+    " AND (?4 IS NULL OR substr(path, -length(?4) - 1) = '.' || ?4)"
+#define STATE_MATCHES "(?5 IS NULL OR instr(?5, r.state) > 0)"
+#define PAGE " ORDER BY key DESC LIMIT ?9 OFFSET ?10"
+
+/* By the index alone: every state of every pipeline that matches. */
+#define BY_INDEX                                                                                   \
+    " FROM pipelines p CROSS JOIN runs r INDEXED BY runs_by_pipeline"                              \
+    " ON r.pipeline = p.key AND r.state IN ('p', 'd', 'r', 's', 'f', 'c') WHERE " PATH_MATCHES     \
+    " AND " STATE_MATCHES
+
+/* One pipeline: six ordered walks through the index, merged. */
+#define WALK(letter)                                                                               \
+    "SELECT key FROM runs WHERE pipeline = ?11 AND state = '" letter "' AND key < ?1"              \
+    " AND (?5 IS NULL OR instr(?5, '" letter "') > 0)"
+#define MERGED                                                                                     \
+    WALK("p")                                                                                      \
+    " UNION ALL " WALK("d") " UNION ALL " WALK("r") " UNION ALL " WALK("s") " UNION ALL " WALK(    \
+        "f") " UNION ALL " WALK("c")
+
+/* The table itself, newest first. */
+#define BY_SCAN                                                                                    \
+    " FROM runs r NOT INDEXED WHERE (?6 IS NULL OR trigger = ?6)"                                  \
+    " AND (?7 IS NULL OR started_at > ?7)"                                                         \
+    " AND (?8 IS NULL OR (started_at < ?8 AND started_at > -70368744177664))"                      \
+    " AND " STATE_MATCHES " AND (coalesce(?2, ?3, ?4) IS NULL"                                     \
+    " OR pipeline IN (SELECT key FROM pipelines WHERE " PATH_MATCHES "))"
+
+struct plan {
+    const char *list, *count;
+    int64_t pipeline; /* the only one that matches, for MERGED */
+    int64_t trigger;  /* its row key, 0: any */
+};
+
+static const struct plan plan_all = {
+    .list = "SELECT key FROM runs WHERE key < ?1" PAGE,
+    .count = "SELECT count(*) FROM runs",
+};
+static const struct plan plan_index = {
+    .list = "SELECT r.key AS key" BY_INDEX " AND r.key < ?1" PAGE,
+    .count = "SELECT count(*)" BY_INDEX,
+};
+static const struct plan plan_merged = {.list = MERGED PAGE, .count = "SELECT count(*)" BY_INDEX};
+static const struct plan plan_scan = {
+    .list = "SELECT key" BY_SCAN " AND key < ?1" PAGE,
+    .count = "SELECT count(*)" BY_SCAN,
+};
+
+/* Binds what the statement knows of. */
+static void bind_filter(struct stmt *q, const struct run_filter *f, const struct plan *plan)
+{
+    const int n = sqlite3_bind_parameter_count(q->s);
+    const char *states = f->by_status ? run_states_of(f->status) : NULL;
+    if (n < BY_NAME)
+        return;
+    bind_text(q, BY_NS, f->ns);
+    bind_text(q, BY_LAYER, f->layer);
+    bind_text(q, BY_NAME, f->pipeline);
+    if (n < BY_STATES)
+        return;
+    bind_text(q, BY_STATES, slice_of(states));
+    if (n < BY_BEFORE)
+        return;
+    if (plan->trigger != 0)
+        bind_int(q, BY_TRIGGER, plan->trigger);
+    else
+        bind_null(q, BY_TRIGGER);
+    bind_time(q, BY_AFTER, f->started_after);
+    bind_time(q, BY_BEFORE, f->started_before);
+}
+
+/* Finds the pipelines that a path filter matches, deleted ones included: how many, and one. */
+static int match_pipelines(struct db *db, const struct run_filter *f, int64_t *ret_n,
+                           int64_t *ret_key)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db, "SELECT count(*), max(key) FROM pipelines WHERE " PATH_MATCHES) == 0)
+        bind_filter(&q, f, &plan_all);
+    *ret_n = 0;
+    if (stmt_row(&q)) {
+        *ret_n = column_int(&q, 0);
+        *ret_key = column_int(&q, 1);
+    }
+    return stmt_end(&q);
+}
+
+static int find_trigger(struct db *db, struct uuid id, int64_t *ret_key)
+{
+    struct stmt q;
+    *ret_key = -1; /* no run has it */
+    if (stmt_begin(&q, db, "SELECT key FROM triggers WHERE id = ?1") == 0)
+        bind_uuid(&q, 1, &id);
+    if (stmt_row(&q))
+        *ret_key = column_int(&q, 0);
+    return stmt_end(&q);
+}
+
+static int make_plan(struct db *db, const struct run_filter *f, struct plan *ret)
+{
+    const bool by_path = f->ns.p != NULL || f->layer.p != NULL || f->pipeline.p != NULL;
+    if (!uuid_is_nil(f->trigger) || wall_is_set(f->started_after) ||
+        wall_is_set(f->started_before)) {
+        *ret = plan_scan;
+        return uuid_is_nil(f->trigger) ? 0 : find_trigger(db, f->trigger, &ret->trigger);
+    }
+    *ret = by_path || f->by_status ? plan_index : plan_all;
+    if (!by_path)
+        return 0;
+    int64_t n, key = 0;
+    const int err = match_pipelines(db, f, &n, &key);
+    if (err == 0 && n == 1) {
+        *ret = plan_merged;
+        ret->pipeline = key;
+    }
+    return err;
+}
+
+static int count_runs(struct db *db, const struct run_filter *f, const struct plan *plan,
+                      uint64_t *ret)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db, plan->count) == 0)
+        bind_filter(&q, f, plan);
+    return count_rows(&q, ret);
+}
+
+/* The keys of a page and of one run more. */
+struct keys {
+    int64_t items[PAGE_LIMIT_MAX + 1];
+    size_t n;
+};
+
+static int find_keys(struct db *db, const struct run_filter *f, const struct page *page,
+                     const struct plan *plan, int64_t before, struct keys *ret)
+{
+    struct stmt q;
+    ret->n = 0;
+    if (stmt_begin(&q, db, plan->list) == 0) {
+        bind_int(&q, BY_CURSOR, before);
+        bind_filter(&q, f, plan);
+        bind_int(&q, BY_LIMIT, (int64_t)page->limit + 1);
+        bind_int(&q, BY_OFFSET, page_offset(page));
+        if (plan->pipeline != 0)
+            bind_int(&q, BY_PIPELINE, plan->pipeline);
+    }
+    while (ret->n <= page->limit && stmt_row(&q))
+        ret->items[ret->n++] = column_int(&q, 0);
+    return stmt_end(&q);
+}
+
+static int add_runs(struct db *db, const struct run_filter *f, const struct page *page,
+                    int64_t before, struct str *ret)
+{
+    struct plan plan;
+    struct keys keys = {.n = 0};
+    uint64_t total = 0;
+    int err = make_plan(db, f, &plan);
+    if (err == 0)
+        err = count_runs(db, f, &plan, &total);
+    if (err == 0)
+        err = find_keys(db, f, page, &plan, before, &keys);
+    const bool more = keys.n > page->limit;
+    const size_t n = more ? page->limit : keys.n;
+    for (size_t i = 0; err == 0 && i < n; i++) {
+        add_comma(ret);
+        err = add_run_at(db, keys.items[i], LIST_OUTPUT_BYTES_MAX, ret);
+    }
+    page_end(ret, total, more && n > 0, CURSOR_RUNS, n > 0 ? keys.items[n - 1] : 0);
+    return err;
+}
+
+int query_runs(struct db *db, const struct run_filter *f, const struct page *page, struct str *ret)
+{
+    int64_t before;
+    int err = page_start(page, CURSOR_RUNS, INT64_MAX, &before);
+    if (err != 0)
+        return err;
+    CHECK(page->limit <= PAGE_LIMIT_MAX);
+    str_add_cstr(ret, "{\"runs\":[");
+    err = read_begin(db);
+    if (err == 0)
+        err = add_runs(db, f, page, before, ret);
+    return read_end(db, err);
+}
