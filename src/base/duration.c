@@ -93,7 +93,7 @@ void duration_format(uint64_t ms, char ret[DURATION_TEXT_MAX])
     char fraction[8] = "";
     if (ms % 1000 != 0) {
         snprintf(fraction, sizeof(fraction), ".%03u", (unsigned)(ms % 1000));
-        for (size_t n = strlen(fraction); fraction[n - 1] == '0'; n--)
+        for (size_t n = strlen(fraction); n > 0 && fraction[n - 1] == '0'; n--)
             fraction[n - 1] = '\0';
     }
     if (s >= 3600)
