@@ -216,8 +216,6 @@ static void await_end(struct cancelling *c)
 {
     struct host *h = c->reading.api->host;
     c->waiter = (struct run_waiter){.run = c->reading.id, .ended = run_ended};
-    c->deadline.fired = waited_enough;
-    timer_set(h->timers, &c->deadline, CANCEL_WAIT_MS);
     h->await_run(h, &c->waiter);
 }
 
@@ -225,12 +223,14 @@ static void committed(struct ticket *t, const struct outcome *o)
 {
     struct cancelling *c = container_of(t, struct cancelling, ticket);
     struct host *h = c->reading.api->host;
-    if (o->err == 0 && c->found == CANCEL_STARTED)
-        return; /* its end answers */
-    if (c->found == CANCEL_STARTED) {
-        h->await_cancel(h, &c->waiter);
-        timer_cancel(h->timers, &c->deadline);
+    if (o->err == 0 && c->found == CANCEL_STARTED) {
+        /* Its end answers. Not sooner: an answer before this call would have taken c away. */
+        c->deadline.fired = waited_enough;
+        timer_set(h->timers, &c->deadline, CANCEL_WAIT_MS);
+        return;
     }
+    if (c->found == CANCEL_STARTED)
+        h->await_cancel(h, &c->waiter);
     if (o->err == 0)
         answer_cancelled(c);
     else

@@ -8,9 +8,9 @@
 
 void respond_unavailable(struct http_request *req)
 {
-    http_respond_error(
-        req, DIAG_UNAVAILABLE, 1,
-        "the store does not keep up or cannot be used; nothing was changed, try again");
+    http_respond_error(req, DIAG_UNAVAILABLE, 1,
+                       "the store does not keep up or cannot be written; nothing was changed, "
+                       "try again");
 }
 
 /* ---- reading ---- */
@@ -35,7 +35,7 @@ static void answer(struct reading *r)
         if (r->err != -ECANCELED && r->err != -EAGAIN)
             log_warn("a query failed", LOG_STR("route", r->req->route->pattern),
                      LOG_STR("error", strerror(-r->err)));
-        respond_unavailable(r->req);
+        http_respond_error(r->req, DIAG_UNAVAILABLE, 1, "the store cannot be read now, try again");
         return;
     }
 }
