@@ -8,4 +8,7 @@
  * standard alphabet is refused, and *ret is then as it was. */
 bool base64_decode(struct slice text, struct str *ret);
 
+/* Appends the bytes in that alphabet, padded. */
+void str_add_base64(struct str *s, struct slice bytes);
+
 #endif

@@ -5,7 +5,7 @@
  */
 #include "base/arena.h"
 #include "core/decision.h"
-#include "io/store/base64.h"
+#include "base/base64.h"
 #include "base/rfc3339.h"
 #include "io/store/page.h"
 #include <errno.h>

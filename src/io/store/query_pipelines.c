@@ -24,7 +24,8 @@ static int add_latest_run(struct db *db, int64_t pipeline, struct str *ret)
             &q, db,
             "SELECT key, rest, state, finished_at FROM runs WHERE key = max(" NEWEST(
                 "p") ", " NEWEST("d") ", " NEWEST("r") ", " NEWEST("s") ", " NEWEST("f") ","
-                                                                                         " " NEWEST("c") ")") ==
+                                                                                         " " NEWEST(
+                                                                                             "c") ")") ==
         0)
         bind_int(&q, 1, pipeline);
     str_add_cstr(ret, ",\"latest_run\":");
