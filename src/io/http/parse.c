@@ -10,7 +10,7 @@
 /* Chunk framing beyond this and beyond FRAMING_RATIO times the body is an attack on our time (one
  * extension per byte, endless zeros in front of a size), not a body. One-byte chunks cost six bytes
  * each and stay below. */
-#define FRAMING_BYTES_FREE 16384
+#define FRAMING_BYTES_FREE 8192
 #define FRAMING_RATIO 16
 
 struct slice head_target(const struct head *h)
@@ -63,7 +63,7 @@ static int field_name(llhttp_t *l, const char *at, size_t len)
         return 0; /* a trailer */
     if (!p->in_name) {
         if (h->field_count == HEAD_FIELDS_MAX) {
-            p->event = PARSE_TOO_LARGE;
+            p->too_many_fields = true;
             return HPE_USER;
         }
         h->fields[h->field_count++] = (struct head_field){.name = (uint32_t)h->bytes.len};
@@ -78,11 +78,17 @@ static int field_name_complete(llhttp_t *l)
 {
     struct parse *p = parse_of(l);
 
-    if (p->in_head) {
-        p->in_name = false;
-        p->head->fields[p->head->field_count - 1].value = (uint32_t)p->head->bytes.len;
-    }
-    return 0;
+    struct head_field *f;
+
+    if (!p->in_head)
+        return 0;
+    f = &p->head->fields[p->head->field_count - 1];
+    f->value = (uint32_t)p->head->bytes.len;
+    p->in_name = false;
+    if (f->name_len > 0)
+        return 0;
+    llhttp_set_error_reason(l, "a header without a name");
+    return HPE_USER;
 }
 
 static int field_value(llhttp_t *l, const char *at, size_t len)
@@ -229,9 +235,7 @@ enum parse_event parse_feed(struct parse *p, const char *data, size_t len, size_
         *used = (size_t)(llhttp_get_error_pos(&p->llhttp) - data);
         llhttp_resume(&p->llhttp);
     } else if (err != HPE_OK) {
-        bool large = err == HPE_USER && p->event == PARSE_TOO_LARGE;
-
-        return large ? PARSE_TOO_LARGE : bad(p, llhttp_get_error_reason(&p->llhttp));
+        return p->too_many_fields ? PARSE_TOO_LARGE : bad(p, llhttp_get_error_reason(&p->llhttp));
     }
     return p->in_head ? head_fed(p, err, data, *used) : body_fed(p, err, *used);
 }

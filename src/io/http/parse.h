@@ -11,9 +11,10 @@
  *         PARSE_DONE: the request is complete           PARSE_BAD, PARSE_TOO_LARGE: nothing more can be read here
  *     } while (event is HEAD or BODY, or DONE and len > 0);
  *
- * What llhttp (strict mode) lets pass and this refuses: folded header lines, lines that end in a bare LF, heads beyond the
- * given size, more than HEAD_FIELDS_MAX fields, chunk framing that is much larger than what it frames. Trailers are bounded and
- * dropped. An upgrade is never made: the request is an ordinary one. What a complete head must satisfy is in rules.h.
+ * What llhttp (strict mode) lets pass and this refuses: folded header lines, lines that end in a bare LF, fields without a name,
+ * heads beyond the given size, more than HEAD_FIELDS_MAX fields, chunk framing that is much larger than what it frames. Trailers
+ * are bounded and dropped. An upgrade is never made: the request is an ordinary one. What a complete head must satisfy is in
+ * rules.h.
  */
 #ifndef IO_HTTP_PARSE_H
 #define IO_HTTP_PARSE_H
@@ -57,7 +58,7 @@ struct parse {
     uint64_t body_bytes;    /* of the present request */
     uint64_t framing_bytes; /* chunk sizes, extensions, trailers of the present request */
     uint8_t event;          /* what the pausing callback was */
-    bool in_head, in_name, after_lf, after_cr;
+    bool in_head, in_name, after_lf, after_cr, too_many_fields;
 };
 
 void parse_init(struct parse *p, size_t head_bytes_max);
