@@ -28,6 +28,9 @@ struct spawner *spawner_create(uv_loop_t *loop, struct timers *timers)
     struct spawner *s = mem_zalloc(sizeof(*s));
     s->loop = loop;
     s->timers = timers;
+    signal(
+        SIGCHLD,
+        SIG_DFL); /* whoever started the daemon may have left it ignored: no exit could be collected */
     s->worker = worker_create(loop, &(struct worker_options){.name = "spawn",
                                                              .threads = SPAWNER_THREADS,
                                                              .waiting_max = SPAWNER_WAITING_MAX});

@@ -72,6 +72,7 @@ static inline int world_setup(void **state)
 {
     struct world *w = mem_zalloc(sizeof(*w));
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_IGN); /* as a careless parent may leave it */
     CHECK(uv_loop_init(&w->loop) == 0);
     timers_init(&w->timers, &w->loop);
     w->host = (struct host){.loop = &w->loop,
