@@ -30,7 +30,7 @@ void timer_set(struct timers *ts, struct timer *t, uint64_t in_ms); /* from the 
 void timer_cancel(struct timers *ts, struct timer *t);             /* nothing happens when it is not set */
 void timers_close(struct timers *ts, void (*closed)(struct timers *ts)); /* timers still set never fire; closed may be NULL */
 
-/* Both clocks: the loop's cached monotonic time (CLOCK_MONOTONIC) and the system's wall time. */
+/* Both clocks at the instant of the loop's cached monotonic time (CLOCK_MONOTONIC). */
 struct now clock_now(uv_loop_t *loop);
 
 #endif
