@@ -16,6 +16,8 @@
 
 /* Of a long output lists show only this much, and say so. */
 #define LIST_OUTPUT_BYTES_MAX 4096
+/* All of it. SQLite reads the length that substr() takes as 32 bits. */
+#define OUTPUT_BYTES_ALL INT32_MAX
 
 /* ---- one run ---- */
 
@@ -138,7 +140,7 @@ int query_run(struct db *db, struct uuid id, struct str *ret)
     if (err == 0)
         err = query_run_row(db, id, &row);
     if (err == 0 && row_key_of(id, &k))
-        err = add_run_at(db, k.key, INT64_MAX, ret);
+        err = add_run_at(db, k.key, OUTPUT_BYTES_ALL, ret);
     return read_end(db, err);
 }
 
