@@ -228,7 +228,8 @@ static void cancel(struct sim *s, struct uuid run)
     for (size_t i = 0; i < s->going.len; i++) {
         if (uuid_cmp(s->going.items[i].run, run) == 0) {
             s->going.items[i].cancelled = true;
-            s->going.items[i].ends_at = s->now.mono.ms + below(s, 50);
+            if (s->going.items[i].ends_at != UINT64_MAX)
+                s->going.items[i].ends_at = s->now.mono.ms + below(s, 50);
         }
     }
 }
@@ -312,7 +313,10 @@ static void crash(struct sim *s)
         engine_settle(s->engine, s->now, b, -EIO);
         for (const struct effect *f = b->first; f != NULL; f = f->next) {
             CHECK(f->type == EFFECT_REPLY);
-            forget_promise(s, f->reply.ticket);
+            if (f->reply.ticket->done == redeemed)
+                forget_promise(s, f->reply.ticket);
+            else
+                free(f->reply.ticket);
         }
         engine_recycle(s->engine, b);
         b = NULL;
@@ -504,44 +508,45 @@ static void disturb(struct sim *s)
     }
 }
 
+/* A run's end: on disk it is gone, else it goes on and ends again. */
+struct ending {
+    struct ticket ticket;
+    struct sim *sim;
+    struct uuid run;
+};
+
+static void end_written(struct ticket *t, const struct outcome *o)
+{
+    struct ending *e = container_of(t, struct ending, ticket);
+    struct sim *s = e->sim;
+    size_t i = 0;
+    while (i < s->going.len && uuid_cmp(s->going.items[i].run, e->run) != 0)
+        i++;
+    CHECK(i < s->going.len && s->going.items[i].ends_at == UINT64_MAX);
+    if (o->err == 0)
+        s->going.items[i] = s->going.items[--s->going.len];
+    else
+        s->going.items[i].ends_at = s->now.mono.ms + 500;
+    free(e);
+}
+
 static void end_runs(struct sim *s)
 {
     static const enum run_status ends[] = {RUN_SUCCESS, RUN_SUCCESS, RUN_SUCCESS, RUN_FAILED};
-    for (size_t i = 0; i < s->going.len;) {
-        struct going g = s->going.items[i];
-        if (g.ends_at > s->now.mono.ms) {
-            i++;
+    for (size_t i = 0; i < s->going.len; i++) {
+        struct going *g = &s->going.items[i];
+        if (g->ends_at > s->now.mono.ms)
             continue;
-        }
         const struct run_result r = {
-            .run = g.run,
-            .status = g.cancelled ? RUN_CANCELLED : ends[below(s, 4)],
+            .run = g->run,
+            .status = g->cancelled ? RUN_CANCELLED : ends[below(s, 4)],
             .error = SLICE("exit status 1"),
         };
-        /* A commit that fails gives the run back; it is then ended again. */
-        s->going.items[i].ends_at = UINT64_MAX;
-        if (!engine_finish(s->engine, s->now, &r, NULL))
-            s->going.items[i].ends_at = s->now.mono.ms;
-        i++;
+        struct ending *e = mem_zalloc(sizeof(*e));
+        *e = (struct ending){{end_written}, s, g->run};
+        g->ends_at = UINT64_MAX;
+        CHECK(engine_finish(s->engine, s->now, &r, &e->ticket));
     }
-}
-
-/* Runs whose end is on disk are gone; those whose end was undone will end again. */
-static void sweep(struct sim *s)
-{
-    if (s->out != NULL)
-        return;
-    size_t kept = 0;
-    for (size_t i = 0; i < s->going.len; i++) {
-        struct going g = s->going.items[i];
-        const struct sim_run *row = sim_store_run(&s->store, g.run);
-        if (row->status != RUN_RUNNING || row->attempt != g.attempt)
-            continue;
-        if (g.ends_at == UINT64_MAX)
-            g.ends_at = s->now.mono.ms + 500;
-        s->going.items[kept++] = g;
-    }
-    s->going.len = kept;
 }
 
 static void deliver_fetches(struct sim *s)
@@ -563,10 +568,8 @@ static void step(struct sim *s)
     uint64_t ms = below(s, 10) == 0 ? below(s, 2000) : below(s, 4);
     s->now.mono.ms += ms;
     s->now.wall.ms += (int64_t)ms;
-    if (s->out != NULL && s->now.mono.ms >= s->commit_at) {
+    if (s->out != NULL && s->now.mono.ms >= s->commit_at)
         commit(s);
-        sweep(s);
-    }
     for (uint64_t n = s->calm ? 0 : below(s, 4); n > 0; n--)
         disturb(s);
     end_runs(s);
