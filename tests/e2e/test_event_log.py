@@ -23,15 +23,15 @@ def test_event_with_decision_and_run(daemon, trigger):
     assert event["payload"] == '{"n": 1}'
     assert event["time"].endswith("Z")
     [decision] = event["decisions"]
-    assert decision["trigger_id"] == trigger["id"] and decision["verdict"] == "fired" and decision["runs"] == [run]
+    assert decision["trigger_id"] == trigger["id"] and decision["decision"] == "fired" and decision["run_ids"] == [run]
 
 
 def test_why_it_did_not_fire(daemon, trigger):
     daemon.fire_ok(trigger)
     daemon.fire(trigger).expect(429)
-    verdicts = [d["verdict"] for e in events(daemon) for d in e["decisions"]]
+    verdicts = [d["decision"] for e in events(daemon) for d in e["decisions"]]
     assert verdicts == ["cooldown", "fired"]
-    assert events(daemon)[0]["decisions"][0]["runs"] == []
+    assert events(daemon)[0]["decisions"][0]["run_ids"] == []
 
 
 def test_binary_payload(daemon, trigger):

@@ -90,7 +90,7 @@ def test_any_body_is_taken_as_it_is(daemon, body, content_type):
     t = daemon.create_webhook_trigger(p)
     run = daemon.wait_run(daemon.fire_ok(t, body, headers={"Content-Type": content_type} if content_type else None), "success")
     with daemon.db() as db:
-        stored = [bytes(row[0] or b"") for row in db.execute("SELECT payload FROM event")]
+        stored = [bytes(row[0] or b"") for row in db.execute("SELECT payload FROM events")]
     assert stored == [body]
     assert run["output"]
 
@@ -201,7 +201,7 @@ def test_repeat_gets_the_first_run(daemon, trigger, header):
     assert daemon.fire_ok(trigger, b"3", headers={header: "delivery-2"}) != first
     assert daemon.fire_ok(trigger, b"4") != first
     assert total(daemon, "runs") == 3
-    verdicts = [d["verdict"] for e in daemon.get("/api/v1/event-log").json()["events"] for d in e["decisions"]]
+    verdicts = [d["decision"] for e in daemon.get("/api/v1/event-log").json()["events"] for d in e["decisions"]]
     assert sorted(verdicts) == ["duplicate", "fired", "fired", "fired"]
 
 
