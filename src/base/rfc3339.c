@@ -1,4 +1,5 @@
 #include "base/rfc3339.h"
+#include "base/civil.h"
 #include <string.h>
 
 #define MS_PER_DAY ((int64_t)86400000)
@@ -6,50 +7,6 @@
 #define DAYS_YEAR_10000 ((int64_t)2932897) /* 10000-01-01 */
 #define MS_MIN (DAYS_YEAR_0 * MS_PER_DAY)
 #define MS_MAX (DAYS_YEAR_10000 * MS_PER_DAY - 1)
-
-struct date {
-    int year, month, day;
-};
-
-/* Days since 1970 and back, in the proleptic Gregorian calendar. Years are counted from March, so
- * that the leap day is the last of its year and every month's first day is a linear formula
- * (Hinnant, "chrono-compatible low-level date algorithms"). */
-static int64_t days_from_date(struct date d)
-{
-    int64_t y = d.year - (d.month <= 2);
-    int64_t era = (y >= 0 ? y : y - 399) / 400;
-    int64_t year_of_era = y - era * 400;
-    int64_t day_of_year = (153 * (d.month > 2 ? d.month - 3 : d.month + 9) + 2) / 5 + d.day - 1;
-    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-
-    return era * 146097 + day_of_era - 719468;
-}
-
-static struct date date_from_days(int64_t days)
-{
-    days += 719468;
-    int64_t era = (days >= 0 ? days : days - 146096) / 146097;
-    int64_t day_of_era = days - era * 146097;
-    int64_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    int64_t month_from_march = (5 * day_of_year + 2) / 153;
-    int month = (int)(month_from_march < 10 ? month_from_march + 3 : month_from_march - 9);
-
-    return (struct date){
-        .year = (int)(year_of_era + era * 400) + (month <= 2),
-        .month = month,
-        .day = (int)(day_of_year - (153 * month_from_march + 2) / 5) + 1,
-    };
-}
-
-static int days_in_month(int year, int month)
-{
-    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-
-    return month == 2 && leap ? 29 : days[month - 1];
-}
 
 /* ---- writing ---- */
 
@@ -73,7 +30,7 @@ void rfc3339_format(struct wall t, char ret[RFC3339_LEN + 1])
 
     if (in_day < 0)
         in_day += MS_PER_DAY;
-    struct date d = date_from_days((ms - in_day) / MS_PER_DAY);
+    struct civil d = civil_from_days((ms - in_day) / MS_PER_DAY);
     char *at = put_digits(ret, d.year, 4);
 
     at = put_part(at, '-', d.month, 2);
@@ -127,13 +84,13 @@ static bool eat_digits(struct slice *text, size_t width, int min, int max, int *
 
 static bool eat_date(struct slice *text, int64_t *ret_days)
 {
-    struct date d;
+    struct civil d;
 
     if (!eat_digits(text, 4, 0, 9999, &d.year) || !eat_char(text, '-') ||
         !eat_digits(text, 2, 1, 12, &d.month) || !eat_char(text, '-') ||
-        !eat_digits(text, 2, 1, days_in_month(d.year, d.month), &d.day))
+        !eat_digits(text, 2, 1, civil_month_days(d.year, d.month), &d.day))
         return false;
-    *ret_days = days_from_date(d);
+    *ret_days = civil_to_days(d);
     return true;
 }
 
