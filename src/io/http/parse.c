@@ -209,18 +209,17 @@ static enum parse_event head_fed(struct parse *p, llhttp_errno_t err, const char
     return p->head_used == p->head_max ? PARSE_TOO_LARGE : PARSE_MORE;
 }
 
+/* The framing in front of a piece is weighed against the body before it: so the verdict does not
+ * depend on how the bytes came. */
 static enum parse_event body_fed(struct parse *p, llhttp_errno_t err, size_t used)
 {
     enum parse_event event = err == HPE_PAUSED ? p->event : PARSE_MORE;
-    uint64_t framing = used;
+    size_t piece = event == PARSE_BODY ? p->piece.len : 0;
 
-    if (event == PARSE_BODY) {
-        p->body_bytes += p->piece.len;
-        framing = used > p->piece.len ? used - p->piece.len : 0;
-    }
-    p->framing_bytes += framing;
+    p->framing_bytes += used - piece;
     if (p->framing_bytes > FRAMING_BYTES_FREE + FRAMING_RATIO * p->body_bytes)
         return bad(p, "the chunk framing is out of proportion");
+    p->body_bytes += piece;
     return event;
 }
 

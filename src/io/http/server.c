@@ -124,8 +124,8 @@ void server_conn_gone(struct http_server *s, struct conn *c)
 
 bool server_fd_spared(struct http_server *s, struct conn *c)
 {
-    if (s->spare_fd >= 0)
-        return false;
+    if (s->spare_fd >= 0 || (s->spare_fd = open_spare()) >= 0)
+        return false; /* there are descriptors again */
     conn_close(c);
     s->spare_fd = open_spare();
     return true;
