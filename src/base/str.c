@@ -178,31 +178,21 @@ static const uint8_t json_plain[256] = {
     [0x5d ... 0x7e] = 1,
 };
 
+/* The letter of a two-character escape, or 0. */
+static const char json_letters[128] = {
+    ['"'] = '"',  ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f',
+    ['\n'] = 'n', ['\r'] = 'r',  ['\t'] = 't',
+};
+
 static void add_json_escape(struct str *s, unsigned c)
 {
-    switch (c) {
-    case '"':
-    case '\\':
-        str_add(s, (char[]){'\\', (char)c}, 2);
-        return;
-    case '\b':
-        str_add(s, "\\b", 2);
-        return;
-    case '\f':
-        str_add(s, "\\f", 2);
-        return;
-    case '\n':
-        str_add(s, "\\n", 2);
-        return;
-    case '\r':
-        str_add(s, "\\r", 2);
-        return;
-    case '\t':
-        str_add(s, "\\t", 2);
-        return;
-    default:
-        str_printf(s, "\\u%04x", c);
-    }
+    static const char digits[] = "0123456789abcdef";
+    const char letter = c < sizeof(json_letters) ? json_letters[c] : 0;
+
+    if (letter != 0)
+        str_add(s, (char[]){'\\', letter}, 2);
+    else
+        str_add(s, (char[]){'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]}, 6);
 }
 
 /* Appends the character that begins text, which is not a plain one, and returns its length. */
@@ -228,14 +218,14 @@ void str_add_json(struct str *s, struct slice text)
 {
     size_t at = 0;
 
-    str_reserve(s, text.len + 2);
     str_add_char(s, '"');
     while (at < text.len) {
-        size_t from = at;
+        str_reserve(s, text.len - at);
+        char *out = s->p + s->len;
 
         while (at < text.len && json_plain[(uint8_t)text.p[at]])
-            at++;
-        str_add(s, text.p + from, at - from);
+            *out++ = text.p[at++];
+        s->len = (size_t)(out - s->p);
         if (at < text.len)
             at += add_json_char(s, (struct slice){text.p + at, text.len - at});
     }
