@@ -39,7 +39,7 @@ def main():
     a = p.parse_args()
     work, rounds = Workplace("spawn"), []
     for i in range(a.rounds):
-        sizes = {"small": 0, "large": 400_000_000}
+        sizes = {"small": 10_000_000, "large": 400_000_000}
         order = list(sizes) if i % 2 == 0 else list(reversed(sizes))
         rounds.append({name: measure(work, sizes[name], a.seconds) for name in order})
     work.close()

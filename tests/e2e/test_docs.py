@@ -1,0 +1,36 @@
+"""What the documents say of flags, settings and endpoints is what the binary has."""
+import os
+import re
+
+import pawl
+
+
+def document(name):
+    with open(os.path.join(pawl.ROOT, "docs", name), encoding="utf-8") as f:
+        return f.read()
+
+
+def test_every_setting_is_documented_and_no_other():
+    section = pawl.cli("help", "config").stdout.split("Triggers, by")[0]
+    settings = set(re.findall(r"^ +([a-z_]+) +(?:string|integer|boolean)", section, re.M))
+    text = document("configuration.md").split("## The file")[1].split("## Limits")[0]
+    assert settings == set(re.findall(r"^\| `([a-z_]+)` \|", text, re.M))
+
+
+def test_every_flag_is_documented_and_no_other():
+    flags = set(re.findall(r"^ +(--[a-z-]+)", pawl.cli("help", "serve").stdout, re.M)) - {"--help"}
+    text = document("configuration.md").split("## The file")[0]
+    assert flags == set(re.findall(r"^\| `(--[a-z-]+)", text, re.M))
+
+
+def test_every_metric_is_documented(daemon):
+    names = set(re.findall(r"^# TYPE ([a-z_]+)", daemon.get("/metrics").expect(200).body.decode(), re.M))
+    assert len(names) > 10
+    assert names - set(re.findall(r"[a-z_]+", document("operations.md"))) == set()
+
+
+def test_the_readme_names_documents_that_exist():
+    with open(os.path.join(pawl.ROOT, "README.md"), encoding="utf-8") as f:
+        links = re.findall(r"\]\(((?!http)[^)]+)\)", f.read())
+    assert "docs/API.md" in links
+    assert [link for link in links if not os.path.exists(os.path.join(pawl.ROOT, link))] == []
