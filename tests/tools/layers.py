@@ -20,6 +20,7 @@ LAYERS = {
     "io/loop": ["io/loop", "core", "base", "pawl"],
     "io/secret": ["io/secret", "core", "base", "pawl"],
     "io/yaml": ["io/yaml", "core", "base", "pawl"],
+    "io/tzdata": ["io/tzdata", "core", "base", "pawl"],
     "io/http": ["io/http", "io/loop", "core", "base", "pawl"],
     "io/store": ["io/store", "io/loop", "core", "base", "pawl"],
     "source": ["source", "io", "core", "base", "pawl"],
