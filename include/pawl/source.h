@@ -66,7 +66,8 @@ struct source_type {
      */
     struct source *(*start)(struct host *h, struct http_server *http, struct diag *reterr);
 
-    /* Ends: no event is fed from now on; frees s when everything is closed, then calls closed. */
+    /* Ends: no event is fed from now on; frees s when everything is closed, then calls closed,
+     * which may be at once. */
     void (*stop)(struct source *s, void (*closed)(void *arg), void *arg);
 };
 

@@ -93,13 +93,12 @@ static void close_parts(struct app *a)
     a->state = APP_CLOSING;
     host_refuse(&a->host);
     host_abandon_waiters(&a->host);
-    for (size_t i = 0; i < a->source_count; i++) {
-        a->closing++;
+    a->closing += 3 + (unsigned)a->source_count; /* one is ours: a part may be closed at once */
+    for (size_t i = 0; i < a->source_count; i++)
         source_types[i]->stop(a->sources[i], part_closed, a);
-    }
-    a->closing += 2;
     dispatcher_close(a->dispatcher, part_closed, a);
     reader_close(a->reader, part_closed, a);
+    part_closed(a);
 }
 
 static void timers_closed(struct timers *t)
