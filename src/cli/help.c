@@ -24,7 +24,7 @@ static void print_options(const struct option_doc *o)
         return;
     }
     for (; o->name != NULL; o++)
-        printf("      %-20s %-8s %s %s\n", o->name, o->type,
+        printf("      %-22s %-8s %s %s\n", o->name, o->type,
                o->required ? "required " : "optional ", o->help);
 }
 

@@ -38,7 +38,7 @@ def test_binary_payload(daemon, trigger):
     daemon.fire_ok(trigger, b"\xff\x00\x01")
     [listed] = events(daemon)
     event = daemon.get(f"/api/v1/event-log/{listed['id']}").expect(200).json()
-    assert "/wAB" in event.values()
+    assert event["payload"] == "/wAB" and event["payload_encoding"] == "base64"
 
 
 def test_filters(daemon, trigger):
