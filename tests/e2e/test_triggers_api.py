@@ -279,6 +279,13 @@ def test_webhook_url_comes_from_a_well_formed_host(daemon, triggers, host, url):
     assert r.expect(200).json()["webhook_url"] == url
 
 
+@pytest.mark.parametrize("given", ["https://hooks.example.org/pawl", "https://hooks.example.org/pawl/"])
+def test_webhook_url_comes_from_public_url_before_the_host(make_daemon, given):
+    d = make_daemon("--public-url", given)
+    t = d.create_webhook_trigger(d.create_pipeline())
+    assert t["webhook_url"] == "https://hooks.example.org/pawl/api/v1/webhooks"
+
+
 def test_everything_survives_a_crash(daemon, triggers):
     kept = create(daemon, triggers, cooldown_seconds=3600)
     dropped = create(daemon, triggers)
