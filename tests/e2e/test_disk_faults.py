@@ -1,0 +1,145 @@
+"""A full disk, failing writes, failing syncs: callers get 503, nothing is half done, and service resumes by itself.
+
+The faults come from tests/lib/fault_vfs.c, loaded into the real binary with LD_PRELOAD; what stands in a file decides which one hits.
+"""
+import os
+import subprocess
+import threading
+
+import pytest
+
+import pawl
+
+LIB = os.path.join(pawl.ROOT, "tests", "lib")
+FAULTS = ("enospc", "eio", "torn", "fsync")
+
+
+@pytest.fixture(scope="module")
+def preload(tmp_path_factory):
+    so = tmp_path_factory.mktemp("fault") / "fault_vfs.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-D_GNU_SOURCE", "-o", so, os.path.join(LIB, "fault_vfs.c"), "-lsqlite3", "-lpthread"],
+                   check=True)
+    return str(so)
+
+
+def environment(preload, file):
+    asan = pawl.environment()["ASAN_OPTIONS"] + ":verify_asan_link_order=0"  # a sanitized binary has the sanitizer before the preload
+    return {"LD_PRELOAD": preload, "PAWL_FAULT_FILE": str(file), "ASAN_OPTIONS": asan}
+
+
+@pytest.fixture
+def faulty(make_daemon, preload, tmp_path):
+    """A daemon whose disk obeys faulty.set_fault(name); "" is no fault."""
+    file = tmp_path / "fault"
+    file.write_text("")
+    d = make_daemon(env=environment(preload, file))
+
+    def set_fault(name):
+        # Written beside and renamed: the daemon must never read half a name.
+        new = tmp_path / "fault.new"
+        new.write_text(name)
+        new.rename(file)
+
+    d.set_fault = set_fault
+    return d
+
+
+def expect_unavailable(r):
+    assert r.status == 503 and r.error == "UNAVAILABLE", r
+    assert int(r.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_refused_while_it_lasts_and_accepted_after(faulty, fault):
+    d = faulty
+    t = d.create_webhook_trigger(d.create_pipeline(executor={"type": "pull"}))
+    accepted = [d.fire_ok(t) for _ in range(3)]
+    d.set_fault(fault)
+    for _ in range(3):
+        expect_unavailable(d.fire(t))
+    expect_unavailable(d.post("/api/v1/pipelines", {"namespace": "default", "layer": "bronze", "name": "never",
+                                                    "executor": {"type": "pull"}}))
+    assert d.get("/health/live").status == 200
+    d.set_fault("")
+    pawl.wait_until(lambda: d.fire(t).status == 201, what="the daemon to accept again")
+    accepted.append(d.fire_ok(t))
+    runs = {r["id"] for r in d.all_runs()}
+    assert set(accepted) <= runs and len(runs) == 5
+    d.kill()
+    d.start()
+    assert {r["id"] for r in d.all_runs()} == runs
+    names = [p["name"] for p in d.get("/api/v1/pipelines").json()["pipelines"]]
+    assert "never" not in names and len(names) == 1
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_cooldown_is_not_started_by_what_failed(faulty, fault):
+    d = faulty
+    t = d.create_webhook_trigger(d.create_pipeline(executor={"type": "pull"}), cooldown_seconds=3600)
+    d.set_fault(fault)
+    expect_unavailable(d.fire(t))
+    d.set_fault("")
+    d.fire_ok(t)
+    assert d.fire(t).status == 429
+
+
+def test_faults_come_and_go_under_load(faulty):
+    """Every 201 is there afterwards, every 503 is not: runs and acknowledgements are the same set."""
+    d = faulty
+    t = d.create_webhook_trigger(d.create_pipeline(executor={"type": "pull"}))
+    accepted, refused, others = [], [], []
+    stop = threading.Event()
+
+    def fire():
+        while not stop.is_set():
+            r = d.fire(t)
+            if r.status == 201:
+                accepted.append(r.json()["run_id"])
+            else:
+                (refused if r.status == 503 else others).append(r)
+
+    threads = [threading.Thread(target=fire) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    try:
+        for fault in FAULTS * 2:
+            n, m = len(accepted), len(refused)
+            pawl.wait_until(lambda: len(accepted) > n + 20, what="accepted webhooks")
+            d.set_fault(fault)
+            pawl.wait_until(lambda: len(refused) > m + 20, what="refused webhooks")
+            d.set_fault("")
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not others
+    assert sorted(r["id"] for r in d.all_runs()) == sorted(accepted)
+    d.stop()
+    with d.db() as con:
+        assert con.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert con.execute("SELECT count(*) FROM events").fetchone() == con.execute("SELECT count(*) FROM runs").fetchone()
+
+
+def test_run_that_ends_while_the_disk_fails_is_recorded_later(faulty, tmp_path):
+    d = faulty
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    t = d.create_webhook_trigger(d.create_pipeline(argv=["/bin/cat", str(go)]))
+    run = d.fire_ok(t)
+    d.wait_run(run, status="running")
+    d.set_fault("enospc")
+    go.write_text("late\n")
+    expect_unavailable(d.fire(t))
+    d.set_fault("")
+    assert d.wait_run(run)["status"] == "success"
+    assert d.run(run)["output"] == "late\n"
+
+
+def test_full_disk_at_start_is_a_message(make_daemon, preload, tmp_path):
+    file = tmp_path / "fault"
+    file.write_text("enospc")
+    d = make_daemon(env=environment(preload, file), start=False)
+    code, said = d.start_fails()
+    assert code == 1 and "the disk is full" in said
+    file.write_text("")
+    d.start()
