@@ -258,6 +258,17 @@ static void test_continue_is_not_sent_when_not_waited_for(void **state)
     client_expect(&c, 200, "body=abc");
 }
 
+static void test_continue_is_not_sent_when_the_body_has_begun(void **state)
+{
+    client_say(&c, HOLD(1) "POST /echo HTTP/1.1\r\n" HOST
+                           "Expect: 100-continue\r\nContent-Length: 3\r\n\r\na");
+    fixture_await_held(&f, 1);
+    fixture_answer(&f, 0, "first");
+    client_expect(&c, 200, "first");
+    client_say(&c, "bc");
+    client_expect(&c, 200, "body=abc");
+}
+
 /* A client that goes on sending gets its answer, not a reset that takes the answer away. */
 static void test_polite_close(void **state)
 {
@@ -311,6 +322,7 @@ int main(void)
         ROW(test_continue, NULL),
         ROW(test_continue_is_not_sent_when_not_wanted, NULL),
         ROW(test_continue_is_not_sent_when_not_waited_for, NULL),
+        ROW(test_continue_is_not_sent_when_the_body_has_begun, NULL),
         ROW(test_polite_close, NULL),
         ROW(test_stats, NULL),
     };

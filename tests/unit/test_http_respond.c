@@ -2,8 +2,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "base/check.h"
 #include "base/json.h"
@@ -92,6 +96,28 @@ static void test_headers(void **state)
     client_answer(&c, false, &a);
     expect_head("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
                 "X-One: 1\r\nX-Two: two\r\n\r\n");
+}
+
+/* A header that could begin another header ends the process: its text came from where it must not. */
+static void test_header_injection(void **state)
+{
+    static const char *const values[] = {"a\r\nX: b", "a\nb", "a\x7f"};
+    struct http_request *req = request("GET");
+    int status;
+
+    for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            (void)!freopen("/dev/null", "w", stderr);
+            signal(SIGABRT, SIG_DFL);
+            http_response_header(req, "X-Evil", values[i]);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    }
 }
 
 static const struct {
@@ -190,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROW(test_bytes),
         ROW(test_headers),
+        ROW(test_header_injection),
         ROW(test_errors),
         ROW(test_message_of_any_bytes),
         ROW(test_diag),
