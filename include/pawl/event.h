@@ -74,9 +74,14 @@ struct dedupe_key {
 };
 
 struct event {
-    const char *source;        /* the source's name, static memory */
-    struct slice type;         /* such as "webhook", "file.arrived", "run.success" */
-    struct slice subject;      /* what it is about; may be absent */
+    const char *source; /* the source's name, static memory */
+    struct slice type;  /* such as "webhook", "file.arrived", "run.success" */
+    struct slice
+        subject; /* what it is about; may be absent; of a file, its path below the zone, with a NUL behind it */
+    struct slice
+        name; /* of a file: its name as the sender gave it, with a NUL behind it; else absent */
+    struct slice scope; /* what the key was made of, where it is made of a text (core/rule.h) */
+    uint32_t end;       /* of a run's end: bit 1 << status; else 0 */
     struct slice content_type; /* of the payload; may be absent */
     struct slice payload;      /* opaque bytes; may be absent */
     struct match_key key;      /* who may care */
@@ -87,6 +92,7 @@ struct event {
     struct dedupe_key dedupe_key;
     bool duplicate; /* the source found this to be a repetition: record VERDICT_DUPLICATE, fire
                        nothing */
+    bool trailing;  /* makes up for what a cooldown held back: the rule has matched it before */
     bool keep;      /* record it even if no trigger matches */
     struct ticket *ticket; /* may be NULL */
 };

@@ -40,6 +40,8 @@ struct run_start {
     struct uuid trigger;       /* nil when no trigger was involved */
     /* the event */
     struct slice source, type, subject, content_type, payload;
+    struct slice
+        files; /* JSON array of the files the run is for, where it is for more than its event's; else absent */
     struct wall event_time;
     struct uuid root; /* the first event of the chain; nil: this event */
     uint32_t depth;

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 struct http_server;
+struct rule; /* core/rule.h */
 
 /* One documented field of a config object. */
 struct option_doc {
@@ -27,10 +28,8 @@ struct option_doc {
 
 /* A trigger config that was checked, ready to be stored. */
 struct trigger_draft {
-    json_t *config;       /* what is stored and shown; the owner of the draft releases it */
-    struct match_key key; /* what events find the trigger by; kind 0: none */
-    char label[256];      /* what its runs say of it: "trigger:webhook" */
-    json_t *shown_once;   /* object whose members are added to the creation response only, or NULL;
+    json_t *config;     /* what is stored and shown; the owner of the draft releases it */
+    json_t *shown_once; /* object whose members are added to the creation response only, or NULL;
                              released likewise */
 };
 void trigger_draft_release(struct trigger_draft *d);
@@ -46,8 +45,8 @@ struct trigger_type {
     int (*check)(struct host *h, json_t *config, json_t *old, struct trigger_draft *ret,
                  struct diag *reterr);
 
-    /* The match key of a stored config, at start. 0 or -EINVAL. */
-    int (*key)(json_t *config, struct match_key *ret);
+    /* What a checked config means: when it fires. Fills *ret, which the caller releases; 0, or -EINVAL with *reterr. */
+    int (*rule)(json_t *config, struct rule *ret, struct diag *reterr);
 
     /* What the runs of a trigger with that stored config say of it: "trigger:webhook", "trigger:cron:0 * * * *". */
     void (*label)(json_t *config, char ret[TRIGGER_LABEL_SIZE]);

@@ -174,37 +174,66 @@ static struct slice json_text(struct arena *a, const json_t *v)
     return ret;
 }
 
-static struct trigger_def *make_def(const struct wish *w, const struct trigger_draft *d)
+/* Chains that lead back to their beginning are refused, unless the operator wants one. */
+static int check_cycle(struct api *a, struct pipeline *p, const struct rule *r, struct diag *reterr)
 {
+    struct str cycle = {0};
+    int err = 0;
+    if (!r->allows_cycle && catalog_has_cycle(engine_catalog(a->host->engine), p, r, &cycle))
+        err = diag_set(reterr, DIAG_INVALID_ARGUMENT,
+                       "config: would make a cycle: %s; set config.allow_cycle to true if that is "
+                       "what you want",
+                       cycle.p);
+    str_release(&cycle);
+    return err;
+}
+
+/* The definition with a checked config; NULL with *reterr. */
+static struct trigger_def *make_def(struct api *a, struct pipeline *p, const struct wish *w,
+                                    json_t *config, struct diag *reterr)
+{
+    struct rule rule = {0};
+    if (w->type->rule(config, &rule, reterr) < 0 || check_cycle(a, p, &rule, reterr) < 0) {
+        rule_release(&rule);
+        return NULL;
+    }
     struct str text = {0};
     struct trigger_def *def = mem_zalloc(sizeof(*def));
-    str_add_json_value(&text, d->config);
+    str_add_json_value(&text, config);
     def->config = str_detach(&text);
     def->enabled = w->enabled;
     def->cooldown_ms = (uint64_t)w->cooldown_s * 1000;
-    def->key = d->key;
+    def->rule = rule;
     return def;
 }
 
 /* ---- create ---- */
+
+static void add(struct api *a, struct http_request *req, struct pipeline *p, const struct wish *w,
+                struct trigger_def *def, const struct trigger_draft *d)
+{
+    char label[TRIGGER_LABEL_SIZE];
+    w->type->label(d->config, label);
+    struct change *c = writing_make(a, req, sizeof(*c), changed);
+    c->created = true;
+    c->shown_once = json_text(req->arena, d->shown_once);
+    c->id = engine_add_trigger(a->host->engine, a->host->now(a->host), p, w->type->name, def,
+                               slice_of(label), &c->writing.ticket)
+                ->id;
+}
 
 static int create_from(struct api *a, struct http_request *req, struct pipeline *p, json_t *body,
                        struct diag *reterr)
 {
     struct wish w;
     struct trigger_draft d;
-    char label[TRIGGER_LABEL_SIZE];
     if (take_new(body, &w, reterr) < 0 || w.type->check(a->host, w.config, NULL, &d, reterr) < 0)
         return -EINVAL;
-    w.type->label(d.config, label);
-    struct change *c = writing_make(a, req, sizeof(*c), changed);
-    c->created = true;
-    c->shown_once = json_text(req->arena, d.shown_once);
-    c->id = engine_add_trigger(a->host->engine, a->host->now(a->host), p, w.type->name,
-                               make_def(&w, &d), slice_of(label), &c->writing.ticket)
-                ->id;
+    struct trigger_def *def = make_def(a, p, &w, d.config, reterr);
+    if (def != NULL)
+        add(a, req, p, &w, def, &d);
     trigger_draft_release(&d);
-    return 0;
+    return def != NULL ? 0 : -EINVAL;
 }
 
 static void create(struct http_request *req, void *ctx)
@@ -233,7 +262,7 @@ static int draft_change(struct api *a, const struct trigger *t, const struct wis
     if (w->config != NULL)
         err = w->type->check(a->host, w->config, old, ret, reterr);
     else
-        *ret = (struct trigger_draft){.config = json_incref(old), .key = t->def->key};
+        *ret = (struct trigger_draft){.config = json_incref(old)};
     json_decref(old);
     return err;
 }
@@ -246,13 +275,16 @@ static int update_from(struct api *a, struct http_request *req, struct trigger *
     char label[TRIGGER_LABEL_SIZE];
     if (take_change(body, t, &w, reterr) < 0 || draft_change(a, t, &w, &d, reterr) < 0)
         return -EINVAL;
-    w.type->label(d.config, label);
-    struct change *c = writing_make(a, req, sizeof(*c), changed);
-    c->id = t->id;
-    engine_change_trigger(a->host->engine, a->host->now(a->host), t, make_def(&w, &d),
-                          slice_of(label), &c->writing.ticket);
+    struct trigger_def *def = make_def(a, t->pipeline, &w, d.config, reterr);
+    if (def != NULL) {
+        w.type->label(d.config, label);
+        struct change *c = writing_make(a, req, sizeof(*c), changed);
+        c->id = t->id;
+        engine_change_trigger(a->host->engine, a->host->now(a->host), t, def, slice_of(label),
+                              &c->writing.ticket);
+    }
     trigger_draft_release(&d);
-    return 0;
+    return def != NULL ? 0 : -EINVAL;
 }
 
 /* The trigger in a path; answers 404 when there is none. */

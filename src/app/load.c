@@ -36,17 +36,13 @@ static struct pipeline_def *make_pipeline(struct slice spec, uint32_t version,
     return d;
 }
 
-static int match_key_of(const struct trigger_type *type, struct slice config, struct match_key *ret,
-                        struct diag *reterr)
+static int rule_of(const struct trigger_type *type, struct slice config, struct rule *ret,
+                   struct diag *reterr)
 {
     json_t *root = json_parse_object(config, reterr);
-    if (root == NULL)
-        return -EINVAL;
-    int err = type->key(root, ret);
+    int err = root != NULL ? type->rule(root, ret, reterr) : -EINVAL;
     json_decref(root);
-    if (err < 0)
-        return diag_set(reterr, DIAG_INTERNAL, "its config cannot be used");
-    return 0;
+    return err;
 }
 
 static struct trigger_def *make_trigger(struct slice type_name, struct slice config, bool enabled,
@@ -55,12 +51,12 @@ static struct trigger_def *make_trigger(struct slice type_name, struct slice con
 {
     char *name = mem_dup(type_name.p, type_name.len);
     const struct trigger_type *type = trigger_type_find(name);
-    struct match_key key;
+    struct rule rule = {0};
     int err = 0;
     if (type == NULL)
         err = diag_set(reterr, DIAG_INTERNAL, "trigger type '%s' is not known to this pawl", name);
     else
-        err = match_key_of(type, config, &key, reterr);
+        err = rule_of(type, config, &rule, reterr);
     free(name);
     if (err < 0)
         return NULL;
@@ -69,7 +65,7 @@ static struct trigger_def *make_trigger(struct slice type_name, struct slice con
         .config = mem_dup(config.p, config.len),
         .enabled = enabled,
         .cooldown_ms = cooldown_ms,
-        .key = key,
+        .rule = rule,
         .updated_at = updated_at,
     };
     *ret_type = type->name;

@@ -47,14 +47,40 @@ void catalog_unlink_pipeline(struct catalog *c, struct pipeline *p)
     HASH_DELETE(by_path, c->pipelines_by_path, p);
 }
 
+struct followed *catalog_followed(const struct catalog *c, struct slice path)
+{
+    struct followed *f;
+    HASH_FIND(hh, c->followed, path.p, path.len, f);
+    return f;
+}
+
+static void follow(struct catalog *c, const char *path, int by)
+{
+    struct followed *f = catalog_followed(c, slice_of(path));
+    if (f == NULL) {
+        f = mem_zalloc(sizeof(*f));
+        f->path = mem_strdup(path);
+        f->last_success = WALL_UNSET;
+        HASH_ADD_KEYPTR(hh, c->followed, f->path, strlen(f->path), f);
+    }
+    f->followers += (uint32_t)by;
+}
+
+static void follow_upstreams(struct catalog *c, const struct rule *r, int by)
+{
+    for (size_t i = 0; r->needs_upstreams && i < r->upstream_count; i++)
+        follow(c, r->upstreams[i], by);
+}
+
 void catalog_link_match(struct catalog *c, struct trigger *t)
 {
-    if (t->def->key.b[0] == 0)
+    follow_upstreams(c, &t->def->rule, 1);
+    if (t->def->rule.key.b[0] == 0)
         return;
-    struct match_bucket *m = catalog_match(c, &t->def->key);
+    struct match_bucket *m = catalog_match(c, &t->def->rule.key);
     if (m == NULL) {
         m = mem_zalloc(sizeof(*m));
-        m->key = t->def->key;
+        m->key = t->def->rule.key;
         HASH_ADD(hh, c->matches, key, sizeof(m->key), m);
     }
     DL_APPEND2(m->triggers, t, match_prev, match_next);
@@ -62,9 +88,10 @@ void catalog_link_match(struct catalog *c, struct trigger *t)
 
 void catalog_unlink_match(struct catalog *c, struct trigger *t)
 {
-    if (t->def->key.b[0] == 0)
+    follow_upstreams(c, &t->def->rule, -1);
+    if (t->def->rule.key.b[0] == 0)
         return;
-    struct match_bucket *m = catalog_match(c, &t->def->key);
+    struct match_bucket *m = catalog_match(c, &t->def->rule.key);
     CHECK(m != NULL);
     DL_DELETE2(m->triggers, t, match_prev, match_next);
     if (m->triggers == NULL) {
@@ -104,6 +131,7 @@ void trigger_def_destroy(struct trigger_def *d)
 {
     if (d == NULL)
         return;
+    rule_release(&d->rule);
     free(d->config);
     free(d);
 }
@@ -122,6 +150,8 @@ void trigger_destroy(struct trigger *t)
     if (t == NULL)
         return;
     trigger_def_destroy(t->def);
+    free(t->tick);
+    free(t->trail);
     free(t);
 }
 
@@ -136,5 +166,11 @@ void catalog_deinit(struct catalog *c)
     HASH_ITER (by_id, c->pipelines_by_id, p, ptmp) {
         catalog_unlink_pipeline(c, p);
         pipeline_destroy(p);
+    }
+    struct followed *f, *ftmp;
+    HASH_ITER (hh, c->followed, f, ftmp) {
+        HASH_DEL(c->followed, f);
+        free(f->path);
+        free(f);
     }
 }

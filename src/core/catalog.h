@@ -8,6 +8,7 @@
 #define CORE_CATALOG_H
 #include "base/str.h"
 #include "base/uuid.h"
+#include "core/rule.h"
 #include "core/wheel.h"
 #include "pawl/event.h"
 #include "pawl/time.h"
@@ -34,6 +35,12 @@ struct pipeline_def {
     struct wall updated_at;
 };
 
+/* What the engine waits for. Embedded in its owner, which `kind` tells. */
+struct deadline {
+    struct wheel_timer w; /* first */
+    enum { DEADLINE_RUNS, DEADLINE_TICK, DEADLINE_COOLDOWN } kind;
+};
+
 struct pipeline {
     struct uuid id;
     int64_t key; /* row key, small */
@@ -51,9 +58,10 @@ struct pipeline {
     bool queued_since_fetch; /* pending grew after that FETCH_RUNS was asked for */
     bool ready; /* in the engine's list of pipelines that may have something to start */
     struct pipeline *ready_prev, *ready_next;
-    struct wheel_timer delayed; /* when the next delayed run is due */
+    struct deadline delayed; /* when the next delayed run is due */
     uint32_t refs; /* runs and fetches that point here; a dropped pipeline lives until it is 0 */
     bool dropped;
+    uint64_t search; /* cycle.c's: the last search that came by */
 
     UT_hash_handle by_id, by_path;
 };
@@ -63,8 +71,19 @@ struct trigger_def {
     char *config; /* JSON object text */
     bool enabled;
     uint64_t cooldown_ms;
-    struct match_key key; /* what it is found by; kind 0: not found by key */
+    struct rule rule; /* what the config means */
     struct wall updated_at;
+};
+
+/* What firing changes. */
+struct trigger_state {
+    struct wall last_fired; /* WALL_UNSET: never */
+    struct uuid last_run;   /* nil: none */
+    int64_t
+        fired_ms; /* last_fired on the monotonic clock, which the cooldown is kept by; may lie before its start */
+    struct wall last_due; /* of a schedule: the last due time that was dealt with */
+    uint64_t held;        /* events held back by the cooldown since then, where they matter later */
+    struct uuid held_from; /* the first of them */
 };
 
 struct trigger {
@@ -74,18 +93,29 @@ struct trigger {
     struct pipeline *pipeline; /* the one it nests under, and its target */
     struct trigger_def *def;
     struct wall created_at;
-
-    /* state, changed by firing */
-    struct wall last_fired; /* WALL_UNSET: never */
-    struct uuid last_run;   /* nil: none */
-    int64_t
-        fired_ms; /* the same on the monotonic clock, which the cooldown is kept by; may lie before its start */
+    struct trigger_state state;
     uint64_t state_batch; /* the batch that holds state_effect */
     struct effect *state_effect;
+    struct trigger_timer *tick;  /* when its schedule is due next; NULL: it has none */
+    struct trigger_timer *trail; /* when its cooldown ends; NULL: nobody waits for that */
 
     struct trigger *prev, *next;             /* of_pipeline */
     struct trigger *match_prev, *match_next; /* those with the same match key */
     UT_hash_handle by_id;
+};
+
+/* A trigger's deadline: allocated for those that have one. */
+struct trigger_timer {
+    struct deadline deadline; /* first */
+    struct trigger *trigger;
+};
+
+/* A pipeline that some trigger's rule needs to have succeeded. By path, so it outlives the pipeline. */
+struct followed {
+    char *path;
+    struct wall last_success; /* WALL_UNSET: not since anybody asked */
+    uint32_t followers;
+    UT_hash_handle hh;
 };
 
 /* Triggers with one match key. */
@@ -99,6 +129,8 @@ struct catalog {
     struct pipeline *pipelines_by_id, *pipelines_by_path;
     struct trigger *triggers_by_id;
     struct match_bucket *matches;
+    struct followed *followed; /* never freed before the end: few, and undo entries point at them */
+    uint64_t search;           /* cycle.c's */
     int64_t pipeline_key_last, trigger_key_last; /* row keys in use are at most these */
 };
 
@@ -108,6 +140,16 @@ struct pipeline *catalog_pipeline_at(const struct catalog *c,
                                      struct slice path); /* "namespace.layer.name" */
 struct trigger *catalog_trigger(const struct catalog *c, struct uuid id);
 struct match_bucket *catalog_match(const struct catalog *c, const struct match_key *key);
+
+struct followed *catalog_followed(const struct catalog *c, struct slice path);
+
+/* Whether p, made to run by these upstreams, would lead back to itself. Appends the way to *ret_cycle, such as
+ * "a.b.x -> a.b.y -> a.b.x". */
+bool catalog_has_cycle(struct catalog *c, struct pipeline *p, const struct rule *rule,
+                       struct str *ret_cycle);
+
+/* A trigger of another pipeline whose rule follows p, or NULL. */
+const struct trigger *catalog_follower(const struct catalog *c, const struct pipeline *p);
 
 /* Links and unlinks. The catalog does not own what is unlinked. */
 void catalog_link_pipeline(struct catalog *c, struct pipeline *p);

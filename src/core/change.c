@@ -57,6 +57,7 @@ void engine_change_pipeline(struct engine *e, struct now now, struct pipeline *p
 
 static void unlink_trigger(struct engine *e, struct now now, struct trigger *t)
 {
+    timing_disarm(e, t);
     catalog_unlink_trigger(&e->catalog, t);
     undo_add(e, UNDO_DROP_TRIGGER)->trigger = t;
     emit(e, EFFECT_DROP_TRIGGER)->drop = (struct effect_drop){.key = t->key, .at = now.wall};
@@ -119,7 +120,7 @@ struct trigger *engine_add_trigger(struct engine *e, struct now now, struct pipe
         .pipeline = p,
         .def = def,
         .created_at = now.wall,
-        .last_fired = WALL_UNSET,
+        .state = {.last_fired = WALL_UNSET, .last_due = WALL_UNSET},
     };
     catalog_link_trigger(&e->catalog, tr);
     undo_add(e, UNDO_ADD_TRIGGER)->trigger = tr;
@@ -138,6 +139,7 @@ void engine_change_trigger(struct engine *e, struct now now, struct trigger *tr,
     def->updated_at = now.wall;
     tr->def = def;
     catalog_link_match(&e->catalog, tr);
+    timing_arm(e, now, tr);
     record_trigger(e, tr, label);
     emit_reply(e, t, UUID_NIL, NULL, 0);
 }

@@ -26,6 +26,7 @@ enum effect_type {
     EFFECT_DROP_PIPELINE,
     EFFECT_PUT_TRIGGER, /* new, or changed */
     EFFECT_DROP_TRIGGER,
+    EFFECT_SUCCESS, /* a pipeline that triggers wait for has succeeded */
     /* deeds: after the commit */
     EFFECT_START_RUN,
     EFFECT_CANCEL_RUN,
@@ -55,6 +56,8 @@ struct effect_put_run {
     int64_t trigger_key;    /* 0: asked for by hand */
     enum run_status status; /* PENDING or RUNNING */
     uint32_t attempt;
+    struct uuid
+        held_from; /* the run is also for the files held back since this event; nil: for none */
     struct wall started_at; /* set when RUNNING */
 };
 
@@ -71,8 +74,16 @@ struct effect_move_run {
 
 struct effect_trigger_state {
     int64_t trigger_key;
-    struct wall last_fired;
+    struct wall last_fired; /* unset: never */
     struct uuid last_run;
+    struct wall last_due;  /* of a schedule; unset: it has none */
+    uint64_t held;         /* events the cooldown holds back */
+    struct uuid held_from; /* the first of them */
+};
+
+struct effect_success {
+    struct slice path; /* of a pipeline that triggers follow */
+    struct wall at;
 };
 
 struct effect_put_pipeline {
@@ -119,6 +130,7 @@ struct effect {
         struct effect_put_pipeline put_pipeline;
         struct effect_put_trigger put_trigger;
         struct effect_drop drop;
+        struct effect_success success;
         struct run_start start_run;
         struct uuid cancel_run;
         struct effect_fetch_runs fetch_runs;

@@ -71,11 +71,10 @@ void engine_load_pipeline(struct engine *e, struct pipeline *p)
 void engine_load_trigger(struct engine *e, struct now now, struct trigger *t)
 {
     catalog_link_trigger(&e->catalog, t);
-    if (!wall_is_set(t->last_fired))
-        return;
     /* The clock may have stepped back while we were down: a window never lasts longer than the cooldown itself. */
-    int64_t since = now.wall.ms - t->last_fired.ms;
-    t->fired_ms = (int64_t)now.mono.ms - (since > 0 ? since : 0);
+    int64_t since = wall_is_set(t->state.last_fired) ? now.wall.ms - t->state.last_fired.ms : 0;
+    t->state.fired_ms = (int64_t)now.mono.ms - (since > 0 ? since : 0);
+    timing_arm(e, now, t);
 }
 
 /* ---- effects and their undoing ---- */
@@ -97,6 +96,11 @@ void emit_reply(struct engine *e, struct ticket *t, struct uuid event, const str
     };
 }
 
+struct slice keep(struct engine *e, struct slice s)
+{
+    return arena_copy(&e->filling->arena, s);
+}
+
 struct undo *undo_add(struct engine *e, enum undo_type type)
 {
     vec_push(&e->undo_filling, (struct undo){.type = type});
@@ -114,7 +118,8 @@ void pipeline_unref(struct pipeline *p)
 static void undo_drop(struct undo *u)
 {
     switch (u->type) {
-    case UNDO_FIRED:
+    case UNDO_STATE:
+    case UNDO_SUCCESS:
     case UNDO_PENDING:
     case UNDO_CANCEL:
     case UNDO_RUN_STARTED:
@@ -145,12 +150,14 @@ static void undo_pipeline_def(struct pipeline *p, struct pipeline_def *old)
     p->def = old;
 }
 
-static void undo_trigger_def(struct engine *e, struct trigger *t, struct trigger_def *old)
+static void undo_trigger_def(struct engine *e, struct now now, struct trigger *t,
+                             struct trigger_def *old)
 {
     catalog_unlink_match(&e->catalog, t);
     trigger_def_destroy(t->def);
     t->def = old;
     catalog_link_match(&e->catalog, t);
+    timing_arm(e, now, t);
 }
 
 static void undo_drop_pipeline(struct engine *e, struct pipeline *p, int64_t pending)
@@ -164,13 +171,15 @@ static void undo_drop_pipeline(struct engine *e, struct pipeline *p, int64_t pen
 }
 
 /* The change did not reach the disk: takes it back. */
-static void undo_apply(struct engine *e, struct undo *u)
+static void undo_apply(struct engine *e, struct now now, struct undo *u)
 {
     switch (u->type) {
-    case UNDO_FIRED:
-        u->trigger->last_fired = u->last_fired;
-        u->trigger->last_run = u->last_run;
-        u->trigger->fired_ms = u->fired_ms;
+    case UNDO_STATE:
+        u->trigger->state = u->state;
+        timing_arm(e, now, u->trigger);
+        break;
+    case UNDO_SUCCESS:
+        u->followed->last_success = u->last_success;
         break;
     case UNDO_PENDING:
         u->pipeline->pending -= (uint64_t)u->delta;
@@ -200,14 +209,16 @@ static void undo_apply(struct engine *e, struct undo *u)
         undo_drop_pipeline(e, u->pipeline, u->delta);
         break;
     case UNDO_ADD_TRIGGER:
+        timing_disarm(e, u->trigger);
         catalog_unlink_trigger(&e->catalog, u->trigger);
         trigger_destroy(u->trigger);
         break;
     case UNDO_CHANGE_TRIGGER:
-        undo_trigger_def(e, u->trigger, u->old_trigger_def);
+        undo_trigger_def(e, now, u->trigger, u->old_trigger_def);
         break;
     case UNDO_DROP_TRIGGER:
         catalog_link_trigger(&e->catalog, u->trigger);
+        timing_arm(e, now, u->trigger);
         break;
     }
 }
@@ -219,10 +230,10 @@ static void undo_forget(struct engine *e, undo_log *log)
     log->len = 0;
 }
 
-static void undo_all(struct engine *e, undo_log *log)
+static void undo_all(struct engine *e, struct now now, undo_log *log)
 {
     while (log->len > 0)
-        undo_apply(e, &log->items[--log->len]);
+        undo_apply(e, now, &log->items[--log->len]);
 }
 
 /* ---- batches ---- */
@@ -289,8 +300,8 @@ static void fail(struct engine *e, struct now now, struct batch *b, int err)
 {
     void_fetches(e, b);
     void_fetches(e, e->filling);
-    undo_all(e, &e->undo_filling);
-    undo_all(e, &e->undo_out);
+    undo_all(e, now, &e->undo_filling);
+    undo_all(e, now, &e->undo_out);
 
     const struct effect *own = b->first;
     b->first = b->last = NULL;
@@ -316,18 +327,27 @@ void engine_settle(struct engine *e, struct now now, struct batch *b, int err)
 
 /* ---- time ---- */
 
+static void due(struct engine *e, struct now now, struct deadline *d)
+{
+    if (d->kind == DEADLINE_RUNS)
+        queue_make_ready(e, container_of(d, struct pipeline, delayed));
+    else
+        timing_due(e, now, d);
+}
+
 void engine_tick(struct engine *e, struct now now)
 {
     wheel_advance(&e->wheel, now.mono.ms);
     struct wheel_timer *t;
-    while ((t = wheel_take(&e->wheel)) != NULL)
-        queue_make_ready(e, container_of(t, struct pipeline, delayed));
+    while (!batch_is_full(e) && (t = wheel_take(&e->wheel)) != NULL)
+        due(e, now, container_of(t, struct deadline, w));
     queue_schedule(e, now);
 }
 
 struct mono engine_wake_at(const struct engine *e)
 {
-    uint64_t at = wheel_next(&e->wheel);
+    uint64_t at =
+        batch_is_full(e) ? UINT64_MAX : wheel_next(&e->wheel); /* a full one is settled first */
     if (e->ready != NULL && !e->held && e->stalled_until.ms != 0 && e->stalled_until.ms < at)
         at = e->stalled_until.ms;
     return (struct mono){at};

@@ -58,7 +58,7 @@ void engine_load_trigger(struct engine *e, struct now now,
 /* A run that was in flight when the daemon stopped: it follows its retry policy with the reason "interrupted". p is NULL when its
  * pipeline is gone. This does have effects: commit them before anything else happens, and do not go on if that fails. */
 void engine_recover_run(struct engine *e, struct now now, struct pipeline *p, struct uuid run,
-                        uint32_t attempt, struct wall started_at);
+                        struct uuid event, uint32_t attempt, struct wall started_at);
 
 /* ---- what happens ---- */
 

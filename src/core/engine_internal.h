@@ -14,7 +14,8 @@
 struct run {
     struct uuid id;
     struct pipeline *pipeline;
-    uint32_t attempt;
+    uint32_t attempt, depth;
+    struct uuid event, root; /* what it is for, and where that began */
     struct wall started_at;
     bool cancelled; /* asked to end: no further attempt */
     UT_hash_handle hh;
@@ -32,7 +33,8 @@ struct moved_run {
 /* How to take one change back. Each says what was done; engine.c does the opposite, or lets go of
  * the old. */
 enum undo_type {
-    UNDO_FIRED,       /* trigger: its state before */
+    UNDO_STATE,       /* trigger: its state before */
+    UNDO_SUCCESS,     /* followed: last_success before */
     UNDO_PENDING,     /* pipeline: pending grew by delta */
     UNDO_CANCEL,      /* run: it was asked to end */
     UNDO_RUN_STARTED, /* run: it came into being in memory */
@@ -50,14 +52,12 @@ struct undo {
     union {
         struct trigger *trigger;
         struct pipeline *pipeline;
+        struct followed *followed;
         struct run *run;
     };
     union {
-        struct {
-            struct wall last_fired;
-            struct uuid last_run;
-            int64_t fired_ms;
-        };
+        struct trigger_state state;
+        struct wall last_success;
         int64_t delta;
         struct pipeline_def *old_pipeline_def;
         struct trigger_def *old_trigger_def;
@@ -91,21 +91,52 @@ struct undo *undo_add(struct engine *e, enum undo_type type); /* valid until the
 struct effect *emit(struct engine *e, enum effect_type type);
 void emit_reply(struct engine *e, struct ticket *t, struct uuid event, const struct decision *d,
                 size_t n); /* t may be NULL */
+struct slice keep(struct engine *e,
+                  struct slice s); /* a copy that lives as long as the filling batch */
 void pipeline_unref(struct pipeline *p);
+
+/* ---- feed.c ---- */
+
+/* Evaluates an event for the triggers with its key, without asking whether the batch is full. The number of them. */
+int feed_event(struct engine *e, struct now now, const struct event *ev);
+/* Evaluates an event for one trigger, whatever its key says: what the trigger's own deadlines make. */
+void feed_trigger(struct engine *e, struct now now, const struct event *ev, struct trigger *t);
+/* Gives a trigger its next state: undoable, and part of the batch. */
+void feed_set_state(struct engine *e, struct trigger *t, const struct trigger_state *next);
+bool batch_is_full(const struct engine *e);
+
+/* ---- completion.c ---- */
+
+/* A run has ended for good: an event for those who follow its pipeline. */
+void completion_feed(struct engine *e, struct now now, const struct run *run,
+                     const struct run_result *r);
+
+/* ---- timing.c ---- */
+
+void timing_arm(struct engine *e, struct now now,
+                struct trigger *t); /* by its rule and state, from scratch */
+void timing_disarm(struct engine *e, struct trigger *t);
+void timing_due(struct engine *e, struct now now,
+                struct deadline *d); /* a tick or the end of a cooldown */
 
 /* ---- queue.c ---- */
 
 /* Whether a new run of p may start at once instead of waiting its turn. */
 bool queue_has_slot(const struct engine *e, const struct pipeline *p);
 /* Takes a slot and puts the run into the table of those being carried out. */
-struct run *queue_occupy(struct engine *e, struct pipeline *p, struct uuid id, uint32_t attempt,
-                         struct wall started_at);
+void queue_occupy(struct engine *e, struct pipeline *p, const struct run_start *s,
+                  struct wall started_at);
 void queue_add_pending(struct engine *e, struct pipeline *p);
+void queue_change_pending(struct engine *e, struct pipeline *p, int64_t delta);
+void queue_delay_until(struct engine *e, struct now now, struct pipeline *p, struct wall due);
+void queue_note_moved(struct engine *e, struct pipeline *p, struct uuid run);
+bool queue_has_moved(const struct engine *e, struct uuid run);
 void queue_make_ready(struct engine *e, struct pipeline *p);
 void queue_leave(struct engine *e, struct pipeline *p); /* out of every list and timer */
 void queue_relink(struct engine *e, struct run *r);     /* undo of a run's end */
 void queue_unlink(struct engine *e, struct run *r);     /* its end, or the undo of its start */
 void queue_fetch_done(struct engine *e, struct pipeline *p);
+void queue_looked_up(struct engine *e);                /* after a look-up */
 void queue_settled(struct engine *e);                  /* after a batch was settled, either way */
 void queue_schedule(struct engine *e, struct now now); /* starts, or asks for, what may start */
 

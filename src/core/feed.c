@@ -6,41 +6,46 @@
 #include <string.h>
 #include <utlist.h>
 
-/* An event caused by more completions than this fires nothing: a loop that slipped past the cycle
- * check ends here. */
+/* An event caused by more completions than this fires nothing: a loop that slipped past the cycle check ends here. */
 #define DEPTH_MAX 64
+
+bool batch_is_full(const struct engine *e)
+{
+    return e->filling->arena.used > e->opt.batch_bytes_max;
+}
 
 /* The event's bytes move into the batch; every effect that follows shares them. */
 static struct effect_put_event *record_event(struct engine *e, struct now now,
                                              const struct event *ev)
 {
-    struct arena *a = &e->filling->arena;
     struct effect_put_event *p = &emit(e, EFFECT_PUT_EVENT)->put_event;
     *p = (struct effect_put_event){
         .id = uuid_next(&e->ids, now.wall, &e->prng),
         .source = ev->source,
-        .type = arena_copy(a, ev->type),
-        .subject = arena_copy(a, ev->subject),
-        .content_type = arena_copy(a, ev->content_type),
-        .payload = arena_copy(a, ev->payload),
+        .type = keep(e, ev->type),
+        .subject = keep(e, ev->subject),
+        .content_type = keep(e, ev->content_type),
+        .payload = keep(e, ev->payload),
         .time = now.wall,
         .lineage = ev->lineage,
     };
     return p;
 }
 
-static void start_now(struct engine *e, struct pipeline *p, const struct trigger *t,
-                      const struct effect_put_event *ev, struct uuid run)
+/* ---- runs ---- */
+
+static struct run_start describe_start(struct engine *e, const struct pipeline *p,
+                                       const struct trigger *t, const struct effect_put_event *ev,
+                                       struct uuid run)
 {
-    struct arena *a = &e->filling->arena;
-    emit(e, EFFECT_START_RUN)->start_run = (struct run_start){
+    return (struct run_start){
         .run = run,
         .event = ev->id,
         .pipeline_key = p->key,
-        .pipeline = arena_copy(a, slice_of(p->path)),
+        .pipeline = keep(e, slice_of(p->path)),
         .version = p->def->version,
         .attempt = 1,
-        .spec = arena_copy(a, slice_of(p->def->spec)),
+        .spec = keep(e, slice_of(p->def->spec)),
         .timeout_ms = p->def->timeout_ms,
         .trigger_type = slice_of(t != NULL ? t->type : "manual"),
         .trigger = t != NULL ? t->id : UUID_NIL,
@@ -55,13 +60,14 @@ static void start_now(struct engine *e, struct pipeline *p, const struct trigger
     };
 }
 
-/* Makes a run of p: started with the commit if there is a slot and nobody waits before it, else
- * pending. */
+/* Makes a run of p: started with the commit if there is a slot and nobody waits before it, else pending. One that is also for files
+ * held back is always read from the queue, where the list of them is made. */
 static struct uuid make_run(struct engine *e, struct now now, struct pipeline *p,
-                            const struct trigger *t, const struct effect_put_event *ev)
+                            const struct trigger *t, const struct effect_put_event *ev,
+                            struct uuid held_from)
 {
     struct uuid id = uuid_next(&e->ids, now.wall, &e->prng);
-    bool at_once = queue_has_slot(e, p);
+    bool at_once = uuid_is_nil(held_from) && queue_has_slot(e, p);
     emit(e, EFFECT_PUT_RUN)->put_run = (struct effect_put_run){
         .id = id,
         .event = ev->id,
@@ -70,18 +76,22 @@ static struct uuid make_run(struct engine *e, struct now now, struct pipeline *p
         .trigger_key = t != NULL ? t->key : 0,
         .status = at_once ? RUN_RUNNING : RUN_PENDING,
         .attempt = 1,
+        .held_from = held_from,
         .started_at = at_once ? now.wall : WALL_UNSET,
     };
     if (at_once) {
-        queue_occupy(e, p, id, 1, now.wall);
-        start_now(e, p, t, ev, id);
+        const struct run_start start = describe_start(e, p, t, ev, id);
+        queue_occupy(e, p, &start, now.wall);
+        emit(e, EFFECT_START_RUN)->start_run = start;
     } else {
         queue_add_pending(e, p);
     }
     return id;
 }
 
-/* The trigger's state on disk is written once per batch, however often it fired in it. */
+/* ---- a trigger's state ---- */
+
+/* On disk it is written once per batch, however often it changed in it. */
 static void record_state(struct engine *e, struct trigger *t)
 {
     if (t->state_batch != e->batch_number) {
@@ -90,22 +100,93 @@ static void record_state(struct engine *e, struct trigger *t)
     }
     t->state_effect->trigger_state = (struct effect_trigger_state){
         .trigger_key = t->key,
-        .last_fired = t->last_fired,
-        .last_run = t->last_run,
+        .last_fired = t->state.last_fired,
+        .last_run = t->state.last_run,
+        .last_due = t->state.last_due,
+        .held = t->state.held,
+        .held_from = t->state.held_from,
     };
+}
+
+void feed_set_state(struct engine *e, struct trigger *t, const struct trigger_state *next)
+{
+    struct undo *u = undo_add(e, UNDO_STATE);
+    u->trigger = t;
+    u->state = t->state;
+    t->state = *next;
+    record_state(e, t);
 }
 
 static void fired(struct engine *e, struct now now, struct trigger *t, struct uuid run)
 {
-    struct undo *u = undo_add(e, UNDO_FIRED);
-    u->trigger = t;
-    u->last_fired = t->last_fired;
-    u->last_run = t->last_run;
-    u->fired_ms = t->fired_ms;
-    t->last_fired = now.wall;
-    t->last_run = run;
-    t->fired_ms = (int64_t)now.mono.ms;
-    record_state(e, t);
+    struct trigger_state next = t->state;
+    next.last_fired = now.wall;
+    next.last_run = run;
+    next.fired_ms = (int64_t)now.mono.ms;
+    next.held = 0;
+    next.held_from = UUID_NIL;
+    feed_set_state(e, t, &next);
+}
+
+/* The cooldown holds back what will matter when it is over: files, and whatever a trailing trigger makes up for. */
+static void hold_back(struct engine *e, struct now now, const struct event *ev, struct trigger *t,
+                      struct uuid event)
+{
+    if (ev->name.p == NULL && !t->def->rule.trailing)
+        return;
+    struct trigger_state next = t->state;
+    if (next.held++ == 0)
+        next.held_from = event;
+    feed_set_state(e, t, &next);
+    if (next.held == 1)
+        timing_arm(e, now, t);
+}
+
+/* ---- decisions ---- */
+
+/* How much of the trigger's cooldown is left; 0: it may fire. */
+static uint64_t cooldown_left(struct now now, const struct trigger *t)
+{
+    if (!wall_is_set(t->state.last_fired))
+        return 0;
+    uint64_t since = (uint64_t)((int64_t)now.mono.ms - t->state.fired_ms);
+    return since < t->def->cooldown_ms ? t->def->cooldown_ms - since : 0;
+}
+
+/* The upstreams that have not succeeded since the trigger last fired, separated by commas. Absent when all have. */
+static struct slice missing_upstreams(struct engine *e, const struct trigger *t)
+{
+    const struct rule *r = &t->def->rule;
+    struct wall since = wall_is_set(t->state.last_fired) ? t->state.last_fired : t->created_at;
+    struct str missing = {0};
+    for (size_t i = 0; r->needs_upstreams && i < r->upstream_count; i++) {
+        const struct followed *f = catalog_followed(&e->catalog, slice_of(r->upstreams[i]));
+        if (f != NULL && wall_is_set(f->last_success) && f->last_success.ms > since.ms)
+            continue;
+        str_printf(&missing, "%s%s",
+                   missing.len > 0 ? ", " : "no success since the last firing: ", r->upstreams[i]);
+    }
+    struct slice ret = missing.len > 0 ? keep(e, str_slice(&missing)) : SLICE_NONE;
+    str_release(&missing);
+    return ret;
+}
+
+/* Why the trigger does not fire, or VERDICT_FIRED. */
+static enum verdict judge(struct engine *e, struct now now, const struct event *ev,
+                          const struct trigger *t, struct slice *ret_detail)
+{
+    if (!rule_matches(&t->def->rule, ev))
+        return VERDICT_NO_MATCH;
+    if (ev->duplicate)
+        return VERDICT_DUPLICATE;
+    if (!t->def->enabled)
+        return VERDICT_DISABLED;
+    if (ev->lineage.depth > DEPTH_MAX)
+        return VERDICT_DEPTH;
+    if (cooldown_left(now, t) > 0)
+        return VERDICT_COOLDOWN;
+    *ret_detail = missing_upstreams(e, t);
+    return ret_detail->p != NULL ? VERDICT_DEPS_UNMET : VERDICT_FIRED;
 }
 
 static const struct uuid *one_run(struct engine *e, struct uuid id)
@@ -115,39 +196,12 @@ static const struct uuid *one_run(struct engine *e, struct uuid id)
     return runs;
 }
 
-/* How much of the trigger's cooldown is left; 0: it may fire. */
-static uint64_t cooldown_left(struct now now, const struct trigger *t)
+static void fire(struct engine *e, struct now now, const struct event *ev,
+                 struct effect_put_event *rec, struct trigger *t, struct decision *ret)
 {
-    if (!wall_is_set(t->last_fired))
-        return 0;
-    uint64_t since = (uint64_t)((int64_t)now.mono.ms - t->fired_ms);
-    return since < t->def->cooldown_ms ? t->def->cooldown_ms - since : 0;
-}
-
-/* Why the trigger does not fire, or VERDICT_FIRED. */
-static enum verdict judge(struct now now, const struct event *ev, const struct trigger *t)
-{
-    if (ev->duplicate)
-        return VERDICT_DUPLICATE;
-    if (!t->def->enabled)
-        return VERDICT_DISABLED;
-    if (ev->lineage.depth > DEPTH_MAX)
-        return VERDICT_DEPTH;
-    if (cooldown_left(now, t) > 0)
-        return VERDICT_COOLDOWN;
-    return VERDICT_FIRED;
-}
-
-static void decide(struct engine *e, struct now now, const struct event *ev,
-                   struct effect_put_event *rec, struct trigger *t, struct decision *ret)
-{
-    *ret = (struct decision){.trigger = t->id, .verdict = judge(now, ev, t)};
-    e->stats.verdicts[ret->verdict]++;
-    if (ret->verdict == VERDICT_COOLDOWN)
-        ret->retry_after_ms = cooldown_left(now, t);
-    if (ret->verdict != VERDICT_FIRED)
-        return;
-    struct uuid run = make_run(e, now, t->pipeline, t, rec);
+    /* Files are listed from the first that was held back; other events are only made up for. */
+    struct uuid run = make_run(e, now, t->pipeline, t, rec,
+                               t->def->rule.lists_files ? t->state.held_from : UUID_NIL);
     ret->runs = one_run(e, run);
     ret->run_count = 1;
     fired(e, now, t, run);
@@ -157,6 +211,22 @@ static void decide(struct engine *e, struct now now, const struct event *ev,
         rec->dedupe_run = run;
     }
 }
+
+static void decide(struct engine *e, struct now now, const struct event *ev,
+                   struct effect_put_event *rec, struct trigger *t, struct decision *ret)
+{
+    *ret = (struct decision){.trigger = t->id};
+    ret->verdict = judge(e, now, ev, t, &ret->detail);
+    e->stats.verdicts[ret->verdict]++;
+    if (ret->verdict == VERDICT_COOLDOWN) {
+        ret->retry_after_ms = cooldown_left(now, t);
+        hold_back(e, now, ev, t, rec->id);
+    } else if (ret->verdict == VERDICT_FIRED) {
+        fire(e, now, ev, rec, t, ret);
+    }
+}
+
+/* ---- events ---- */
 
 static int finish_feed(struct engine *e, const struct event *ev, struct effect_put_event *rec,
                        const struct decision *d, size_t n)
@@ -173,30 +243,49 @@ static int feed_manual(struct engine *e, struct now now, const struct event *ev)
         return -ENOENT;
     struct effect_put_event *rec = record_event(e, now, ev);
     struct decision *d = arena_zalloc(&e->filling->arena, sizeof(*d));
-    d->runs = one_run(e, make_run(e, now, p, NULL, rec));
+    d->runs = one_run(e, make_run(e, now, p, NULL, rec, UUID_NIL));
     d->run_count = 1;
     e->stats.verdicts[VERDICT_FIRED]++;
     return finish_feed(e, ev, rec, d, 1);
 }
 
-int engine_feed(struct engine *e, struct now now, const struct event *ev)
+/* A key made of a text may be shared by other texts: those triggers are not concerned. */
+static bool is_concerned(const struct trigger *t, const struct event *ev)
 {
-    if (e->filling->arena.used > e->opt.batch_bytes_max)
-        return -ENOBUFS;
-    if (!uuid_is_nil(ev->pipeline))
-        return feed_manual(e, now, ev);
+    return t->def->rule.scope == NULL || slice_is(ev->scope, t->def->rule.scope);
+}
+
+int feed_event(struct engine *e, struct now now, const struct event *ev)
+{
     struct match_bucket *m = catalog_match(&e->catalog, &ev->key);
-    if (m == NULL && !ev->keep)
-        return 0;
     size_t n = 0;
     struct trigger *t;
     if (m != NULL)
-        DL_COUNT2(m->triggers, t, n, match_next);
+        DL_FOREACH2(m->triggers, t, match_next)
+    n += is_concerned(t, ev);
+    if (n == 0 && !ev->keep)
+        return 0;
     struct effect_put_event *rec = record_event(e, now, ev);
     struct decision *d = n > 0 ? arena_alloc(&e->filling->arena, n * sizeof(*d)) : NULL;
     size_t i = 0;
-    if (m != NULL)
+    if (n > 0)
         DL_FOREACH2(m->triggers, t, match_next)
-    decide(e, now, ev, rec, t, &d[i++]);
+    if (is_concerned(t, ev))
+        decide(e, now, ev, rec, t, &d[i++]);
     return finish_feed(e, ev, rec, d, n);
+}
+
+void feed_trigger(struct engine *e, struct now now, const struct event *ev, struct trigger *t)
+{
+    struct effect_put_event *rec = record_event(e, now, ev);
+    struct decision *d = arena_alloc(&e->filling->arena, sizeof(*d));
+    decide(e, now, ev, rec, t, d);
+    finish_feed(e, ev, rec, d, 1);
+}
+
+int engine_feed(struct engine *e, struct now now, const struct event *ev)
+{
+    if (batch_is_full(e))
+        return -ENOBUFS;
+    return uuid_is_nil(ev->pipeline) ? feed_event(e, now, ev) : feed_manual(e, now, ev);
 }

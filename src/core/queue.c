@@ -9,7 +9,7 @@
  *     pending ----------> [ready list] ----------> FETCH_RUNS ... -----------------> RUNNING
  *        ^                     ^                                          |
  *        |                     +------ some left, or a slot got free -----+
- *        +--- engine_finish: failed with attempts left, after its backoff
+ *        +--- ends.c: failed with attempts left, after its backoff
  */
 #include "base/check.h"
 #include "base/mem.h"
@@ -37,15 +37,22 @@ bool queue_has_slot(const struct engine *e, const struct pipeline *p)
     return !e->held && !p->def->pull && p->pending == 0 && free_slots(e, p) > 0;
 }
 
-struct run *queue_occupy(struct engine *e, struct pipeline *p, struct uuid id, uint32_t attempt,
-                         struct wall started_at)
+void queue_occupy(struct engine *e, struct pipeline *p, const struct run_start *s,
+                  struct wall started_at)
 {
     struct run *r = mem_zalloc(sizeof(*r));
-    *r = (struct run){.id = id, .pipeline = p, .attempt = attempt, .started_at = started_at};
+    *r = (struct run){
+        .id = s->run,
+        .pipeline = p,
+        .attempt = s->attempt,
+        .depth = s->depth,
+        .event = s->event,
+        .root = s->root,
+        .started_at = started_at,
+    };
     p->refs++;
     queue_relink(e, r);
     undo_add(e, UNDO_RUN_STARTED)->run = r;
-    return r;
 }
 
 void queue_relink(struct engine *e, struct run *r)
@@ -62,7 +69,7 @@ void queue_unlink(struct engine *e, struct run *r)
     r->pipeline->running--;
 }
 
-static void change_pending(struct engine *e, struct pipeline *p, int64_t delta)
+void queue_change_pending(struct engine *e, struct pipeline *p, int64_t delta)
 {
     p->pending += (uint64_t)delta;
     e->stats.pending += (uint64_t)delta;
@@ -73,7 +80,7 @@ static void change_pending(struct engine *e, struct pipeline *p, int64_t delta)
 
 void queue_add_pending(struct engine *e, struct pipeline *p)
 {
-    change_pending(e, p, 1);
+    queue_change_pending(e, p, 1);
     p->queued_since_fetch = true;
     queue_make_ready(e, p);
 }
@@ -97,17 +104,17 @@ static void unready(struct engine *e, struct pipeline *p)
 void queue_leave(struct engine *e, struct pipeline *p)
 {
     unready(e, p);
-    wheel_cancel(&e->wheel, &p->delayed);
+    wheel_cancel(&e->wheel, &p->delayed.w);
 }
 
 /* ---- what moved while rows were being read ---- */
 
-static void note_moved(struct engine *e, struct pipeline *p, struct uuid run)
+void queue_note_moved(struct engine *e, struct pipeline *p, struct uuid run)
 {
     vec_push(&e->moved, ((struct moved_run){run, p, p->reserved > 0, e->batch_number}));
 }
 
-static bool has_moved(const struct engine *e, struct uuid run)
+bool queue_has_moved(const struct engine *e, struct uuid run)
 {
     for (size_t i = 0; i < e->moved.len; i++)
         if (uuid_cmp(e->moved.items[i].id, run) == 0)
@@ -126,6 +133,13 @@ static void forget_moved(struct engine *e, const struct pipeline *p)
             e->moved.items[kept++] = m;
     }
     e->moved.len = kept;
+}
+
+void queue_looked_up(struct engine *e)
+{
+    CHECK(e->lookups > 0);
+    e->lookups--;
+    forget_moved(e, NULL);
 }
 
 void queue_settled(struct engine *e)
@@ -170,18 +184,13 @@ void queue_schedule(struct engine *e, struct now now)
     }
 }
 
-static struct slice keep(struct engine *e, struct slice s)
-{
-    return arena_copy(&e->filling->arena, s);
-}
-
 static void start_offered(struct engine *e, struct now now, struct pipeline *p,
                           const struct run_start *s)
 {
-    change_pending(e, p, -1);
+    queue_change_pending(e, p, -1);
     if (e->lookups > 0)
-        note_moved(e, p, s->run);
-    queue_occupy(e, p, s->run, s->attempt, now.wall);
+        queue_note_moved(e, p, s->run);
+    queue_occupy(e, p, s, now.wall);
     emit(e, EFFECT_MOVE_RUN)->move_run = (struct effect_move_run){
         .id = s->run,
         .pipeline_key = p->key,
@@ -201,14 +210,15 @@ static void start_offered(struct engine *e, struct now now, struct pipeline *p,
     out->subject = keep(e, s->subject);
     out->content_type = keep(e, s->content_type);
     out->payload = keep(e, s->payload);
+    out->files = keep(e, s->files);
 }
 
-static void delay_until(struct engine *e, struct now now, struct pipeline *p, struct wall due)
+void queue_delay_until(struct engine *e, struct now now, struct pipeline *p, struct wall due)
 {
     uint64_t in = due.ms > now.wall.ms ? (uint64_t)(due.ms - now.wall.ms) : 0;
     uint64_t at = now.mono.ms + in;
-    if (!wheel_is_set(&p->delayed) || at < p->delayed.expires)
-        wheel_set(&e->wheel, &p->delayed, at);
+    if (!wheel_is_set(&p->delayed.w) || at < p->delayed.w.expires)
+        wheel_set(&e->wheel, &p->delayed.w, at);
 }
 
 /* The durable queue is the truth: if it has nothing for us although nothing was added, our count
@@ -226,7 +236,7 @@ void engine_offer(struct engine *e, struct now now, struct pipeline *p,
 {
     bool more = p->queued_since_fetch || n >= p->reserved;
     for (size_t i = 0; !p->dropped && i < n; i++)
-        if (!has_moved(e, runs[i].start.run))
+        if (!queue_has_moved(e, runs[i].start.run))
             start_offered(e, now, p, &runs[i].start);
     queue_fetch_done(e, p);
     if (err != 0)
@@ -234,143 +244,9 @@ void engine_offer(struct engine *e, struct now now, struct pipeline *p,
     else if (!p->dropped)
         recount(e, p, n, next_due);
     if (!p->dropped && wall_is_set(next_due))
-        delay_until(e, now, p, next_due);
+        queue_delay_until(e, now, p, next_due);
     if (more || err != 0)
         queue_make_ready(e, p);
     pipeline_unref(p);
     queue_schedule(e, now);
-}
-
-/* ---- ends ---- */
-
-static uint64_t backoff_ms(const struct retry_policy *r, uint32_t attempt)
-{
-    double ms = (double)r->backoff_ms;
-    for (uint32_t i = 1; i < attempt && ms < (double)r->backoff_ms_max; i++)
-        ms *= r->backoff_factor;
-    return ms < (double)r->backoff_ms_max ? (uint64_t)ms : r->backoff_ms_max;
-}
-
-static bool may_repeat(const struct pipeline *p, enum run_status status, uint32_t attempt)
-{
-    return status == RUN_FAILED && p != NULL && !p->dropped && attempt < p->def->retry.max_attempts;
-}
-
-/* The attempt failed and another one is allowed: back into the queue. */
-static void repeat(struct engine *e, struct now now, struct pipeline *p, struct uuid run,
-                   uint32_t attempt, const struct run_result *r)
-{
-    struct wall due = {now.wall.ms + (int64_t)backoff_ms(&p->def->retry, attempt)};
-    emit(e, EFFECT_MOVE_RUN)->move_run = (struct effect_move_run){
-        .id = run,
-        .pipeline_key = p->key,
-        .status = RUN_PENDING,
-        .attempt = attempt + 1,
-        .started_at = WALL_UNSET,
-        .finished_at = WALL_UNSET,
-        .due_at = due,
-        .error = keep(e, r->error),
-        .log = keep(e, r->log),
-    };
-    change_pending(e, p, 1);
-    p->queued_since_fetch = true;
-    delay_until(e, now, p, due);
-}
-
-static void end(struct engine *e, struct now now, int64_t pipeline_key, struct uuid run,
-                uint32_t attempt, struct wall started_at, const struct run_result *r)
-{
-    struct effect *f = emit(e, EFFECT_MOVE_RUN);
-    f->move_run = (struct effect_move_run){
-        .id = run,
-        .pipeline_key = pipeline_key,
-        .status = r->status,
-        .attempt = attempt,
-        .started_at = started_at,
-        .finished_at = now.wall,
-        .due_at = WALL_UNSET,
-        .output = keep(e, r->output),
-        .error = keep(e, r->error),
-        .log = keep(e, r->log),
-    };
-    emit(e, EFFECT_RUN_ENDED)->run_ended = f->move_run;
-    e->stats.runs_ended[r->status]++;
-}
-
-bool engine_finish(struct engine *e, struct now now, const struct run_result *r, struct ticket *t)
-{
-    struct run *run;
-    HASH_FIND(hh, e->runs, &r->run, sizeof(r->run), run);
-    if (run == NULL)
-        return false;
-    struct pipeline *p = run->pipeline;
-    queue_unlink(e, run);
-    undo_add(e, UNDO_RUN_ENDED)->run = run;
-    if (!run->cancelled && may_repeat(p, r->status, run->attempt))
-        repeat(e, now, p, run->id, run->attempt, r);
-    else
-        end(e, now, p->key, run->id, run->attempt, run->started_at, r);
-    emit_reply(e, t, UUID_NIL, NULL, 0);
-    queue_make_ready(e, p);
-    queue_schedule(e, now);
-    return true;
-}
-
-void engine_recover_run(struct engine *e, struct now now, struct pipeline *p, struct uuid run,
-                        uint32_t attempt, struct wall started_at)
-{
-    const struct run_result r = {
-        .run = run, .status = RUN_FAILED, .error = SLICE("interrupted"), .interrupted = true};
-    if (may_repeat(p, RUN_FAILED, attempt))
-        repeat(e, now, p, run, attempt, &r);
-    else
-        end(e, now, p != NULL ? p->key : 0, run, attempt, started_at, &r);
-}
-
-static void cancel_running(struct engine *e, struct run *r)
-{
-    if (!r->cancelled) {
-        r->cancelled = true;
-        undo_add(e, UNDO_CANCEL)->run = r;
-    }
-    emit(e, EFFECT_CANCEL_RUN)->cancel_run = r->id;
-}
-
-enum cancel_result engine_cancel(struct engine *e, struct now now, struct uuid run,
-                                 struct ticket *t)
-{
-    struct run *r;
-    HASH_FIND(hh, e->runs, &run, sizeof(run), r);
-    if (r == NULL) {
-        e->lookups++;
-        return CANCEL_UNKNOWN;
-    }
-    cancel_running(e, r);
-    emit_reply(e, t, UUID_NIL, NULL, 0);
-    return CANCEL_STARTED;
-}
-
-enum cancel_result engine_cancel_looked_up(struct engine *e, struct now now, struct pipeline *p,
-                                           struct uuid run, uint32_t attempt, struct ticket *t)
-{
-    CHECK(e->lookups > 0);
-    e->lookups--;
-    struct run *r;
-    HASH_FIND(hh, e->runs, &run, sizeof(run), r);
-    enum cancel_result result = CANCEL_UNKNOWN;
-    if (r != NULL) {
-        cancel_running(e, r);
-        result = CANCEL_STARTED;
-    } else if (p != NULL && !has_moved(e, run)) {
-        const struct run_result cancelled = {
-            .run = run, .status = RUN_CANCELLED, .error = SLICE("cancelled")};
-        end(e, now, p->key, run, attempt, WALL_UNSET, &cancelled);
-        change_pending(e, p, -1);
-        note_moved(e, p, run);
-        result = CANCEL_DONE;
-    }
-    forget_moved(e, NULL);
-    if (result != CANCEL_UNKNOWN)
-        emit_reply(e, t, UUID_NIL, NULL, 0);
-    return result;
 }

@@ -7,6 +7,7 @@
  * with ?mode=sync waits in sync.h.
  */
 #include "base/check.h"
+#include "core/rule.h"
 #include "base/hex.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -252,13 +253,14 @@ static const struct http_route routes[] = {
 
 /* ---- the trigger type ---- */
 
-static int key(json_t *config, struct match_key *ret)
+static int rule(json_t *config, struct rule *ret, struct diag *reterr)
 {
     const char *hash = json_string_value(json_object_get(config, "token_hash"));
-    struct match_key k = {{KEY_KIND}};
-    if (hash == NULL || !hex_decode(slice_of(hash), k.b + 1, SHA256_SIZE))
-        return -EINVAL;
-    *ret = k;
+    struct rule r = {.key = {{KEY_KIND}}};
+    if (hash == NULL || !hex_decode(slice_of(hash), r.key.b + 1, SHA256_SIZE))
+        return diag_set(reterr, DIAG_INTERNAL,
+                        "config.token_hash: what is stored is not a SHA-256");
+    *ret = r;
     return 0;
 }
 
@@ -289,11 +291,6 @@ static int check(struct host *h, json_t *config, json_t *old, struct trigger_dra
         d.config = json_incref(old);
     else
         make_token(&d);
-    if (key(d.config, &d.key) < 0) {
-        trigger_draft_release(&d);
-        return diag_set(reterr, DIAG_INTERNAL,
-                        "config.token_hash: what is stored is not a SHA-256");
-    }
     *ret = d;
     return 0;
 }
@@ -311,7 +308,7 @@ static const struct trigger_type trigger_types[] = {
         .help = "fires when POST /api/v1/webhooks is called with its token",
         .options = options,
         .check = check,
-        .key = key,
+        .rule = rule,
         .label = label,
         .shows_webhook_url = true,
     },

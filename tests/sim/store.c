@@ -27,7 +27,7 @@ struct trigger_def *sim_trigger_def(uint8_t token, bool enabled, uint64_t cooldo
         .config = mem_printf("%u", token),
         .enabled = enabled,
         .cooldown_ms = cooldown_ms,
-        .key = {{'w', token}},
+        .rule.key = {{'w', token}},
     };
     return d;
 }
@@ -239,8 +239,8 @@ static void load_trigger(const struct sim_store *s, struct engine *e, struct now
     t->type = "webhook";
     t->pipeline = catalog_pipeline(engine_catalog(e), find_pipeline(s, row->pipeline_key)->id);
     t->def = sim_trigger_def(row->token, row->enabled, row->cooldown_ms);
-    t->last_fired = row->last_fired;
-    t->last_run = row->last_run;
+    t->state.last_fired = row->last_fired;
+    t->state.last_run = row->last_run;
     engine_load_trigger(e, now, t);
 }
 
@@ -262,7 +262,7 @@ void sim_store_load(const struct sim_store *s, struct engine *e, struct now now)
     for (const struct sim_run *r = s->runs; r != NULL; r = r->hh.next)
         if (r->status == RUN_RUNNING)
             engine_recover_run(e, now, catalog_pipeline(c, find_pipeline(s, r->pipeline_key)->id),
-                               r->id, r->attempt, r->started_at);
+                               r->id, r->event, r->attempt, r->started_at);
 }
 
 #define FREE_ALL(type, head)                                                                       \

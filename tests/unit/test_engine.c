@@ -94,7 +94,7 @@ static struct trigger_def *trigger_def(bool enabled, uint64_t cooldown_ms)
     *d = (struct trigger_def){.config = mem_strdup("{}"),
                               .enabled = enabled,
                               .cooldown_ms = cooldown_ms,
-                              .key = {{'w', 1}}};
+                              .rule.key = {{'w', 1}}};
     return d;
 }
 
@@ -210,11 +210,12 @@ static void test_cooldown_survives_restart(void **state)
             .type = "webhook",
             .pipeline = w->pipeline,
             .def = trigger_def(true, 60000),
-            .last_fired = {w->now.wall.ms - cases[i].ago_ms},
+            .state = {.last_fired = {w->now.wall.ms - cases[i].ago_ms}},
         };
-        t->def->key.b[1] = (uint8_t)(100 + i);
+        t->def->rule.key.b[1] = (uint8_t)(100 + i);
         engine_load_trigger(w->engine, w->now, t);
-        const struct event ev = {.source = "webhook", .key = t->def->key, .ticket = &w->ticket};
+        const struct event ev = {
+            .source = "webhook", .key = t->def->rule.key, .ticket = &w->ticket};
         assert_int_equal(engine_feed(w->engine, w->now, &ev), 1);
         commit(w, 0);
         assert_int_equal(w->verdict, cases[i].expected);
@@ -244,7 +245,7 @@ static void test_disabled(void **state)
     commit(w, 0);
     assert_int_equal(fire(w), VERDICT_DISABLED);
     assert_true(uuid_is_nil(w->run));
-    assert_false(wall_is_set(w->trigger->last_fired));
+    assert_false(wall_is_set(w->trigger->state.last_fired));
 }
 
 static void test_unmatched_event_leaves_no_trace(void **state)
@@ -322,7 +323,7 @@ static void test_failed_commit_is_undone(void **state)
     engine_recycle(w->engine, out);
     assert_null(engine_take(w->engine));
     assert_ptr_equal(catalog_trigger(engine_catalog(w->engine), w->trigger->id), w->trigger);
-    assert_false(wall_is_set(w->trigger->last_fired));
+    assert_false(wall_is_set(w->trigger->state.last_fired));
     assert_int_equal(engine_stats(w->engine).running, 0);
     assert_int_equal(fire(w), VERDICT_FIRED);
 }

@@ -85,8 +85,14 @@ static int load_trigger(const struct loader *l, struct stmt *q)
         .pipeline = p,
         .def = def,
         .created_at = column_time(q, 7),
-        .last_fired = column_time(q, 9),
-        .last_run = column_uuid(q, 10),
+        .state =
+            {
+                .last_fired = column_time(q, 9),
+                .last_run = column_uuid(q, 10),
+                .last_due = column_time(q, 11),
+                .held = (uint64_t)column_int(q, 12),
+                .held_from = column_uuid(q, 13),
+            },
     };
     engine_load_trigger(l->engine, l->now, t);
     return 0;
@@ -95,12 +101,14 @@ static int load_trigger(const struct loader *l, struct stmt *q)
 static int load_triggers(const struct loader *l)
 {
     struct stmt q;
-    int err = stmt_begin(&q, l->db,
-                         "SELECT t.key, t.id, p.id, t.type, t.config, t.enabled, t.cooldown_ms,"
-                         " t.created_at, t.updated_at, s.last_fired, s.last_run FROM triggers t"
-                         " JOIN pipelines p ON p.key = t.pipeline"
-                         " LEFT JOIN trigger_states s ON s.trigger = t.key"
-                         " WHERE t.deleted_at IS NULL ORDER BY t.key");
+    int err =
+        stmt_begin(&q, l->db,
+                   "SELECT t.key, t.id, p.id, t.type, t.config, t.enabled, t.cooldown_ms,"
+                   " t.created_at, t.updated_at, s.last_fired, s.last_run, s.last_due, s.held,"
+                   " s.held_from FROM triggers t"
+                   " JOIN pipelines p ON p.key = t.pipeline"
+                   " LEFT JOIN trigger_states s ON s.trigger = t.key"
+                   " WHERE t.deleted_at IS NULL ORDER BY t.key");
     while (err == 0 && stmt_row(&q))
         err = load_trigger(l, &q);
     const int err_end = stmt_end(&q);
@@ -124,17 +132,30 @@ static int load_last_keys(const struct loader *l)
     return unreadable(l, stmt_end(&q));
 }
 
+static int load_successes(const struct loader *l)
+{
+    struct stmt q;
+    stmt_begin(&q, l->db, "SELECT path, at FROM successes");
+    while (stmt_row(&q)) {
+        struct followed *f = catalog_followed(engine_catalog(l->engine), column_slice(&q, 0));
+        if (f != NULL)
+            f->last_success = column_time(&q, 1);
+    }
+    return unreadable(l, stmt_end(&q));
+}
+
 /* Pipelines that were deleted while their runs were going on are not in the catalog. */
 static int recover_runs(const struct loader *l)
 {
     struct stmt q;
     stmt_begin(&q, l->db,
-               "SELECT r.key, r.rest, p.id, r.attempt, r.started_at FROM pipelines p"
+               "SELECT r.key, r.rest, p.id, r.event, r.attempt, r.started_at FROM pipelines p"
                " CROSS JOIN runs r ON r.pipeline = p.key AND r.state = 'r' ORDER BY r.key");
     while (stmt_row(&q))
         engine_recover_run(l->engine, l->now,
                            catalog_pipeline(engine_catalog(l->engine), column_uuid(&q, 2)),
-                           column_row_id(&q, 0), (uint32_t)column_int(&q, 3), column_time(&q, 4));
+                           column_row_id(&q, 0), column_uuid(&q, 3), (uint32_t)column_int(&q, 4),
+                           column_time(&q, 5));
     return unreadable(l, stmt_end(&q));
 }
 
@@ -149,6 +170,8 @@ int store_load(struct db *db, struct engine *e, struct now now, const struct def
         err = load_triggers(&l);
     if (err == 0)
         err = load_last_keys(&l);
+    if (err == 0)
+        err = load_successes(&l);
     if (err == 0)
         err = recover_runs(&l);
     return read_end(db, err);

@@ -47,8 +47,17 @@ CREATE INDEX triggers_by_pipeline ON triggers (pipeline);
 CREATE TABLE trigger_states (
     trigger INTEGER PRIMARY KEY,
     last_fired INTEGER NOT NULL,
-    last_run BLOB
+    last_run BLOB,
+    last_due INTEGER,                -- of a schedule: the last due time that was dealt with
+    held INTEGER NOT NULL DEFAULT 0, -- events that the cooldown holds back
+    held_from BLOB                   -- the first of them
 );
+
+-- When pipelines that triggers wait for last succeeded; by path, so that it outlives the pipeline.
+CREATE TABLE successes (
+    path TEXT PRIMARY KEY,
+    at INTEGER NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE events (
     key INTEGER PRIMARY KEY,
@@ -79,7 +88,8 @@ CREATE TABLE runs (
     attempt INTEGER NOT NULL,
     started_at INTEGER NOT NULL,
     finished_at INTEGER NOT NULL,
-    due_at INTEGER
+    due_at INTEGER,
+    held_from BLOB                   -- the run is also for the files that arrived since this event
 );
 CREATE INDEX runs_by_pipeline ON runs (pipeline, state);
 CREATE INDEX runs_by_due ON runs (pipeline, due_at) WHERE due_at IS NOT NULL;

@@ -64,8 +64,8 @@ static int put_run(struct db *db, const struct effect *f)
     struct stmt q;
     if (stmt_begin(&q, db,
                    "INSERT INTO runs (key, rest, event, pipeline, version, trigger, state, attempt,"
-                   " started_at, finished_at)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)") == 0) {
+                   " started_at, finished_at, held_from)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)") == 0) {
         bind_int(&q, 1, k.key);
         bind_int(&q, 2, k.rest);
         bind_blob(&q, 3, (struct slice){(const char *)r->event.b, sizeof(r->event.b)});
@@ -76,6 +76,7 @@ static int put_run(struct db *db, const struct effect *f)
         bind_int(&q, 8, r->attempt);
         bind_fixed_time(&q, 9, r->status == RUN_PENDING ? WALL_UNSET : r->started_at);
         bind_fixed_time(&q, 10, WALL_UNSET);
+        bind_uuid(&q, 11, &r->held_from);
     }
     return stmt_finish(&q);
 }
@@ -131,6 +132,9 @@ static int write_state(struct db *db, const char *sql, const struct effect_trigg
         bind_int(&q, 1, t->trigger_key);
         bind_fixed_time(&q, 2, t->last_fired);
         bind_blob(&q, 3, (struct slice){(const char *)t->last_run.b, sizeof(t->last_run.b)});
+        bind_time(&q, 4, t->last_due);
+        bind_int(&q, 5, (int64_t)t->held);
+        bind_uuid(&q, 6, &t->held_from);
     }
     return stmt_finish(&q);
 }
@@ -138,7 +142,9 @@ static int write_state(struct db *db, const char *sql, const struct effect_trigg
 static int trigger_state(struct db *db, const struct effect *f)
 {
     return write_state(
-        db, "UPDATE trigger_states SET last_fired = ?2, last_run = ?3 WHERE trigger = ?1",
+        db,
+        "UPDATE trigger_states SET last_fired = ?2, last_run = ?3, last_due = ?4, held = ?5,"
+        " held_from = ?6 WHERE trigger = ?1",
         &f->trigger_state);
 }
 
@@ -165,11 +171,13 @@ static int put_trigger(struct db *db, const struct effect *f)
         bind_text(&q, 10, t->config);
     }
     const int err = stmt_finish(&q);
-    const struct effect_trigger_state never = {.trigger_key = t->key, .last_fired = WALL_UNSET};
+    const struct effect_trigger_state never = {
+        .trigger_key = t->key, .last_fired = WALL_UNSET, .last_due = WALL_UNSET};
     return err != 0 ? err
                     : write_state(db,
                                   "INSERT OR IGNORE INTO trigger_states (trigger, last_fired, "
-                                  "last_run) VALUES (?1, ?2, ?3)",
+                                  "last_run, last_due, held, held_from)"
+                                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                                   &never);
 }
 
@@ -245,11 +253,22 @@ static int drop_pipeline(struct db *db, const struct effect *f)
 
 typedef int writer(struct db *db, const struct effect *f);
 
+static int success(struct db *db, const struct effect *f)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db, "INSERT OR REPLACE INTO successes (path, at) VALUES (?1, ?2)") == 0) {
+        bind_text(&q, 1, f->success.path);
+        bind_int(&q, 2, f->success.at.ms);
+    }
+    return stmt_finish(&q);
+}
+
 static writer *const writers[] = {
     [EFFECT_PUT_EVENT] = put_event,       [EFFECT_PUT_RUN] = put_run,
     [EFFECT_MOVE_RUN] = move_run,         [EFFECT_TRIGGER_STATE] = trigger_state,
     [EFFECT_PUT_PIPELINE] = put_pipeline, [EFFECT_DROP_PIPELINE] = drop_pipeline,
     [EFFECT_PUT_TRIGGER] = put_trigger,   [EFFECT_DROP_TRIGGER] = drop_trigger,
+    [EFFECT_SUCCESS] = success,
 };
 
 static int write_records(struct db *db, const struct batch *b)

@@ -1,0 +1,86 @@
+/* completion.c - the completion bus: a run that has ended is an event for the triggers that follow its pipeline.
+ *
+ * It is evaluated in the batch that holds the run's end, so a chain never loses a link. Nobody follows most pipelines; then no
+ * event is recorded.
+ */
+#include "base/json_compact.h"
+#include "core/engine_internal.h"
+#include <utlist.h>
+
+struct match_key completion_key(struct slice path)
+{
+    return match_key_of('p', path);
+}
+
+static void note_success(struct engine *e, struct now now, const struct pipeline *p)
+{
+    struct followed *f = catalog_followed(&e->catalog, slice_of(p->path));
+    if (f == NULL || f->followers == 0)
+        return;
+    struct undo *u = undo_add(e, UNDO_SUCCESS);
+    u->followed = f;
+    u->last_success = f->last_success;
+    f->last_success = now.wall;
+    emit(e, EFFECT_SUCCESS)->success =
+        (struct effect_success){.path = keep(e, slice_of(p->path)), .at = now.wall};
+}
+
+static bool anybody_cares(const struct engine *e, const struct event *ev)
+{
+    const struct match_bucket *m = catalog_match(&e->catalog, &ev->key);
+    const struct trigger *t;
+    if (m != NULL)
+        DL_FOREACH2(m->triggers, t, match_next)
+    if (rule_matches(&t->def->rule, ev))
+        return true;
+    return false;
+}
+
+/* {"run_id","pipeline","status","output"|"error"}: an output that is JSON stands as it is, any other as a string. */
+static void describe(const struct run *run, const struct run_result *r, struct str *ret)
+{
+    str_add_cstr(ret, "{\"run_id\":\"");
+    str_add_uuid(ret, run->id);
+    str_printf(ret, "\",\"pipeline\":\"%s\",\"status\":\"%s\"", run->pipeline->path,
+               run_status_name(r->status));
+    if (r->output.p != NULL) {
+        str_add_cstr(ret, ",\"output\":");
+        if (!json_compact(r->output, ret))
+            str_add_json(ret, r->output);
+    }
+    if (r->error.p != NULL) {
+        str_add_cstr(ret, ",\"error\":");
+        str_add_json(ret, r->error);
+    }
+    str_add_char(ret, '}');
+}
+
+void completion_feed(struct engine *e, struct now now, const struct run *run,
+                     const struct run_result *r)
+{
+    static const struct slice types[] = {[RUN_SUCCESS] = {"run.success", 11},
+                                         [RUN_FAILED] = {"run.failed", 10},
+                                         [RUN_CANCELLED] = {"run.cancelled", 13}};
+    const struct slice path = slice_of(run->pipeline->path);
+    if (r->status == RUN_SUCCESS)
+        note_success(e, now, run->pipeline);
+    struct event ev = {
+        .source = "completion",
+        .type = types[r->status],
+        .subject = path,
+        .content_type = SLICE("application/json"),
+        .key = completion_key(path),
+        .scope = path,
+        .end = 1u << r->status,
+        .lineage = {.root = uuid_is_nil(run->root) ? run->event : run->root,
+                    .parent = run->id,
+                    .depth = run->depth + 1},
+    };
+    if (!anybody_cares(e, &ev))
+        return;
+    struct str text = {0};
+    describe(run, r, &text);
+    ev.payload = str_slice(&text);
+    feed_event(e, now, &ev);
+    str_release(&text);
+}

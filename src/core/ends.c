@@ -1,0 +1,153 @@
+/* ends.c - how runs end: success, failure with or without another attempt, cancellation, interruption. */
+#include "base/check.h"
+#include "core/engine_internal.h"
+
+static uint64_t backoff_ms(const struct retry_policy *r, uint32_t attempt)
+{
+    double ms = (double)r->backoff_ms;
+    for (uint32_t i = 1; i < attempt && ms < (double)r->backoff_ms_max; i++)
+        ms *= r->backoff_factor;
+    return ms < (double)r->backoff_ms_max ? (uint64_t)ms : r->backoff_ms_max;
+}
+
+static bool may_repeat(const struct run *run, enum run_status status)
+{
+    const struct pipeline *p = run->pipeline;
+    return status == RUN_FAILED && !run->cancelled && p != NULL && !p->dropped &&
+           run->attempt < p->def->retry.max_attempts;
+}
+
+/* The attempt failed and another one is allowed: back into the queue. */
+static void repeat(struct engine *e, struct now now, const struct run *run,
+                   const struct run_result *r)
+{
+    struct pipeline *p = run->pipeline;
+    struct wall due = {now.wall.ms + (int64_t)backoff_ms(&p->def->retry, run->attempt)};
+    emit(e, EFFECT_MOVE_RUN)->move_run = (struct effect_move_run){
+        .id = run->id,
+        .pipeline_key = p->key,
+        .status = RUN_PENDING,
+        .attempt = run->attempt + 1,
+        .started_at = WALL_UNSET,
+        .finished_at = WALL_UNSET,
+        .due_at = due,
+        .error = keep(e, r->error),
+        .log = keep(e, r->log),
+    };
+    queue_change_pending(e, p, 1);
+    p->queued_since_fetch = true;
+    queue_delay_until(e, now, p, due);
+}
+
+static void end(struct engine *e, struct now now, const struct run *run, const struct run_result *r)
+{
+    struct effect *f = emit(e, EFFECT_MOVE_RUN);
+    f->move_run = (struct effect_move_run){
+        .id = run->id,
+        .pipeline_key = run->pipeline != NULL ? run->pipeline->key : 0,
+        .status = r->status,
+        .attempt = run->attempt,
+        .started_at = run->started_at,
+        .finished_at = now.wall,
+        .due_at = WALL_UNSET,
+        .output = keep(e, r->output),
+        .error = keep(e, r->error),
+        .log = keep(e, r->log),
+    };
+    emit(e, EFFECT_RUN_ENDED)->run_ended = f->move_run;
+    e->stats.runs_ended[r->status]++;
+    if (run->pipeline != NULL && !run->pipeline->dropped)
+        completion_feed(e, now, run, r);
+}
+
+static void end_or_repeat(struct engine *e, struct now now, const struct run *run,
+                          const struct run_result *r)
+{
+    if (may_repeat(run, r->status))
+        repeat(e, now, run, r);
+    else
+        end(e, now, run, r);
+}
+
+bool engine_finish(struct engine *e, struct now now, const struct run_result *r, struct ticket *t)
+{
+    struct run *run;
+    HASH_FIND(hh, e->runs, &r->run, sizeof(r->run), run);
+    if (run == NULL)
+        return false;
+    queue_unlink(e, run);
+    undo_add(e, UNDO_RUN_ENDED)->run = run;
+    end_or_repeat(e, now, run, r);
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+    queue_make_ready(e, run->pipeline);
+    queue_schedule(e, now);
+    return true;
+}
+
+void engine_recover_run(struct engine *e, struct now now, struct pipeline *p, struct uuid id,
+                        struct uuid event, uint32_t attempt, struct wall started_at)
+{
+    const struct run run = {.id = id,
+                            .pipeline = p,
+                            .attempt = attempt,
+                            .event = event,
+                            .root = event,
+                            .started_at = started_at};
+    const struct run_result r = {
+        .run = id, .status = RUN_FAILED, .error = SLICE("interrupted"), .interrupted = true};
+    end_or_repeat(e, now, &run, &r);
+}
+
+/* ---- cancelling ---- */
+
+static void cancel_running(struct engine *e, struct run *r)
+{
+    if (!r->cancelled) {
+        r->cancelled = true;
+        undo_add(e, UNDO_CANCEL)->run = r;
+    }
+    emit(e, EFFECT_CANCEL_RUN)->cancel_run = r->id;
+}
+
+static void cancel_pending(struct engine *e, struct now now, struct pipeline *p, struct uuid id,
+                           uint32_t attempt)
+{
+    const struct run run = {.id = id, .pipeline = p, .attempt = attempt, .started_at = WALL_UNSET};
+    const struct run_result r = {.run = id, .status = RUN_CANCELLED, .error = SLICE("cancelled")};
+    end(e, now, &run, &r);
+    queue_change_pending(e, p, -1);
+    queue_note_moved(e, p, id);
+}
+
+enum cancel_result engine_cancel(struct engine *e, struct now now, struct uuid run,
+                                 struct ticket *t)
+{
+    struct run *r;
+    HASH_FIND(hh, e->runs, &run, sizeof(run), r);
+    if (r == NULL) {
+        e->lookups++;
+        return CANCEL_UNKNOWN;
+    }
+    cancel_running(e, r);
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+    return CANCEL_STARTED;
+}
+
+enum cancel_result engine_cancel_looked_up(struct engine *e, struct now now, struct pipeline *p,
+                                           struct uuid run, uint32_t attempt, struct ticket *t)
+{
+    struct run *r;
+    HASH_FIND(hh, e->runs, &run, sizeof(run), r);
+    enum cancel_result result = CANCEL_UNKNOWN;
+    if (r != NULL) {
+        cancel_running(e, r);
+        result = CANCEL_STARTED;
+    } else if (p != NULL && !queue_has_moved(e, run)) {
+        cancel_pending(e, now, p, run, attempt);
+        result = CANCEL_DONE;
+    }
+    queue_looked_up(e);
+    if (result != CANCEL_UNKNOWN)
+        emit_reply(e, t, UUID_NIL, NULL, 0);
+    return result;
+}

@@ -1,0 +1,50 @@
+/* rule.h - when a trigger fires: the compiled form of its config.
+ *
+ * A trigger type (pawl/source.h) makes a rule of a config once; the engine evaluates it for each event with the rule's match
+ * key. Whatever a type needs is a field here, so that the engine never asks which type a trigger has.
+ */
+#ifndef CORE_RULE_H
+#define CORE_RULE_H
+#include "pawl/event.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct schedule; /* core/schedule.h */
+
+struct rule {
+    struct match_key key; /* what events find the trigger by; kind 0: none do */
+    char *scope;   /* the text that key was made of, compared in full; NULL: the key is exact */
+    char *glob;    /* fires only for files whose name matches; NULL: for all */
+    uint32_t ends; /* fires for these ends of runs: bit 1 << RUN_SUCCESS, ...; 0: no matter */
+    struct schedule *schedule; /* fires at these times; NULL: not by time */
+    char **upstreams;          /* paths of the pipelines it follows */
+    size_t upstream_count;
+    bool needs_upstreams; /* fires only if all of them have succeeded since it last fired */
+    bool allows_cycle;    /* the operator wants it although its pipeline leads back to itself */
+    bool lists_files;     /* its runs are told every file since its last firing */
+    bool trailing;        /* one more firing when the cooldown ends, if it held anything back */
+};
+
+/* The key for a kind and a text of any length: the text itself while it fits, else a hash of it. */
+struct match_key match_key_of(char kind, struct slice text);
+
+/* The key of events about the ends of a pipeline's runs; their scope is its path. */
+struct match_key completion_key(struct slice path);
+
+/* Whether a file is meant by a pattern: POSIX fnmatch on its name; a pattern with a slash is matched on the path below the zone, segment by
+ * segment, where `**` stands for any number of segments. Both texts are NUL-terminated. */
+bool glob_matches(const char *glob, struct slice name, struct slice path);
+
+/* False for an empty pattern, an unclosed [, a lone \ at the end, and more than GLOB_STARSTARS_MAX `**`. */
+#define GLOB_STARSTARS_MAX 4
+bool glob_is_valid(const char *glob);
+
+/* Adds a pipeline to the upstreams; the path is copied. */
+void rule_follow(struct rule *r, const char *path);
+
+/* Whether an event that has the rule's key and scope is one it fires for, time and state aside. */
+bool rule_matches(const struct rule *r, const struct event *ev);
+
+void rule_release(struct rule *r); /* frees what it holds; *r is {0} again */
+
+#endif
