@@ -45,7 +45,7 @@ HOMES = {
 
 # What the C library offers without a clock, a descriptor, a thread or an environment. All that core may use.
 PURE = """assert.h ctype.h errno.h float.h inttypes.h limits.h math.h stdalign.h stdarg.h stdbool.h stddef.h stdint.h stdio.h stdlib.h
-    stdnoreturn.h string.h strings.h""".split()
+    stdnoreturn.h string.h strings.h fnmatch.h""".split()
 
 # The rest of what Linux and the C library offer.
 SYSTEM = """arpa/inet.h dirent.h fcntl.h fnmatch.h getopt.h grp.h locale.h malloc.h net/if.h netdb.h netinet/in.h netinet/tcp.h poll.h

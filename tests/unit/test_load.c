@@ -33,7 +33,7 @@ static struct trigger_def *make_trigger(struct slice type, struct slice config, 
     *d = (struct trigger_def){.config = mem_dup(config.p, config.len),
                               .enabled = enabled,
                               .cooldown_ms = cooldown_ms,
-                              .key = {"wx"},
+                              .rule.key = {{'w', 'x'}},
                               .updated_at = updated_at};
     *ret_type = "webhook";
     return d;
@@ -81,10 +81,10 @@ static void catalog_comes_back(void **state)
     const struct trigger *t = catalog_trigger(c, trigger);
     assert_non_null(t);
     assert_ptr_equal(t->pipeline, p);
-    assert_int_equal(t->last_fired.ms, s->now.ms);
-    assert_int_equal(uuid_cmp(t->last_run, f.run), 0);
-    assert_false(wall_is_set(catalog_trigger(c, quiet)->last_fired));
-    assert_true(uuid_is_nil(catalog_trigger(c, quiet)->last_run));
+    assert_int_equal(t->state.last_fired.ms, s->now.ms);
+    assert_int_equal(uuid_cmp(t->state.last_run, f.run), 0);
+    assert_false(wall_is_set(catalog_trigger(c, quiet)->state.last_fired));
+    assert_true(uuid_is_nil(catalog_trigger(c, quiet)->state.last_run));
     assert_null(catalog_pipeline_at(c, SLICE("default.bronze.gone")));
     assert_int_equal(c->pipeline_key_last, 7); /* the keys of deleted ones stay in use */
     assert_int_equal(c->trigger_key_last, 9);
