@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/hex.h"
 #include "io/secret/secret.h"
+#include "core/rule.h"
 #include "pawl/source.h"
 #include <errno.h>
 #include <setjmp.h>
@@ -25,7 +26,7 @@ static void check_options(const struct option_doc *o)
 static void check_type(const struct trigger_type *t)
 {
     assert_true(t->name[0] != '\0' && t->help[0] != '\0');
-    assert_true(t->check != NULL && t->key != NULL && t->label != NULL);
+    assert_true(t->check != NULL && t->rule != NULL && t->label != NULL);
     assert_non_null(t->options);
     check_options(t->options);
     assert_ptr_equal(trigger_type_find(t->name), t); /* so the name is unique */
@@ -58,7 +59,7 @@ static void a_new_webhook_gets_a_token(void **state)
 {
     struct trigger_draft d;
     struct diag why;
-    struct match_key key;
+    struct rule rule;
     uint8_t hash[SHA256_SIZE];
     char label[TRIGGER_LABEL_SIZE];
     json_t *config = json_pack("{s:s}", "token_hash", "0000");
@@ -68,12 +69,11 @@ static void a_new_webhook_gets_a_token(void **state)
     assert_int_equal(json_object_size(d.config), 1);
     assert_int_equal(strlen(token), TOKEN_TEXT_LEN);
     sha256(slice_of(token), hash);
-    assert_int_equal(d.key.b[0], 'w');
-    assert_memory_equal(d.key.b + 1, hash, sizeof(hash));
+    assert_int_equal(webhook()->rule(d.config, &rule, &why), 0);
+    assert_int_equal(rule.key.b[0], 'w');
+    assert_memory_equal(rule.key.b + 1, hash, sizeof(hash));
     assert_true(hex_decode(slice_of(stored), hash, sizeof(hash)));
-    assert_memory_equal(d.key.b + 1, hash, sizeof(hash));
-    assert_int_equal(webhook()->key(d.config, &key), 0);
-    assert_memory_equal(key.b, d.key.b, sizeof(key.b));
+    assert_memory_equal(rule.key.b + 1, hash, sizeof(hash));
     webhook()->label(d.config, label);
     assert_string_equal(label, "trigger:webhook");
     trigger_draft_release(&d);
@@ -89,7 +89,6 @@ static void a_token_cannot_be_changed(void **state)
     json_t *same = json_deep_copy(first.config);
     assert_int_equal(webhook()->check(NULL, same, first.config, &again, &why), 0);
     assert_true(json_equal(again.config, first.config));
-    assert_memory_equal(again.key.b, first.key.b, sizeof(first.key.b));
     assert_null(again.shown_once);
     trigger_draft_release(&again);
     assert_int_equal(webhook()->check(NULL, empty, first.config, &again, &why), -EINVAL);
@@ -116,10 +115,11 @@ static void stored_configs_that_are_none(void **state)
     static const char *const rows[] = {"{}", "{\"token_hash\":1}", "{\"token_hash\":\"\"}",
                                        "{\"token_hash\":\"zz\"}"};
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        struct match_key key = {{1}};
+        struct rule rule = {.key = {{1}}};
+        struct diag why;
         json_t *config = json_loads(rows[i], 0, NULL);
-        assert_int_equal(webhook()->key(config, &key), -EINVAL);
-        assert_int_equal(key.b[0], 1);
+        assert_int_equal(webhook()->rule(config, &rule, &why), -EINVAL);
+        assert_int_equal(rule.key.b[0], 1);
         json_decref(config);
     }
 }
