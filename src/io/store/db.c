@@ -4,6 +4,7 @@
 #include "io/store/stmt.h"
 #include "io/store/wal_vfs.h"
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -63,6 +64,13 @@ static int remember_frames(void *arg, sqlite3 *sql, const char *name, int frames
     return SQLITE_OK;
 }
 
+/* Without counting its memory SQLite takes no lock for each allocation. Refused, and harmless, when
+ * it is in use already. */
+static void prepare_sqlite(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static void configure(struct db *db)
 {
     sqlite3_extended_result_codes(db->sql, 1);
@@ -80,6 +88,8 @@ static void say_cannot_open(struct db *db, int rc, struct diag *reterr)
 
 static struct db *open_file(const char *dir, int flags, struct diag *reterr)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, prepare_sqlite);
     struct db *db = mem_zalloc(sizeof(*db));
     db->dir = mem_strdup(dir);
     db->path = mem_printf("%s/pawl.db", dir);

@@ -24,6 +24,8 @@
  * 6 bytes for it, as for a real one. */
 #define UNSET_MS (-((int64_t)1 << 46))
 
+struct batch;
+
 struct prepared {
     const char *sql;
     sqlite3_stmt *stmt;
@@ -34,6 +36,9 @@ struct db {
     char *dir, *path;
     VEC(struct prepared) prepared;
     uint64_t wal_frames; /* in the log after this connection's last commit */
+
+    const struct batch *batch; /* what batch_rows.c reads */
+    bool has_batch_rows;
 };
 
 /* A connection without checks for the journal's background thread, NULL when it cannot be had. */

@@ -1,5 +1,6 @@
 /* write.c - one batch, one transaction: each type of record has its writer. */
 #include "base/check.h"
+#include "io/store/batch_rows.h"
 #include "io/store/journal.h"
 #include "io/store/run_state.h"
 #include "io/store/stmt.h"
@@ -21,31 +22,15 @@ static int remember_request(struct db *db, const struct effect_put_event *e, str
     return stmt_finish(&q);
 }
 
+/* batch_rows.c has made the row. */
 static int put_event(struct db *db, const struct effect *f)
 {
     const struct effect_put_event *e = &f->put_event;
     struct row_key k;
+    if (!e->dedupe)
+        return 0;
     CHECK(row_key_of(e->id, &k));
-    struct stmt q;
-    if (stmt_begin(&q, db,
-                   "INSERT INTO events (key, rest, time, source, type, subject, content_type, root,"
-                   " parent, depth, decisions, payload)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)") == 0) {
-        bind_int(&q, 1, k.key);
-        bind_int(&q, 2, k.rest);
-        bind_int(&q, 3, e->time.ms);
-        bind_text(&q, 4, slice_of(e->source));
-        bind_text(&q, 5, e->type);
-        bind_text(&q, 6, e->subject);
-        bind_text(&q, 7, e->content_type);
-        bind_uuid(&q, 8, &e->lineage.root);
-        bind_uuid(&q, 9, &e->lineage.parent);
-        bind_int(&q, 10, e->lineage.depth);
-        bind_blob(&q, 11, e->decisions);
-        bind_blob(&q, 12, e->payload);
-    }
-    const int err = stmt_finish(&q);
-    return err == 0 && e->dedupe ? remember_request(db, e, k) : err;
+    return remember_request(db, e, k);
 }
 
 /* ---- runs ---- */
@@ -53,32 +38,6 @@ static int put_event(struct db *db, const struct effect *f)
 static char state_letter(enum run_status status, struct wall due_at)
 {
     return status == RUN_PENDING && wall_is_set(due_at) ? STATE_DELAYED : run_states_of(status)[0];
-}
-
-static int put_run(struct db *db, const struct effect *f)
-{
-    const struct effect_put_run *r = &f->put_run;
-    const char state = state_letter(r->status, WALL_UNSET);
-    struct row_key k;
-    CHECK(row_key_of(r->id, &k));
-    struct stmt q;
-    if (stmt_begin(&q, db,
-                   "INSERT INTO runs (key, rest, event, pipeline, version, trigger, state, attempt,"
-                   " started_at, finished_at, held_from)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)") == 0) {
-        bind_int(&q, 1, k.key);
-        bind_int(&q, 2, k.rest);
-        bind_blob(&q, 3, (struct slice){(const char *)r->event.b, sizeof(r->event.b)});
-        bind_int(&q, 4, r->pipeline_key);
-        bind_int(&q, 5, r->version);
-        bind_int(&q, 6, r->trigger_key);
-        bind_text(&q, 7, (struct slice){&state, 1});
-        bind_int(&q, 8, r->attempt);
-        bind_fixed_time(&q, 9, r->status == RUN_PENDING ? WALL_UNSET : r->started_at);
-        bind_fixed_time(&q, 10, WALL_UNSET);
-        bind_uuid(&q, 11, &r->held_from);
-    }
-    return stmt_finish(&q);
 }
 
 static int put_output(struct db *db, const struct effect_move_run *r, struct row_key k)
@@ -263,19 +222,21 @@ static int success(struct db *db, const struct effect *f)
     return stmt_finish(&q);
 }
 
+/* NULL: batch_rows.c does it all. */
 static writer *const writers[] = {
-    [EFFECT_PUT_EVENT] = put_event,       [EFFECT_PUT_RUN] = put_run,
+    [EFFECT_PUT_EVENT] = put_event,       [EFFECT_PUT_RUN] = NULL,
     [EFFECT_MOVE_RUN] = move_run,         [EFFECT_TRIGGER_STATE] = trigger_state,
     [EFFECT_PUT_PIPELINE] = put_pipeline, [EFFECT_DROP_PIPELINE] = drop_pipeline,
     [EFFECT_PUT_TRIGGER] = put_trigger,   [EFFECT_DROP_TRIGGER] = drop_trigger,
     [EFFECT_SUCCESS] = success,
 };
 
+/* New events and runs come first: no other record has to be there before them. */
 static int write_records(struct db *db, const struct batch *b)
 {
-    int err = 0;
+    int err = batch_rows_insert(db, b);
     for (const struct effect *f = b->first; err == 0 && f != NULL; f = f->next)
-        if (EFFECT_IS_RECORD(f->type))
+        if (EFFECT_IS_RECORD(f->type) && writers[f->type] != NULL)
             err = writers[f->type](db, f);
     return err;
 }
