@@ -124,7 +124,11 @@ struct trigger *engine_add_trigger(struct engine *e, struct now now, struct pipe
     };
     catalog_link_trigger(&e->catalog, tr);
     undo_add(e, UNDO_ADD_TRIGGER)->trigger = tr;
+    timing_adopt(e, now, tr, false);
     record_trigger(e, tr, label);
+    if (def->rule.schedule != NULL)
+        feed_set_state(e, tr,
+                       &tr->state); /* its first due time counts from here, also after a restart */
     emit_reply(e, t, UUID_NIL, NULL, 0);
     return tr;
 }
@@ -139,8 +143,14 @@ void engine_change_trigger(struct engine *e, struct now now, struct trigger *tr,
     def->updated_at = now.wall;
     tr->def = def;
     catalog_link_match(&e->catalog, tr);
-    timing_arm(e, now, tr);
     record_trigger(e, tr, label);
+    if (def->rule.schedule != NULL) {
+        struct trigger_state next = tr->state;
+        next.last_due =
+            now.wall; /* what a disabled one or another schedule passed over was not missed */
+        feed_set_state(e, tr, &next);
+    }
+    timing_adopt(e, now, tr, false);
     emit_reply(e, t, UUID_NIL, NULL, 0);
 }
 

@@ -31,9 +31,10 @@ struct tz;
 #define CRON_EVERY_MS_MIN 1000 /* the shortest @every */
 
 enum cron_flags {
-    CRON_EVERY = 1 << 0,      /* @every: a period instead of fields */
-    CRON_HOUR_STAR = 1 << 1,  /* the hour field begins with '*' */
-    CRON_DAY_EITHER = 1 << 2, /* neither day field begins with '*': one of them matching is enough */
+    CRON_EVERY = 1 << 0,     /* @every: a period instead of fields */
+    CRON_HOUR_STAR = 1 << 1, /* the hour field begins with '*' */
+    CRON_DAY_EITHER =
+        1 << 2, /* neither day field begins with '*': one of them matching is enough */
 };
 
 struct cron {
@@ -66,7 +67,8 @@ bool cron_next(const struct cron *c, const struct tz *tz, struct wall after, str
 
 /* Finds the last due time in (after, until]; false, and *ret untouched, when there is none. A few dozen times the cost of cron_next,
  * however many are due in between. */
-bool cron_latest(const struct cron *c, const struct tz *tz, struct wall after, struct wall until, struct wall *ret);
+bool cron_latest(const struct cron *c, const struct tz *tz, struct wall after, struct wall until,
+                 struct wall *ret);
 
 /* What was missed while nobody looked. */
 struct cron_missed {
@@ -81,7 +83,7 @@ struct cron_missed {
  *     fire_once    if (m.count > 0) fire(m.latest)
  *     fire_all     for (due = m.first; m.count-- > 0; cron_next(c, tz, due, &due)) fire(due)
  */
-void cron_missed(const struct cron *c, const struct tz *tz, struct wall last, struct wall now, uint64_t window_ms,
-                 uint64_t count_max, struct cron_missed *ret);
+void cron_missed(const struct cron *c, const struct tz *tz, struct wall last, struct wall now,
+                 uint64_t window_ms, uint64_t count_max, struct cron_missed *ret);
 
 #endif

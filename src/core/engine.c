@@ -74,7 +74,7 @@ void engine_load_trigger(struct engine *e, struct now now, struct trigger *t)
     /* The clock may have stepped back while we were down: a window never lasts longer than the cooldown itself. */
     int64_t since = wall_is_set(t->state.last_fired) ? now.wall.ms - t->state.last_fired.ms : 0;
     t->state.fired_ms = (int64_t)now.mono.ms - (since > 0 ? since : 0);
-    timing_arm(e, now, t);
+    timing_adopt(e, now, t, true);
 }
 
 /* ---- effects and their undoing ---- */
@@ -298,6 +298,7 @@ static void keep_replies(struct batch *b, const struct effect *from, int err)
 
 static void fail(struct engine *e, struct now now, struct batch *b, int err)
 {
+    e->stalled_until.ms = now.mono.ms + STALL_MS;
     void_fetches(e, b);
     void_fetches(e, e->filling);
     undo_all(e, now, &e->undo_filling);
@@ -310,7 +311,6 @@ static void fail(struct engine *e, struct now now, struct batch *b, int err)
     keep_replies(b, e->filling->first, err);
     batch_reset(e->filling);
     e->batch_number++; /* effects remembered for coalescing are gone */
-    e->stalled_until.ms = now.mono.ms + STALL_MS;
 }
 
 void engine_settle(struct engine *e, struct now now, struct batch *b, int err)
@@ -327,6 +327,9 @@ void engine_settle(struct engine *e, struct now now, struct batch *b, int err)
 
 /* ---- time ---- */
 
+/* Deadlines dealt with in one go; when more are due at once, others get their turn in between. */
+#define DUE_MAX 4096
+
 static void due(struct engine *e, struct now now, struct deadline *d)
 {
     if (d->kind == DEADLINE_RUNS)
@@ -339,7 +342,8 @@ void engine_tick(struct engine *e, struct now now)
 {
     wheel_advance(&e->wheel, now.mono.ms);
     struct wheel_timer *t;
-    while (!batch_is_full(e) && (t = wheel_take(&e->wheel)) != NULL)
+    for (unsigned n = 0; n < DUE_MAX && !batch_is_full(e) && (t = wheel_take(&e->wheel)) != NULL;
+         n++)
         due(e, now, container_of(t, struct deadline, w));
     queue_schedule(e, now);
 }

@@ -117,6 +117,10 @@ void engine_change_trigger(struct engine *e, struct now now, struct trigger *tr,
 void engine_drop_trigger(struct engine *e, struct now now, struct trigger *tr, struct ticket *t);
 
 /* ---- time ---- */
+
+/* The wall clock was set (not slewed): all schedules are computed anew. Times that it jumped over are missed ones. */
+void engine_clock_stepped(struct engine *e, struct now now);
+
 void engine_tick(struct engine *e, struct now now); /* does what is due */
 struct mono engine_wake_at(const struct engine *e); /* when the next tick is due, or MONO_NEVER */
 

@@ -113,6 +113,8 @@ void completion_feed(struct engine *e, struct now now, const struct run *run,
 
 /* ---- timing.c ---- */
 
+/* A trigger comes into the engine, new or from the store, or gets a new definition. */
+void timing_adopt(struct engine *e, struct now now, struct trigger *t, bool loaded);
 void timing_arm(struct engine *e, struct now now,
                 struct trigger *t); /* by its rule and state, from scratch */
 void timing_disarm(struct engine *e, struct trigger *t);

@@ -1,7 +1,10 @@
 /* timing.c - what a trigger does by itself when its time has come. */
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/rfc3339.h"
 #include "core/engine_internal.h"
+#include "core/schedule.h"
+#include <stdio.h>
 
 /* ---- the end of a cooldown ---- */
 
@@ -40,16 +43,121 @@ static void cooled(struct engine *e, struct now now, struct trigger *t)
     str_release(&text);
 }
 
+/* ---- due times of a schedule ---- */
+
+/* A due time that is looked at this much later was missed; less is what a busy moment does. */
+#define LATE_MS 30000
+
+/* Set back by no more than this, the clock comes to the times that were dealt with before once more, and they are not repeated; set
+ * back further, it was wrong before. */
+#define BACK_MS (3 * 3600 * 1000)
+
+/* Clocks that are being slewed pass at another speed: a long wait is looked at again when this part of it is left. */
+#define WAIT_MS_PLAIN (5 * 60 * 1000)
+#define WAIT_PART 16
+
+static uint64_t wait_ms(struct now now, struct wall due)
+{
+    if (due.ms <= now.wall.ms)
+        return 0;
+    uint64_t wait = (uint64_t)(due.ms - now.wall.ms);
+    return wait > WAIT_MS_PLAIN ? wait - wait / WAIT_PART : wait;
+}
+
+static void arm_tick(struct engine *e, struct now now, struct trigger *t)
+{
+    const struct schedule *s = t->def->rule.schedule;
+    struct wall due;
+    if (s == NULL || !t->def->enabled)
+        return;
+    if (t->state.last_due.ms > now.wall.ms + BACK_MS)
+        t->state.last_due = now.wall;
+    if (!cron_next(&s->cron, s->tz, t->state.last_due, &due))
+        return;
+    if (t->tick == NULL) {
+        t->tick = mem_zalloc(sizeof(*t->tick));
+        t->tick->deadline.kind = DEADLINE_TICK;
+        t->tick->trigger = t;
+    }
+    uint64_t jitter = s->jitter_ms > 0 ? prng_below(&e->prng, s->jitter_ms + 1) : 0;
+    uint64_t at = now.mono.ms + wait_ms(now, due) + jitter;
+    wheel_set(&e->wheel, &t->tick->deadline.w, at > e->stalled_until.ms ? at : e->stalled_until.ms);
+}
+
+static void fire_at(struct engine *e, struct now now, struct trigger *t, struct wall due)
+{
+    char time[RFC3339_LEN + 1], payload[RFC3339_LEN + 32];
+    rfc3339_format(due, time);
+    const int len = snprintf(payload, sizeof(payload), "{\"scheduled_at\":\"%s\"}", time);
+    const struct event ev = {
+        .source = "cron",
+        .type = SLICE("cron.tick"),
+        .content_type = SLICE("application/json"),
+        .payload = {payload, (size_t)len},
+    };
+    feed_trigger(e, now, &ev, t);
+}
+
+static void fire_all(struct engine *e, struct now now, struct trigger *t,
+                     const struct cron_missed *m)
+{
+    const struct schedule *s = t->def->rule.schedule;
+    struct wall due = m->first;
+    for (uint64_t left = m->count; left > 0; left--) {
+        fire_at(e, now, t, due);
+        if (!cron_next(&s->cron, s->tz, due, &due))
+            break;
+    }
+}
+
+/* What is due since the last time that was dealt with. Usually that is one, just now. */
+static void ticked(struct engine *e, struct now now, struct trigger *t)
+{
+    const struct schedule *s = t->def->rule.schedule;
+    const uint64_t late_max = LATE_MS + s->jitter_ms;
+    struct trigger_state next = t->state;
+    struct cron_missed m;
+    struct wall due;
+    if (!cron_next(&s->cron, s->tz, t->state.last_due, &due) || due.ms > now.wall.ms)
+        return; /* not yet: the clock was set back, or runs slower than ours */
+    cron_missed(&s->cron, s->tz, t->state.last_due, now.wall,
+                s->misfire_window_ms > late_max ? s->misfire_window_ms : late_max,
+                SCHEDULE_FIRE_ALL_MAX, &m);
+    next.last_due = m.count > 0 ? m.latest : now.wall;
+    feed_set_state(e, t, &next);
+    if (m.count == 0)
+        return; /* all too long ago */
+    const bool in_time = now.wall.ms - m.latest.ms <= (int64_t)late_max;
+    if (s->misfire == MISFIRE_FIRE_ALL)
+        fire_all(e, now, t, &m);
+    else if (in_time || s->misfire == MISFIRE_FIRE_ONCE)
+        fire_at(e, now, t, m.latest);
+}
+
 /* ---- all deadlines ---- */
+
+void timing_adopt(struct engine *e, struct now now, struct trigger *t, bool loaded)
+{
+    struct schedule *s = t->def->rule.schedule;
+    if (s != NULL) {
+        cron_anchor(&s->cron, t->created_at);
+        if (!wall_is_set(t->state.last_due) || (loaded && s->misfire == MISFIRE_SKIP))
+            t->state.last_due = now.wall;
+    }
+    timing_arm(e, now, t);
+}
 
 void timing_arm(struct engine *e, struct now now, struct trigger *t)
 {
     timing_disarm(e, t);
+    arm_tick(e, now, t);
     arm_trail(e, now, t);
 }
 
 void timing_disarm(struct engine *e, struct trigger *t)
 {
+    if (t->tick != NULL)
+        wheel_cancel(&e->wheel, &t->tick->deadline.w);
     if (t->trail != NULL)
         wheel_cancel(&e->wheel, &t->trail->deadline.w);
 }
@@ -57,6 +165,19 @@ void timing_disarm(struct engine *e, struct trigger *t)
 void timing_due(struct engine *e, struct now now, struct deadline *d)
 {
     struct trigger *t = container_of(d, struct trigger_timer, deadline)->trigger;
-    CHECK(d->kind == DEADLINE_COOLDOWN);
-    cooled(e, now, t);
+    if (d->kind == DEADLINE_TICK) {
+        ticked(e, now, t);
+        arm_tick(e, now, t);
+    } else {
+        cooled(e, now, t);
+        arm_trail(e, now, t);
+    }
+}
+
+void engine_clock_stepped(struct engine *e, struct now now)
+{
+    struct trigger *t, *tmp;
+    HASH_ITER (by_id, e->catalog.triggers_by_id, t, tmp)
+        if (t->def->rule.schedule != NULL)
+            timing_arm(e, now, t);
 }

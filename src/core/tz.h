@@ -42,12 +42,13 @@ struct tz_span {
 struct tz_span tz_at(const struct tz *tz, int64_t t);
 
 enum tz_fit {
-    TZ_ONCE,     /* the clocks show it at one instant: *ret_first == *ret_last */
-    TZ_SKIPPED,  /* a jump passes over it: both are the instant of the jump, the first that shows a later time */
+    TZ_ONCE, /* the clocks show it at one instant: *ret_first == *ret_last */
+    TZ_SKIPPED, /* a jump passes over it: both are the instant of the jump, the first that shows a later time */
     TZ_REPEATED, /* the clocks are set back and show it again: the first and the last of these instants */
 };
 
 /* When the clocks show a local time. *ret_first is always the first instant at which they show this time or a later one. */
-enum tz_fit tz_from_local(const struct tz *tz, int64_t local, int64_t *ret_first, int64_t *ret_last);
+enum tz_fit tz_from_local(const struct tz *tz, int64_t local, int64_t *ret_first,
+                          int64_t *ret_last);
 
 #endif

@@ -9,11 +9,11 @@
 #include "core/tz_rule.h"
 
 struct tz_file {
-    int32_t first_offset;          /* before the first change */
-    VEC(struct tz_event) changes;  /* ascending; each has another offset than the one before */
+    int32_t first_offset;         /* before the first change */
+    VEC(struct tz_event) changes; /* ascending; each has another offset than the one before */
     bool has_rule;
-    struct tz_rule rule;           /* for what is after the table */
-    int64_t rule_from;             /* the last entry of the table; INT64_MIN when it is empty */
+    struct tz_rule rule; /* for what is after the table */
+    int64_t rule_from;   /* the last entry of the table; INT64_MIN when it is empty */
 };
 
 /* 0, and the caller releases ret->changes; or -EINVAL with *reterr, and *ret is untouched. */

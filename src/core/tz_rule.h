@@ -13,9 +13,9 @@
 /* A moment of every year, by the clocks that are shown until then. */
 struct tz_rule_date {
     enum { TZ_DAY_NO_LEAP, TZ_DAY_ZERO_BASED, TZ_DAY_OF_WEEK } kind; /* J60, 59, M3.5.0 */
-    int day;                /* 1..365 without 29 February, or 0..365 */
-    int month, week, wday;  /* the week-th (5: the last) wday of the month */
-    int32_t time_s;         /* after midnight; may be negative or beyond the day */
+    int day;               /* 1..365 without 29 February, or 0..365 */
+    int month, week, wday; /* the week-th (5: the last) wday of the month */
+    int32_t time_s;        /* after midnight; may be negative or beyond the day */
 };
 
 struct tz_rule {
