@@ -2,6 +2,7 @@
  * only what was committed, and the next commit works. */
 #include "store_fixture.h"
 #include "fault_vfs.h"
+#include <sys/wait.h>
 
 #define WEBHOOKS 40 /* enough for several pages of log */
 
@@ -117,6 +118,37 @@ static void checkpoint_faults_lose_nothing(void **state)
     assert_int_equal(store_count(s, "SELECT count(*) FROM events"), n);
 }
 
+/* Refused is refused: a crash after a failed sync must not bring the batch back. */
+static void crash_after_a_failed_sync(void **state)
+{
+    struct store *s = *state;
+    put_webhooks(s, 3);
+    store_write(s);
+    db_close(s->db);
+    s->db = NULL;
+    fflush(NULL);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        struct diag why;
+        s->db = db_open(s->dir, &why);
+        put_webhooks(s, 2);
+        const int first = store_try_write(s);
+        put_webhooks(s, WEBHOOKS);
+        fault_arm(FAULT_SYNC, 1, true);
+        _exit(first == 0 && store_try_write(s) == -EIO ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    struct diag why;
+    s->db = db_open(s->dir, &why);
+    assert_non_null(s->db);
+    assert_int_equal(store_count(s, "SELECT count(*) FROM events"), 5);
+    s->now.ms++; /* ids beyond the child's */
+    put_webhooks(s, 1);
+    store_write(s);
+}
+
 /* Two records that cannot both be: the second undoes the first. */
 static void conflict_undoes_the_batch(void **state)
 {
@@ -140,6 +172,7 @@ int main(void)
         TEST(torn_write),
         TEST(bad_sync),
         TEST(checkpoint_faults_lose_nothing),
+        TEST(crash_after_a_failed_sync),
         TEST(conflict_undoes_the_batch),
     };
     fault_vfs_register();

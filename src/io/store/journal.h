@@ -1,7 +1,8 @@
 /* journal.h - the single writer: batches of effects become transactions, in order, off the loop.
  *
  * One worker thread commits one batch at a time with synchronous=FULL. While batch N syncs, the engine fills N+1. The journal
- * also keeps the write-ahead log short: a checkpoint runs when the log has grown and the writer is idle, or when it is too long.
+ * also keeps the write-ahead log short: when it has grown, a background thread copies it to the database; the writer is held up
+ * for the rest of it only (checkpoint.h).
  */
 #ifndef IO_STORE_JOURNAL_H
 #define IO_STORE_JOURNAL_H

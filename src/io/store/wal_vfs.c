@@ -16,8 +16,9 @@ struct wal_file {
     sqlite3_file base;
     char *buffer; /* from the first write on: only the writer's connection has one */
     int len;
-    sqlite3_int64 at;   /* the buffer's place in the file */
-    sqlite3_int64 size; /* of the file, 0 when not known */
+    sqlite3_int64 at;       /* the buffer's place in the file */
+    sqlite3_int64 size;     /* of the file, 0 when not known */
+    sqlite3_int64 unsynced; /* where what was written since the last sync begins; -1: nothing was */
 };
 
 static sqlite3_vfs *below;
@@ -53,6 +54,23 @@ static void grow(sqlite3_file *f, sqlite3_int64 end)
         w->size += (sqlite3_int64)sizeof(zeros);
 }
 
+static void note_unsynced(struct wal_file *w, sqlite3_int64 at)
+{
+    if (w->unsynced < 0 || at < w->unsynced)
+        w->unsynced = at;
+}
+
+/* A commit whose sync failed is refused, but its frames are in the file and valid: a crash now, and
+ * recovery would find it committed. Its first frame (or the log's header) is made invalid, as well
+ * as that can be done; SQLite writes the next commit over it. */
+static void void_unsynced(sqlite3_file *f)
+{
+    static const char zeros[32];
+    struct wal_file *w = (struct wal_file *)f;
+    if (w->unsynced >= 0)
+        inner(f)->pMethods->xWrite(inner(f), zeros, sizeof(zeros), w->unsynced);
+}
+
 /* What could not be written is forgotten: SQLite gives the transaction up and writes its frames'
  * place again. */
 static int flush(sqlite3_file *f)
@@ -63,6 +81,7 @@ static int flush(sqlite3_file *f)
         return SQLITE_OK;
     w->len = 0;
     const int rc = inner(f)->pMethods->xWrite(inner(f), w->buffer, len, w->at);
+    note_unsynced(w, w->at);
     if (rc == SQLITE_OK)
         grow(f, w->at + len);
     return rc;
@@ -90,8 +109,10 @@ static int wal_write(sqlite3_file *f, const void *p, int len, sqlite3_int64 at)
         if (rc != SQLITE_OK)
             return rc;
     }
-    if (len > BUFFER_BYTES_MAX)
+    if (len > BUFFER_BYTES_MAX) {
+        note_unsynced(w, at);
         return inner(f)->pMethods->xWrite(inner(f), p, len, at);
+    }
     if (w->buffer == NULL)
         w->buffer = mem_alloc(BUFFER_BYTES_MAX);
     if (w->len == 0)
@@ -110,8 +131,13 @@ static int wal_truncate(sqlite3_file *f, sqlite3_int64 size)
 
 static int wal_sync(sqlite3_file *f, int flags)
 {
-    const int rc = flush(f);
-    return rc != SQLITE_OK ? rc : inner(f)->pMethods->xSync(inner(f), flags);
+    int rc = flush(f);
+    if (rc == SQLITE_OK)
+        rc = inner(f)->pMethods->xSync(inner(f), flags);
+    if (rc != SQLITE_OK)
+        void_unsynced(f);
+    ((struct wal_file *)f)->unsynced = -1;
+    return rc;
 }
 
 static int wal_size(sqlite3_file *f, sqlite3_int64 *ret)
@@ -172,6 +198,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int fla
         return below->xOpen(below, name, f, flags, ret_flags);
     memset(f, 0, sizeof(struct wal_file));
     const int rc = below->xOpen(below, name, inner(f), flags, ret_flags);
+    ((struct wal_file *)f)->unsynced = -1;
     if (rc == SQLITE_OK)
         f->pMethods = &wal_methods;
     return rc;
