@@ -152,7 +152,7 @@ void pump_start(struct pump *p)
 
 bool pump_idle(const struct pump *p)
 {
-    return !journal_busy(p->journal);
+    return engine_is_idle(p->engine) && !journal_busy(p->journal);
 }
 
 void pump_close(struct pump *p, void (*closed)(uv_handle_t *h))

@@ -255,6 +255,11 @@ void engine_recycle(struct engine *e, struct batch *b)
     e->spare = b;
 }
 
+bool engine_is_idle(const struct engine *e)
+{
+    return e->out == NULL && e->filling->first == NULL;
+}
+
 struct batch *engine_take(struct engine *e)
 {
     if (e->out != NULL || e->filling->first == NULL)

@@ -131,6 +131,7 @@ void engine_hold(struct engine *e);
 /* ---- effects ---- */
 struct batch *
 engine_take(struct engine *e); /* the filling batch if it has effects and none is out; else NULL */
+bool engine_is_idle(const struct engine *e); /* no batch is out and nothing has filled up */
 void engine_settle(struct engine *e, struct now now, struct batch *b, int err);
 void engine_recycle(struct engine *e, struct batch *b); /* takes a settled batch back for reuse */
 
