@@ -40,8 +40,7 @@ struct decision {
     enum verdict verdict;
     uint64_t retry_after_ms; /* COOLDOWN: when the window ends, from now; not stored */
     struct slice detail;     /* more about why, for a human; may be absent */
-    const struct uuid
-        *runs; /* FIRED: one per target pipeline, in the order of the targets; else none */
+    const struct uuid *runs; /* FIRED: one per target, in the order of the targets; else none */
     size_t run_count;
 };
 

@@ -28,8 +28,7 @@ struct execution {
 struct executor_type {
     const char *name; /* "command" */
     const char *help; /* one line */
-    const struct option_doc
-        *options; /* what `executor` may hold beside `type`; ends with a NULL name */
+    const struct option_doc *options; /* what stands beside `type`; ends with a NULL name */
     bool pull;    /* runs stay pending until a worker asks for them; start and cancel are NULL */
 
     /* Checks the executor object of a pipeline. 0, or -EINVAL with *reterr naming the field as
@@ -68,9 +67,8 @@ json_t *executor_of(json_t *pipeline, const struct executor_type **ret_type, str
 /* For executors. */
 void execution_init(struct execution *x, const struct executor_type *type, struct dispatcher *d,
                     const struct run_start *s);
-void execution_ended(
-    struct execution *x,
-    const struct run_result *r); /* x is out of the table afterwards; the caller frees it */
+/* x is out of the table afterwards; the caller frees it. */
+void execution_ended(struct execution *x, const struct run_result *r);
 struct host *execution_host(const struct execution *x);
 
 #endif

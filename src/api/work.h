@@ -20,10 +20,10 @@ struct reading {
     struct api *api;
     struct http_request *req;
     int (*query)(struct reading *r, struct db *db); /* on a reader thread; 0 or a negative errno */
-    void (*then)(struct reading
-                     *r); /* on the loop, after success: answers instead of us, leaves body alone */
-    void (*settled)(
-        struct reading *r); /* on the loop, before any answer, r->err is set; may be NULL */
+    /* On the loop, after success: answers instead of us, leaves body alone. */
+    void (*then)(struct reading *r);
+    /* On the loop, before any answer; r->err is set. May be NULL. */
+    void (*settled)(struct reading *r);
     int status;             /* of success; 200 */
     const char *missing;    /* what -ENOENT says */
     struct str body;        /* released by us */

@@ -26,8 +26,7 @@ void host_run_ended(struct app_host *h, const struct effect_move_run *r);
 
 bool host_has_results(const struct app_host *h); /* ended attempts not on disk yet */
 void host_refuse(struct app_host *h);            /* feed and read say -EAGAIN from now on */
-void host_abandon_waiters(
-    struct app_host *h); /* tells all who wait that nobody will tell them more */
+void host_abandon_waiters(struct app_host *h); /* whoever waits learns that nobody will tell */
 void host_deinit(struct app_host *h);
 
 #endif

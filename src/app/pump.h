@@ -29,9 +29,7 @@ struct pump {
 /* The fields up to `settled` are set by the caller, `journal` with pump_committed as its callback and the pump as its argument. */
 void pump_start(struct pump *p);
 void pump_committed(void *pump, struct batch *b, int err);
-bool pump_idle(
-    const struct pump
-        *p); /* nothing is being committed; what is filling goes out before the loop sleeps */
+bool pump_idle(const struct pump *p); /* everything that was said is on disk */
 void pump_close(struct pump *p, void (*closed)(uv_handle_t *h));
 
 #endif

@@ -19,8 +19,7 @@ enum {
 
 struct cli_command {
     const char *name;
-    const char
-        *args; /* what follows the name, for people: "add NAME | list | drop NAME"; "" for none */
+    const char *args; /* what follows the name, for people: "add NAME | list"; "" for none */
     const char *help;         /* one line */
     const struct flag *flags; /* ends with a NULL name */
     const struct option_doc *(*config)(void); /* what its configuration file may hold; NULL when it has none */

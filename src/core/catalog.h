@@ -47,8 +47,7 @@ struct pipeline {
     char *path;  /* "namespace.layer.name" */
     struct pipeline_def *def;
     struct wall created_at;
-    struct trigger
-        *triggers; /* utlist DL over of_pipeline links; those that nest under this pipeline */
+    struct trigger *triggers; /* utlist DL over prev, next: those that nest under it */
     uint32_t trigger_count;
 
     /* the engine's bookkeeping of runs (queue.c) */

@@ -50,9 +50,8 @@ struct catalog *
 engine_catalog(struct engine *e); /* for lookups; change it only through the engine */
 
 /* ---- at start: what the store holds, before anything else; no effects ---- */
-void engine_load_pipeline(
-    struct engine *e,
-    struct pipeline *p); /* takes p; key, id, path, def, created_at, pending are set */
+/* Takes p; key, id, path, def, created_at and pending are set. */
+void engine_load_pipeline(struct engine *e, struct pipeline *p);
 void engine_load_trigger(struct engine *e, struct now now,
                          struct trigger *t); /* takes t; the state fields are set */
 /* A run that was in flight when the daemon stopped: it follows its retry policy with the reason "interrupted". p is NULL when its

@@ -20,9 +20,11 @@
  * payload is, by the first rule that fits:
  *     null                   there is none, or it is empty
  *     the JSON value itself  it is JSON, and either its content type says so (application/json,
- * text/json, anything +json) or it is an object or an array. Digits of numbers and the order of
- * members are kept a string               it is UTF-8 null                   otherwise; only then
- * payload_base64 is there and holds it (RFC 4648, section 4)
+ *                            text/json, anything +json) or it is an object or an array. Digits of
+ *                            numbers and the order of members are kept
+ *     a string               it is UTF-8
+ *     null                   otherwise; only then payload_base64 is there and holds it
+ *                            (RFC 4648, section 4)
  */
 #ifndef EXECUTOR_EVENT_DOC_H
 #define EXECUTOR_EVENT_DOC_H

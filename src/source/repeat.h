@@ -6,10 +6,9 @@
  * event that fired (pawl/event.h), for a day.
  *
  *     repeat_start(&repeats, &call->repeat)            0, or -EAGAIN: too many are in line
- *     go(x, NULL, 0)                                   feed the event with x->key, then call
- * repeat_end() exactly once go(x, &run, 0)                                   a repetition: this is
- * what the first one started go(x, NULL, err)                                 the store could not
- * be read
+ *     go(x, NULL, 0)          feed the event with x->key, then call repeat_end() exactly once
+ *     go(x, &run, 0)          a repetition: this is what the first one started
+ *     go(x, NULL, err)        the store could not be read
  */
 #ifndef SOURCE_REPEAT_H
 #define SOURCE_REPEAT_H

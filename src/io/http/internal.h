@@ -113,8 +113,7 @@ struct conn {
     uv_tcp_t tcp;
     struct http_server *server;
     struct conn *prev, *next; /* all of the server's, or the pool */
-    struct conn *dirty_prev,
-        *dirty_next; /* those with answers to write at the end of this turn of the loop */
+    struct conn *dirty_prev, *dirty_next; /* those with answers to write at the turn's end */
     enum conn_state state;
     bool refused; /* beyond connections_max: not counted as a connection */
     bool eof, dirty;
