@@ -20,14 +20,13 @@ enum {
 struct cli_command {
     const char *name;
     const char *args; /* what follows the name, for people: "add NAME | list"; "" for none */
-    const char *help;         /* one line */
+    const char *help; /* one line */
     const struct flag *flags; /* ends with a NULL name */
-    const struct option_doc *(*config)(void); /* what its configuration file may hold; NULL when it has none */
-    int (*run)(const struct flags *f); /* args and options, parsed */
+    const struct option_doc *(*config)(void); /* its configuration file's; NULL: it has none */
+    int (*run)(const struct flags *f);        /* args and options, parsed */
 };
 
-extern const struct cli_command
-    *const cli_commands[];                 /* in the order of `pawl help`, ends with NULL */
+extern const struct cli_command *const cli_commands[]; /* in the order of `pawl help`, ends with NULL */
 extern const struct cli_command cli_serve; /* src/app defines it: the daemon */
 extern const struct cli_command cli_help, cli_key, cli_version;
 

@@ -6,9 +6,10 @@
  *         {NULL},
  *     };
  *     struct flags f;
- *     if (flags_parse(&f, flags, argc - 1, argv + 1, &why) < 0) ...   -> why.msg: "unknown option
- * '--lisen'; did you mean '--listen'?" for (size_t i = 0; (v = flags_at(&f, "listen", i)) != NULL;
- * i++) ... flags_release(&f);
+ *     if (flags_parse(&f, flags, argc - 1, argv + 1, &why) < 0) ...
+ *         -> why.msg: "unknown option '--lisen'; did you mean '--listen'?"
+ *     for (size_t i = 0; (v = flags_at(&f, "listen", i)) != NULL; i++) ...
+ *     flags_release(&f);
  *
  * Options and other arguments may be mixed; "--" ends the options. --help and -h are known to every
  * table.
