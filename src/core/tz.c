@@ -83,7 +83,7 @@ struct tz_span tz_at(const struct tz *tz, int64_t t)
     const struct tz_span later = tz_rule_at(&tz->rule, t);
     if (later.from > tz->rule_from)
         return later;
-    span.until = later.until;
+    span.until = t < tz->rule_from ? tz_rule_at(&tz->rule, tz->rule_from).until : later.until;
     return span;
 }
 

@@ -168,7 +168,7 @@ static void load_block(struct tz_file *f, const struct header *h, const struct b
             .at = be_time(b->times + i * b->time_size, b->time_size),
             .offset = type_offset(b, b->time_types[i]),
         };
-        f->rule_from = change.at;
+        f->rule_from = change.at < TZ_TIME_MAX ? change.at : TZ_TIME_MAX;
         if (change.at < -TZ_TIME_MAX)
             f->first_offset = change.offset;
         else
