@@ -36,8 +36,30 @@ static bool was_found(const struct flags *f, const struct flag *flag)
     return false;
 }
 
-/* Reads the option at argv[*i] and moves *i to its last word. */
-static int take(struct flags *f, int argc, char **argv, int *i, struct diag *reterr)
+/* Keeps an option with its value: that of the same word, or NULL, then the next word is it when one
+ * is wanted. Moves *i to the option's last word. */
+static int keep(struct flags *f, const struct flag *flag, const char *value, int argc, char **argv,
+                int *i, struct diag *reterr)
+{
+    if (flag->kind != FLAG_REPEATABLE && was_found(f, flag))
+        return diag_set(reterr, DIAG_INVALID_ARGUMENT, "--%s: is given more than once", flag->name);
+    if (flag->value == NULL && value != NULL)
+        return diag_set(reterr, DIAG_INVALID_ARGUMENT, "--%s: takes no value", flag->name);
+    if (flag->value != NULL && value == NULL) {
+        if (*i + 1 >= argc)
+            return diag_set(reterr, DIAG_INVALID_ARGUMENT, "--%s: needs a value: --%s %s",
+                            flag->name, flag->name, flag->value);
+        value = argv[++*i];
+    }
+    if (flag->value != NULL && *value == '\0')
+        return diag_set(reterr, DIAG_INVALID_ARGUMENT, "--%s: the value is empty", flag->name);
+    const struct flag_found found = {flag, flag->value != NULL ? value : ""};
+    vec_push(&f->found, found);
+    return 0;
+}
+
+/* --name, --name VALUE, --name=VALUE */
+static int take_name(struct flags *f, int argc, char **argv, int *i, struct diag *reterr)
 {
     const char *name = argv[*i] + 2;
     const char *equals = strchr(name, '=');
@@ -49,21 +71,22 @@ static int take(struct flags *f, int argc, char **argv, int *i, struct diag *ret
     }
     if (flag == NULL)
         return unknown(f->table, name, len, reterr);
-    if (flag->kind != FLAG_REPEATABLE && was_found(f, flag))
-        return diag_set(reterr, DIAG_INVALID_ARGUMENT, "--%s: is given more than once", flag->name);
-    struct flag_found found = {flag, equals != NULL ? equals + 1 : ""};
-    if (flag->value == NULL && equals != NULL)
-        return diag_set(reterr, DIAG_INVALID_ARGUMENT, "--%s: takes no value", flag->name);
-    if (flag->value != NULL && equals == NULL) {
-        if (*i + 1 >= argc)
-            return diag_set(reterr, DIAG_INVALID_ARGUMENT, "--%s: needs a value: --%s %s",
-                            flag->name, flag->name, flag->value);
-        found.value = argv[++*i];
+    return keep(f, flag, equals != NULL ? equals + 1 : NULL, argc, argv, i, reterr);
+}
+
+/* -n, -n VALUE, -nVALUE */
+static int take_letter(struct flags *f, int argc, char **argv, int *i, struct diag *reterr)
+{
+    const char *arg = argv[*i];
+    if (strcmp(arg, "-h") == 0) {
+        f->help = true;
+        return 0;
     }
-    if (flag->value != NULL && *found.value == '\0')
-        return diag_set(reterr, DIAG_INVALID_ARGUMENT, "--%s: the value is empty", flag->name);
-    vec_push(&f->found, found);
-    return 0;
+    for (const struct flag *flag = f->table; flag->name != NULL; flag++) {
+        if (flag->letter == arg[1])
+            return keep(f, flag, arg[2] != '\0' ? arg + 2 : NULL, argc, argv, i, reterr);
+    }
+    return diag_set(reterr, DIAG_INVALID_ARGUMENT, "unknown option '%s'", arg);
 }
 
 int flags_parse(struct flags *f, const struct flag *table, int argc, char **argv,
@@ -78,13 +101,10 @@ int flags_parse(struct flags *f, const struct flag *table, int argc, char **argv
             vec_push(&f->args, arg);
         else if (strcmp(arg, "--") == 0)
             ended = true;
-        else if (strcmp(arg, "-h") == 0)
-            f->help = true;
-        else if (arg[1] != '-')
-            err = diag_set(reterr, DIAG_INVALID_ARGUMENT,
-                           "unknown option '%s'; options begin with two dashes", arg);
+        else if (arg[1] == '-')
+            err = take_name(f, argc, argv, &i, reterr);
         else
-            err = take(f, argc, argv, &i, reterr);
+            err = take_letter(f, argc, argv, &i, reterr);
     }
     if (err < 0)
         flags_release(f);
@@ -112,8 +132,9 @@ void flags_print(FILE *to, const struct flag *table)
 {
     for (; table->name != NULL; table++) {
         char left[64];
-        snprintf(left, sizeof(left), "--%s%s%s", table->name, table->value != NULL ? " " : "",
-                 table->value != NULL ? table->value : "");
+        const char letter[] = {'-', table->letter, ',', ' ', '\0'};
+        snprintf(left, sizeof(left), "%s--%s%s%s", table->letter != '\0' ? letter : "", table->name,
+                 table->value != NULL ? " " : "", table->value != NULL ? table->value : "");
         fprintf(to, "  %-26s %s\n", left, table->help);
     }
     fprintf(to, "  %-26s %s\n", "--help", "say this");

@@ -1,4 +1,4 @@
-/* flags.h - command line options from a table: --name VALUE, --name=VALUE, --switch.
+/* flags.h - command line options from a table: --name VALUE, --name=VALUE, --switch; with a letter also -n VALUE, -nVALUE, -s.
  *
  *     static const struct flag flags[] = {
  *         {"listen", "ADDR:PORT", "where to serve; may be given several times", FLAG_REPEATABLE},
@@ -12,7 +12,7 @@
  *     flags_release(&f);
  *
  * Options and other arguments may be mixed; "--" ends the options. --help and -h are known to every
- * table.
+ * table. Letters are not put together: -sn is not -s -n.
  */
 #ifndef CLI_FLAGS_H
 #define CLI_FLAGS_H
@@ -28,6 +28,7 @@ struct flag {
     const char *value; /* what its value is called, such as "DIR"; NULL: it takes none */
     const char *help;  /* one line */
     enum flag_kind kind;
+    char letter; /* 'n': may be written -n as well; 0: none */
 };
 
 struct flag_found {

@@ -30,6 +30,11 @@ LAYERS = {
     "app": ["app", "cli", "api", "executor", "source", "io", "core", "base", "pawl"],
 }
 
+# Headers of another layer that one may include all the same.
+EXCEPTIONS = {
+    "cli": ["core/cron.h", "core/tz.h"],  # `pawl cron` asks what the daemon would do: the same code must answer
+}
+
 # A third-party header, and where it may be included.
 HOMES = {
     "uv.h": ["io/loop", "io/http", "io/store", "source", "executor", "app"],
@@ -76,7 +81,7 @@ def judge_quoted(tree, path, layer, name):
     target = layer_of("include/" + name if name.startswith("pawl/") else "src/" + name)
     if target is None or ".." in name:
         return f'"{name}" is in no layer'
-    if not within(target, LAYERS[layer]):
+    if not within(target, LAYERS[layer]) and name not in EXCEPTIONS.get(layer, []):
         return f'{layer} must not include {target} ("{name}")'
     return None
 
@@ -127,7 +132,7 @@ ALLOWED = [
     ("src/core/engine.c", "<uthash.h>"), ("src/io/store/db.c", "<sqlite3.h>"), ("src/io/http/server.c", '"io/loop/timers.h"'),
     ("src/app/main.c", '"api/api.h"'), ("src/source/webhook.c", "<uv.h>"), ("include/pawl/source.h", "<jansson.h>"),
     ("src/base/json.h", "<jansson.h>"), ("src/source/types.c", '"source_list.inc"'), ("src/base/log.c", "<time.h>"),
-    ("src/api/runs.c", '"core/engine.h"'), ("src/executor/command.c", "<spawn.h>"),
+    ("src/api/runs.c", '"core/engine.h"'), ("src/executor/command.c", "<spawn.h>"), ("src/cli/cron.c", '"core/cron.h"'),
 ]
 REFUSED = [
     ("src/core/engine.c", "<uv.h>"), ("src/core/engine.c", "<time.h>"), ("src/core/engine.c", '"io/store/db.h"'),

@@ -11,7 +11,8 @@
 static const struct flag table[] = {
     {"data", "DIR", "where", FLAG_ONCE},
     {"listen", "ADDR:PORT", "where else", FLAG_REPEATABLE},
-    {"loud", NULL, "say more", FLAG_ONCE},
+    {"loud", NULL, "say more", FLAG_ONCE, 'l'},
+    {"count", "N", "how many", FLAG_ONCE, 'n'},
     {NULL},
 };
 
@@ -47,6 +48,23 @@ static void reads_both_forms(void **state)
     flags_release(&f);
 }
 
+static void reads_letters(void **state)
+{
+    struct flags f;
+    struct diag why;
+    assert_int_equal(PARSE(&f, &why, "-n", "5", "x", "-l", "--", "-n"), 0);
+    assert_string_equal(flags_get(&f, "count", "?"), "5");
+    assert_non_null(flags_at(&f, "loud", 0));
+    assert_int_equal(f.args.len, 2);
+    flags_release(&f);
+    assert_int_equal(PARSE(&f, &why, "-n5"), 0);
+    assert_string_equal(flags_get(&f, "count", "?"), "5");
+    flags_release(&f);
+    assert_int_equal(PARSE(&f, &why, "--count=5"), 0);
+    assert_string_equal(flags_get(&f, "count", "?"), "5");
+    flags_release(&f);
+}
+
 static void help_comes_first(void **state)
 {
     struct flags f;
@@ -68,7 +86,11 @@ static void errors_name_the_flag(void **state)
         {{"--lisen", "a"}, "unknown option '--lisen'; did you mean '--listen'?"},
         {{"--dtaa=x"}, "unknown option '--dtaa'; did you mean '--data'?"},
         {{"--zzz"}, "unknown option '--zzz'"},
-        {{"-d"}, "unknown option '-d'; options begin with two dashes"},
+        {{"-d"}, "unknown option '-d'"},
+        {{"-n"}, "--count: needs a value: --count N"},
+        {{"-n", ""}, "--count: the value is empty"},
+        {{"-n1", "-n", "2"}, "--count: is given more than once"},
+        {{"-ln"}, "--loud: takes no value"},
         {{"--data"}, "--data: needs a value: --data DIR"},
         {{"--data="}, "--data: the value is empty"},
         {{"--data", ""}, "--data: the value is empty"},
@@ -107,9 +129,8 @@ static void distances(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_both_forms),
-        cmocka_unit_test(help_comes_first),
-        cmocka_unit_test(errors_name_the_flag),
+        cmocka_unit_test(reads_both_forms), cmocka_unit_test(reads_letters),
+        cmocka_unit_test(help_comes_first), cmocka_unit_test(errors_name_the_flag),
         cmocka_unit_test(distances),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
