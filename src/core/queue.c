@@ -235,7 +235,7 @@ void engine_offer(struct engine *e, struct now now, struct pipeline *p,
                   const struct offered_run *runs, size_t n, struct wall next_due, int err)
 {
     bool more = p->queued_since_fetch || n >= p->reserved;
-    for (size_t i = 0; !p->dropped && i < n; i++)
+    for (size_t i = 0; !p->dropped && !e->held && i < n; i++)
         if (!queue_has_moved(e, runs[i].start.run))
             start_offered(e, now, p, &runs[i].start);
     queue_fetch_done(e, p);

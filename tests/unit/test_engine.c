@@ -478,6 +478,26 @@ static void test_held_engine_starts_nothing(void **state)
     engine_recycle(w->engine, b);
 }
 
+/* A fetch that was out when the engine was held comes back: its runs stay where they are. */
+static void test_held_engine_starts_nothing_it_had_asked_for(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(fire(w), VERDICT_FIRED);
+    struct uuid first = w->run;
+    pass(w, 60000);
+    assert_int_equal(fire(w), VERDICT_FIRED);
+    const struct offered_run offer = {.start = {.run = w->run, .attempt = 1}};
+    finish(w, first, RUN_SUCCESS);
+    struct batch *b = settle(w, 0);
+    assert_non_null(find_effect(b, EFFECT_FETCH_RUNS));
+    engine_recycle(w->engine, b);
+
+    engine_hold(w->engine);
+    engine_offer(w->engine, w->now, w->pipeline, &offer, 1, WALL_UNSET, 0);
+    assert_true(engine_is_idle(w->engine));
+    assert_int_equal(engine_stats(w->engine).pending, 1);
+}
+
 static void test_drop_pipeline(void **state)
 {
     struct world *w = *state;
@@ -518,6 +538,7 @@ int main(void)
         TEST(test_full_batch_refuses),
         TEST(test_manual),
         TEST(test_held_engine_starts_nothing),
+        TEST(test_held_engine_starts_nothing_it_had_asked_for),
         TEST(test_drop_pipeline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
