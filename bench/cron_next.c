@@ -1,4 +1,5 @@
-/* cron_next.c - what it costs to ask for the next due time: nanoseconds per cron_next(), asked at random instants of ten years.
+/* cron_next.c - what it costs to ask for the next due time: nanoseconds per cron_next(), asked at
+ * random instants of ten years.
  *
  *     ninja -C build/release bench/cron_next && build/release/bench/cron_next
  */

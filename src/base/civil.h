@@ -1,6 +1,7 @@
 /* civil.h - days since 1970 and dates, in the proleptic Gregorian calendar.
  *
- * Any year whose day number fits works, negative ones included; year 0 is 1 BC. No clock and no zone is involved.
+ * Any year whose day number fits works, negative ones included; year 0 is 1 BC. No clock and no
+ * zone is involved.
  */
 #ifndef BASE_CIVIL_H
 #define BASE_CIVIL_H

@@ -1,4 +1,5 @@
-/* flags.h - command line options from a table: --name VALUE, --name=VALUE, --switch; with a letter also -n VALUE, -nVALUE, -s.
+/* flags.h - command line options from a table: --name VALUE, --name=VALUE, --switch; with a letter
+ * also -n VALUE, -nVALUE, -s.
  *
  *     static const struct flag flags[] = {
  *         {"listen", "ADDR:PORT", "where to serve; may be given several times", FLAG_REPEATABLE},

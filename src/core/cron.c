@@ -1,7 +1,8 @@
 /* cron.c - when a schedule is due.
  *
- * Fields are matched against local seconds: what the clocks show, read as if it were UTC (core/tz.h). next_local() finds the next
- * match there by looking for set bits; the two ways of getting from there to an instant are next_fixed() and next_star().
+ * Fields are matched against local seconds: what the clocks show, read as if it were UTC
+ * (core/tz.h). next_local() finds the next match there by looking for set bits; the two ways of
+ * getting from there to an instant are next_fixed() and next_star().
  */
 #include "core/cron.h"
 #include "base/check.h"

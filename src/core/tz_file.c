@@ -176,7 +176,8 @@ static void load_block(struct tz_file *f, const struct header *h, const struct b
     }
 }
 
-/* A line of its own: the rule between two newlines, and nothing after them. Empty: there is none. */
+/* A line of its own: the rule between two newlines, and nothing after them. Empty: there is
+ * none. */
 static const char *load_footer(struct tz_file *f, struct slice s)
 {
     if (s.len < 2 || s.p[0] != '\n' || s.p[s.len - 1] != '\n')

@@ -1,7 +1,8 @@
 /* tz_file.h - reads a TZif file (RFC 9636), versions 1 to 4.
  *
- * Internal to tz. Only what schedules need is kept: when the offset from UTC changes, and the rule for later times. What the
- * clocks are called, and whether a time is daylight saving time, is checked and dropped.
+ * Internal to tz. Only what schedules need is kept: when the offset from UTC changes, and the rule
+ * for later times. What the clocks are called, and whether a time is daylight saving time, is
+ * checked and dropped.
  */
 #ifndef CORE_TZ_FILE_H
 #define CORE_TZ_FILE_H

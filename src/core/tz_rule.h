@@ -1,5 +1,6 @@
-/* tz_rule.h - the rule at the end of a TZif file, for all times after its table: a POSIX TZ string such as
- * "CET-1CEST,M3.5.0,M10.5.0/3" (RFC 9636, section 3.3.2, with the hours -167 to 167 of version 3).
+/* tz_rule.h - the rule at the end of a TZif file, for all times after its table: a POSIX TZ string
+ * such as "CET-1CEST,M3.5.0,M10.5.0/3" (RFC 9636, section 3.3.2, with the hours -167 to 167 of
+ * version 3).
  *
  * Internal to tz.
  */

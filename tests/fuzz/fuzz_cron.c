@@ -1,6 +1,7 @@
 /* fuzz_cron.c - any text as a cron expression; what is accepted must be due again and again.
  *
- * The zone is made by hand and nasty: its clocks jump by odd amounts and by whole days, and are set back soon after.
+ * The zone is made by hand and nasty: its clocks jump by odd amounts and by whole days, and are set
+ * back soon after.
  */
 #include "base/check.h"
 #include "base/mem.h"

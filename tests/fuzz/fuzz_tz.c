@@ -1,4 +1,5 @@
-/* fuzz_tz.c - any bytes as a zone file; what is accepted must have spans without gaps, and schedules must get through it.
+/* fuzz_tz.c - any bytes as a zone file; what is accepted must have spans without gaps, and
+ * schedules must get through it.
  */
 #include "base/check.h"
 #include "core/cron.h"

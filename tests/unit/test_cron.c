@@ -169,7 +169,8 @@ static void days(void **state)
     check(days_rows, ARRAY_SIZE(days_rows));
 }
 
-/* Berlin goes from 2:00 to 3:00 on 2026-03-29 at 01:00Z, and from 3:00 to 2:00 on 2026-10-25 at 01:00Z. */
+/* Berlin goes from 2:00 to 3:00 on 2026-03-29 at 01:00Z, and from 3:00 to 2:00 on 2026-10-25 at
+ * 01:00Z. */
 static const struct row clocks_change_rows[] = {
     /* Skipped: once, at the jump. */
     {"30 2 * * *", "Europe/Berlin", "2026-03-28T00:00Z",

@@ -1,8 +1,9 @@
 /* test_cron_oracle.c - cron_next() against somebody slow who knows nothing of its tricks.
  *
- * The oracle makes an expression from lists of values, so it needs no parser; it reads clocks through the C library's localtime_r(),
- * so it needs no zone file; and it looks at one second (or, for expressions without seconds, one minute) after the other. Most of
- * the places it looks at are around changes of the clocks. Expressions that are seldom due are looked for day by day first.
+ * The oracle makes an expression from lists of values, so it needs no parser; it reads clocks
+ * through the C library's localtime_r(), so it needs no zone file; and it looks at one second (or,
+ * for expressions without seconds, one minute) after the other. Most of the places it looks at are
+ * around changes of the clocks. Expressions that are seldom due are looked for day by day first.
  *
  *     test_cron_oracle [SEED]
  */
@@ -68,7 +69,8 @@ static void add_item(char *text, bool *set, unsigned min, unsigned max, unsigned
         set[v % wrap] = true;
 }
 
-/* A field: starred (then returns true), with or without a step, or a list. Marks are added to the text after a blank. */
+/* A field: starred (then returns true), with or without a step, or a list. Marks are added to
+ * the text after a blank. */
 static bool add_field(char *text, bool *set, unsigned min, unsigned max, unsigned wrap,
                       unsigned star_percent)
 {
@@ -148,7 +150,8 @@ static bool matches(const struct spec *s, const struct tm *tm)
            date_matches(s, tm->tm_mday, tm->tm_mon + 1, tm->tm_wday);
 }
 
-/* Days from 1970 of the first local date not before `day` that matches, within a lifetime; -1 when there is none. */
+/* Days from 1970 of the first local date not before `day` that matches, within a lifetime; -1
+ * when there is none. */
 static int64_t next_date(const struct spec *s, int64_t day)
 {
     for (int64_t end = day + 45 * 366; day < end; day++) {
@@ -266,8 +269,8 @@ static void find_changes(size_t z)
     }
 }
 
-/* Three of four stretches lie around a change, the others anywhere. Begins well before the change, so that what is shown twice was
- * seen the first time. */
+/* Three of four stretches lie around a change, the others anywhere. Begins well before the
+ * change, so that what is shown twice was seen the first time. */
 static void choose_stretch(struct stretch *st, size_t z, bool by_seconds)
 {
     const int count = by_seconds ? SLOTS_MAX : 4 * 1440;
@@ -309,15 +312,15 @@ static void agrees_near(void **state)
                 compare(&s, &c, tz, &st, due, roll((unsigned)st.count - 1));
         }
     }
-    print_message("seed %llu: %d triples, %d due times\n", (unsigned long long)seed, triples,
+    print_message("# seed %llu: %d triples, %d due times\n", (unsigned long long)seed, triples,
                   due_count);
     assert_true(due_count > triples);
 }
 
 /* ---- far away ---- */
 
-/* The first due time after `after`, minute by minute on the days that matter; no clock is more than 14 hours ahead. -1 when no
- * date ever matches. */
+/* The first due time after `after`, minute by minute on the days that matter; no clock is more
+ * than 14 hours ahead. -1 when no date ever matches. */
 static int64_t next_due(const struct spec *s, struct stretch *st, const char *zone, int64_t after)
 {
     /* The day before is looked at as well: at its end, clocks may be set back into it. */
@@ -365,7 +368,7 @@ static void agrees_far(void **state)
                      (unsigned long long)seed, s.text, name, (long long)after, (long long)expected,
                      (long long)got.ms / 1000);
     }
-    print_message("seed %llu: %d triples, %d of them never due\n", (unsigned long long)seed,
+    print_message("# seed %llu: %d triples, %d of them never due\n", (unsigned long long)seed,
                   TRIPLES_FAR, never);
 }
 

@@ -301,7 +301,8 @@ static void put_types(struct str *s, int32_t a, int32_t b)
     str_add(s, "AAA", 4);
 }
 
-/* A file of version 3 with two types, whose transitions at `times` go back and forth between them. */
+/* A file of version 3 with two types, whose transitions at `times` go back and forth between
+ * them. */
 static void make_file(struct str *s, int32_t a, int32_t b, const int64_t *times, uint32_t count,
                       const char *rule)
 {
@@ -387,8 +388,8 @@ static void refused(const struct str *s, const char *why_part)
         fail_msg("expected '%s', got '%s'", why_part, tz != NULL ? "a zone" : why.msg);
 }
 
-/* Each row spoils one byte of a good file. The second header begins at 44, its data at 88: 2 times of 8 bytes, 2 indexes, 2 types
- * of 6 bytes, 4 characters; the footer is at 122. */
+/* Each row spoils one byte of a good file. The second header begins at 44, its data at 88: 2
+ * times of 8 bytes, 2 indexes, 2 types of 6 bytes, 4 characters; the footer is at 122. */
 static void spoiled_files(void **state)
 {
     static const struct {

@@ -71,7 +71,8 @@ static void unknown_names(void **state)
     tzdata_destroy(z);
 }
 
-/* A directory of our own: nothing there, a file that is no zone, too large a one, and one that is no file. */
+/* A directory of our own: nothing there, a file that is no zone, too large a one, and one that
+ * is no file. */
 static void other_directories(void **state)
 {
     static const struct {
