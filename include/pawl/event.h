@@ -9,6 +9,7 @@
 #define PAWL_EVENT_H
 #include "base/str.h"
 #include "base/uuid.h"
+#include "pawl/file.h"
 #include "pawl/time.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -93,6 +94,7 @@ struct event {
                        nothing */
     bool trailing;  /* makes up for what a cooldown held back: the rule has matched it before */
     bool keep;      /* record it even if no trigger matches */
+    const struct ledger_file *file; /* the file that has arrived, written to the ledger with the event; NULL: it is about none */
     struct ticket *ticket; /* may be NULL */
 };
 

@@ -41,7 +41,8 @@ struct run_start {
     /* the event */
     struct slice source, type, subject, content_type, payload;
     struct slice
-        files; /* JSON array of the files the run is for, where it is for more than its event's; else absent */
+        files; /* JSON array of the files the run is for: payloads of their events; absent: it is for none */
+    bool files_cut; /* there were more of them than are listed */
     struct wall event_time;
     struct uuid root; /* the first event of the chain; nil: this event */
     uint32_t depth;

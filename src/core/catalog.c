@@ -32,6 +32,50 @@ struct match_bucket *catalog_match(const struct catalog *c, const struct match_k
     return m;
 }
 
+struct zone *catalog_zone(const struct catalog *c, struct uuid id)
+{
+    struct zone *z;
+    HASH_FIND(by_id, c->zones_by_id, &id, sizeof(id), z);
+    return z;
+}
+
+struct zone *catalog_zone_at(const struct catalog *c, struct slice path)
+{
+    struct zone *z;
+    HASH_FIND(by_path, c->zones_by_path, path.p, path.len, z);
+    return z;
+}
+
+struct match_key zone_match_key(struct slice path)
+{
+    return match_key_of('z', path);
+}
+
+const struct trigger *catalog_zone_user(const struct catalog *c, struct slice path)
+{
+    const struct match_key key = zone_match_key(path);
+    const struct match_bucket *m = catalog_match(c, &key);
+    const struct trigger *t = m != NULL ? m->triggers : NULL;
+    while (t != NULL && !slice_is(path, t->def->rule.scope))
+        t = t->match_next;
+    return t;
+}
+
+void catalog_link_zone(struct catalog *c, struct zone *z)
+{
+    CHECK(z->path != NULL && z->directory != NULL && z->def != NULL && z->key > 0);
+    HASH_ADD(by_id, c->zones_by_id, id, sizeof(z->id), z);
+    HASH_ADD_KEYPTR(by_path, c->zones_by_path, z->path, strlen(z->path), z);
+    if (z->key > c->zone_key_last)
+        c->zone_key_last = z->key;
+}
+
+void catalog_unlink_zone(struct catalog *c, struct zone *z)
+{
+    HASH_DELETE(by_id, c->zones_by_id, z);
+    HASH_DELETE(by_path, c->zones_by_path, z);
+}
+
 void catalog_link_pipeline(struct catalog *c, struct pipeline *p)
 {
     CHECK(p->path != NULL && p->def != NULL && p->key > 0);
@@ -166,6 +210,11 @@ void catalog_deinit(struct catalog *c)
     HASH_ITER (by_id, c->pipelines_by_id, p, ptmp) {
         catalog_unlink_pipeline(c, p);
         pipeline_destroy(p);
+    }
+    struct zone *z, *ztmp;
+    HASH_ITER (by_id, c->zones_by_id, z, ztmp) {
+        catalog_unlink_zone(c, z);
+        zone_destroy(z);
     }
     struct followed *f, *ftmp;
     HASH_ITER (hh, c->followed, f, ftmp) {

@@ -1,4 +1,4 @@
-/* catalog.h - pipelines and triggers in memory, and how to find them in O(1).
+/* catalog.h - pipelines, triggers and zones in memory, and how to find them in O(1).
  *
  * An object has an identity that never changes and a definition that is replaced as a whole: an
  * update swaps one pointer, so undoing it swaps it back. The catalog is changed by the engine only
@@ -10,6 +10,7 @@
 #include "base/uuid.h"
 #include "core/rule.h"
 #include "core/wheel.h"
+#include "core/zone.h"
 #include "pawl/event.h"
 #include "pawl/time.h"
 #include <uthash.h>
@@ -128,9 +129,11 @@ struct catalog {
     struct pipeline *pipelines_by_id, *pipelines_by_path;
     struct trigger *triggers_by_id;
     struct match_bucket *matches;
+    struct zone *zones_by_id, *zones_by_path;
     struct followed *followed; /* never freed before the end: few, and undo entries point at them */
     uint64_t search;           /* cycle.c's */
-    int64_t pipeline_key_last, trigger_key_last; /* row keys in use are at most these */
+    int64_t pipeline_key_last, trigger_key_last,
+        zone_key_last; /* row keys in use are at most these */
 };
 
 /* Lookups: NULL when there is none. Dropped objects are not found. */
@@ -139,6 +142,15 @@ struct pipeline *catalog_pipeline_at(const struct catalog *c,
                                      struct slice path); /* "namespace.layer.name" */
 struct trigger *catalog_trigger(const struct catalog *c, struct uuid id);
 struct match_bucket *catalog_match(const struct catalog *c, const struct match_key *key);
+
+struct zone *catalog_zone(const struct catalog *c, struct uuid id);
+struct zone *catalog_zone_at(const struct catalog *c, struct slice path); /* "namespace.name" */
+
+/* The key of events about files in a zone; their scope is its path. */
+struct match_key zone_match_key(struct slice path);
+
+/* A trigger that fires for a zone's files, or NULL. */
+const struct trigger *catalog_zone_user(const struct catalog *c, struct slice path);
 
 struct followed *catalog_followed(const struct catalog *c, struct slice path);
 
@@ -153,6 +165,8 @@ const struct trigger *catalog_follower(const struct catalog *c, const struct pip
 /* Links and unlinks. The catalog does not own what is unlinked. */
 void catalog_link_pipeline(struct catalog *c, struct pipeline *p);
 void catalog_unlink_pipeline(struct catalog *c, struct pipeline *p);
+void catalog_link_zone(struct catalog *c, struct zone *z);
+void catalog_unlink_zone(struct catalog *c, struct zone *z);
 void catalog_link_trigger(struct catalog *c, struct trigger *t);
 void catalog_unlink_trigger(struct catalog *c, struct trigger *t);
 

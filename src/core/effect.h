@@ -26,11 +26,16 @@ enum effect_type {
     EFFECT_DROP_PIPELINE,
     EFFECT_PUT_TRIGGER, /* new, or changed */
     EFFECT_DROP_TRIGGER,
-    EFFECT_SUCCESS, /* a pipeline that triggers wait for has succeeded */
+    EFFECT_PUT_ZONE, /* new, or changed */
+    EFFECT_DROP_ZONE,
+    EFFECT_PUT_FILE,  /* a file is in a zone */
+    EFFECT_DROP_FILE, /* and is there no more */
+    EFFECT_SUCCESS,   /* a pipeline that triggers wait for has succeeded */
     /* deeds: after the commit */
     EFFECT_START_RUN,
     EFFECT_CANCEL_RUN,
     EFFECT_FETCH_RUNS,
+    EFFECT_ARM,       /* the zones are not what they were */
     EFFECT_RUN_ENDED, /* for whoever waits for this run */
     EFFECT_REPLY,
     EFFECT_TYPE_COUNT
@@ -42,6 +47,7 @@ struct effect_put_event {
     const char *source;
     struct slice type, subject, content_type, payload;
     struct wall time;
+    int64_t zone_key; /* of the zone its file is in; 0: it is about none */
     struct lineage lineage;
     struct slice decisions; /* encoded, decision.h */
     bool dedupe;
@@ -104,6 +110,29 @@ struct effect_put_trigger {
     struct wall created_at, updated_at;
 };
 
+struct effect_put_zone {
+    struct uuid id;
+    int64_t key;
+    struct slice path, directory, spec;
+    bool made_by_us, primed;
+    struct wall created_at, updated_at;
+};
+
+struct effect_put_file {
+    struct uuid id; /* its event's, if it has one */
+    int64_t zone_key;
+    struct slice path, name, content_type;
+    uint64_t inode, size;
+    int64_t mtime_ns;
+    struct wall at;
+};
+
+struct effect_drop_file {
+    int64_t zone_key;
+    struct slice path;
+    struct wall at;
+};
+
 struct effect_drop {
     int64_t key;
     struct wall at; /* a dropped pipeline's pending runs are cancelled at this time */
@@ -131,6 +160,9 @@ struct effect {
         struct effect_put_trigger put_trigger;
         struct effect_drop drop;
         struct effect_success success;
+        struct effect_put_zone put_zone;
+        struct effect_put_file put_file;
+        struct effect_drop_file drop_file;
         struct run_start start_run;
         struct uuid cancel_run;
         struct effect_fetch_runs fetch_runs;

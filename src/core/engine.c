@@ -141,6 +141,12 @@ static void undo_drop(struct undo *u)
     case UNDO_DROP_TRIGGER:
         trigger_destroy(u->trigger);
         break;
+    case UNDO_ADD_ZONE:
+    case UNDO_CHANGE_ZONE:
+    case UNDO_PRIME_ZONE:
+    case UNDO_DROP_ZONE:
+        zone_undo_drop(u);
+        break;
     }
 }
 
@@ -219,6 +225,12 @@ static void undo_apply(struct engine *e, struct now now, struct undo *u)
     case UNDO_DROP_TRIGGER:
         catalog_link_trigger(&e->catalog, u->trigger);
         timing_arm(e, now, u->trigger);
+        break;
+    case UNDO_ADD_ZONE:
+    case UNDO_CHANGE_ZONE:
+    case UNDO_PRIME_ZONE:
+    case UNDO_DROP_ZONE:
+        zone_undo_apply(e, u);
         break;
     }
 }
@@ -314,6 +326,9 @@ static void fail(struct engine *e, struct now now, struct batch *b, int err)
     b->record_count = b->reply_count = 0;
     keep_replies(b, own, err);
     keep_replies(b, e->filling->first, err);
+    if (e->zones_undone)
+        batch_add(b, EFFECT_ARM);
+    e->zones_undone = false;
     batch_reset(e->filling);
     e->batch_number++; /* effects remembered for coalescing are gone */
 }

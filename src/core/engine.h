@@ -17,7 +17,7 @@
  * Memory follows the journal: state changes at once, so two webhooks in one batch see each other's
  * cooldown, and goes back if the commit fails. Then the batch that has been filling since is void
  * too, as it was decided on top of the failed one. A failed batch comes out of engine_settle
- * holding nothing but the REPLY effects of both, so that everybody is answered.
+ * holding nothing but the REPLY effects of both, so that everybody is answered, and an ARM effect if zones have changed back.
  *
  * Files: engine.c (life, batches, undo), feed.c (events and decisions), queue.c (which runs start
  * when), change.c (the catalog).
@@ -53,7 +53,8 @@ engine_catalog(struct engine *e); /* for lookups; change it only through the eng
 /* Takes p; key, id, path, def, created_at and pending are set. */
 void engine_load_pipeline(struct engine *e, struct pipeline *p);
 void engine_load_trigger(struct engine *e, struct now now,
-                         struct trigger *t); /* takes t; the state fields are set */
+                         struct trigger *t);             /* takes t; the state fields are set */
+void engine_load_zone(struct engine *e, struct zone *z); /* takes z */
 /* A run that was in flight when the daemon stopped: it follows its retry policy with the reason "interrupted". p is NULL when its
  * pipeline is gone. This does have effects: commit them before anything else happens, and do not go on if that fails. */
 void engine_recover_run(struct engine *e, struct now now, struct pipeline *p, struct uuid run,
@@ -114,6 +115,26 @@ struct trigger *engine_add_trigger(struct engine *e, struct now now, struct pipe
 void engine_change_trigger(struct engine *e, struct now now, struct trigger *tr,
                            struct trigger_def *def, struct slice label, struct ticket *t);
 void engine_drop_trigger(struct engine *e, struct now now, struct trigger *tr, struct ticket *t);
+
+/* ---- zones and their files (zone.c) ---- */
+
+/* Adds a zone; the path must be free (catalog_zone_at). Takes `def`. */
+struct zone *engine_add_zone(struct engine *e, struct now now, struct slice path,
+                             struct slice directory, bool made_by_us, struct zone_def *def,
+                             struct ticket *t);
+void engine_change_zone(struct engine *e, struct now now, struct zone *z, struct zone_def *def,
+                        struct ticket *t);
+void engine_drop_zone(struct engine *e, struct now now, struct zone *z, struct ticket *t);
+
+/* What was in the zone before it came to be is in the ledger. */
+void engine_prime_zone(struct engine *e, struct now now, struct zone *z, struct ticket *t);
+
+/* Changes of the ledger without an event: a file is there, a file is there no more. -ENOBUFS when the batch is full; then t will
+ * not be redeemed. */
+int engine_note_file(struct engine *e, struct now now, const struct ledger_file *f,
+                     struct ticket *t);
+int engine_drop_file(struct engine *e, struct now now, int64_t zone_key, struct slice path,
+                     struct ticket *t);
 
 /* ---- time ---- */
 

@@ -45,6 +45,10 @@ enum undo_type {
     UNDO_ADD_TRIGGER,
     UNDO_CHANGE_TRIGGER, /* old_trigger_def */
     UNDO_DROP_TRIGGER,
+    UNDO_ADD_ZONE, /* zone.c deals with these */
+    UNDO_CHANGE_ZONE, /* old_zone_def, was_primed */
+    UNDO_PRIME_ZONE,  /* was_primed */
+    UNDO_DROP_ZONE,
 };
 
 struct undo {
@@ -54,6 +58,7 @@ struct undo {
         struct pipeline *pipeline;
         struct followed *followed;
         struct run *run;
+        struct zone *zone;
     };
     union {
         struct trigger_state state;
@@ -61,7 +66,9 @@ struct undo {
         int64_t delta;
         struct pipeline_def *old_pipeline_def;
         struct trigger_def *old_trigger_def;
+        struct zone_def *old_zone_def;
     };
+    bool was_primed;
 };
 typedef VEC(struct undo) undo_log;
 
@@ -82,6 +89,7 @@ struct engine {
 
     struct batch *filling, *out, *spare; /* spare: a list over next */
     undo_log undo_filling, undo_out;
+    bool zones_undone; /* since the last failed commit was dealt with */
     uint64_t batch_number;   /* the filling batch's */
     uint64_t settled_number; /* the last one settled */
     struct engine_stats stats;
@@ -110,6 +118,13 @@ bool batch_is_full(const struct engine *e);
 /* A run has ended for good: an event for those who follow its pipeline. */
 void completion_feed(struct engine *e, struct now now, const struct run *run,
                      const struct run_result *r);
+
+/* ---- zone.c ---- */
+
+void zone_record_file(struct engine *e, struct now now, const struct ledger_file *f,
+                      struct uuid id);
+void zone_undo_drop(struct undo *u);
+void zone_undo_apply(struct engine *e, struct undo *u);
 
 /* ---- timing.c ---- */
 

@@ -27,12 +27,27 @@ static struct effect_put_event *record_event(struct engine *e, struct now now,
         .content_type = keep(e, ev->content_type),
         .payload = keep(e, ev->payload),
         .time = now.wall,
+        .zone_key = ev->file != NULL ? ev->file->zone_key : 0,
         .lineage = ev->lineage,
     };
+    if (ev->file != NULL)
+        zone_record_file(e, now, ev->file, p->id);
     return p;
 }
 
 /* ---- runs ---- */
+
+/* The files of a run that is for its own event's only. */
+static struct slice list_own_file(struct engine *e, const struct effect_put_event *ev)
+{
+    if (ev->zone_key == 0)
+        return SLICE_NONE;
+    char *list = arena_alloc(&e->filling->arena, ev->payload.len + 2);
+    list[0] = '[';
+    memcpy(list + 1, ev->payload.p, ev->payload.len);
+    list[ev->payload.len + 1] = ']';
+    return (struct slice){list, ev->payload.len + 2};
+}
 
 static struct run_start describe_start(struct engine *e, const struct pipeline *p,
                                        const struct trigger *t, const struct effect_put_event *ev,
@@ -54,6 +69,7 @@ static struct run_start describe_start(struct engine *e, const struct pipeline *
         .subject = ev->subject,
         .content_type = ev->content_type,
         .payload = ev->payload,
+        .files = list_own_file(e, ev),
         .event_time = ev->time,
         .root = ev->lineage.root,
         .depth = ev->lineage.depth,

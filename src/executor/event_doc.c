@@ -97,9 +97,19 @@ static void add_origin(struct str *out, const struct run_start *s)
     str_add_char(out, '}');
 }
 
+static void add_files(struct str *out, const struct run_start *s)
+{
+    if (s->files.p == NULL)
+        return;
+    str_add_cstr(out, ",\"files\":");
+    str_add_slice(out, s->files);
+    if (s->files_cut)
+        str_add_cstr(out, ",\"files_truncated\":true");
+}
+
 void event_doc_add(struct str *out, const struct run_start *s)
 {
-    str_reserve(out, s->payload.len + 640);
+    str_reserve(out, s->payload.len + s->files.len + 640);
     str_add_cstr(out, "{\"id\":");
     add_uuid(out, s->event);
     str_add_cstr(out, ",\"source\":");
@@ -120,5 +130,6 @@ void event_doc_add(struct str *out, const struct run_start *s)
     str_add_json(out, s->pipeline);
     add_origin(out, s);
     add_payload(out, s->payload, s->content_type);
+    add_files(out, s);
     str_add_cstr(out, "}\n");
 }

@@ -1,7 +1,7 @@
 /* event_doc.h - the event of a run as the one JSON document that programs get to read: a command
  * finds it on stdin.
  *
- * One line, then a newline. All members are always there, in this order, but for payload_base64:
+ * One line, then a newline. All members are always there, in this order, but for payload_base64 and files:
  *
  *     {"id":"<uuid>",                       the event
  *      "source":"webhook",
@@ -15,7 +15,9 @@
  *      "trigger":{"id":"<uuid>" | null, "type":"webhook"},
  *      "lineage":{"root_event_id":"<uuid>", "depth":0},
  *      "payload": ...,
- *      "payload_base64":"..."}
+ *      "payload_base64":"...",
+ *      "files":[{...}, ...],             of a run for files: the payload of each one's event
+ *      "files_truncated":true}           there were more than are listed
  *
  * payload is, by the first rule that fits:
  *     null                   there is none, or it is empty

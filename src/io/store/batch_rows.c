@@ -66,9 +66,13 @@ static void event_column(const struct effect_put_event *e, sqlite3_context *c, i
         sqlite3_result_int64(c, e->lineage.depth);
         break;
     case 10:
-        give_blob(c, e->decisions);
+        if (e->zone_key != 0)
+            sqlite3_result_int64(c, e->zone_key);
         break;
     case 11:
+        give_blob(c, e->decisions);
+        break;
+    case 12:
         give_blob(c, e->payload);
         break;
     }
@@ -148,7 +152,7 @@ static int rows_connect(sqlite3 *sql, struct db *db, const char *columns, sqlite
 static int events_connect(sqlite3 *sql, void *db, int argc, const char *const *argv,
                           sqlite3_vtab **ret, char **ret_error)
 {
-    return rows_connect(sql, db, "CREATE TABLE x (a, b, c, d, e, f, g, h, i, j, k, l)", ret);
+    return rows_connect(sql, db, "CREATE TABLE x (a, b, c, d, e, f, g, h, i, j, k, l, m)", ret);
 }
 
 static int runs_connect(sqlite3 *sql, void *db, int argc, const char *const *argv,
@@ -263,7 +267,7 @@ int batch_rows_insert(struct db *db, const struct batch *b)
     db->batch = b;
     if (err == 0 && find(b->first, EFFECT_PUT_EVENT) != NULL)
         err = stmt_exec(db, "INSERT OR FAIL INTO events (key, rest, time, source, type, subject,"
-                            " content_type, root, parent, depth, decisions, payload)"
+                            " content_type, root, parent, depth, zone, decisions, payload)"
                             " SELECT * FROM batch_events");
     if (err == 0 && find(b->first, EFFECT_PUT_RUN) != NULL)
         err = stmt_exec(

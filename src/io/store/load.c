@@ -115,6 +115,44 @@ static int load_triggers(const struct loader *l)
     return err != 0 ? err : unreadable(l, err_end);
 }
 
+/* ---- zones ---- */
+
+static int load_zone(const struct loader *l, struct stmt *q)
+{
+    struct diag why;
+    const struct slice path = column_slice(q, 2), directory = column_slice(q, 3);
+    struct zone_def *def = zone_def_parse(column_slice(q, 4), column_time(q, 8), &why);
+    if (def == NULL)
+        return diag_set(l->reterr, DIAG_INTERNAL, "stored landing zone %.*s: %s", (int)path.len,
+                        path.p, why.msg);
+    struct zone *z = mem_zalloc(sizeof(*z));
+    *z = (struct zone){
+        .key = column_int(q, 0),
+        .id = column_uuid(q, 1),
+        .path = mem_dup(path.p, path.len),
+        .directory = mem_dup(directory.p, directory.len),
+        .def = def,
+        .made_by_us = column_int(q, 5) != 0,
+        .primed = column_int(q, 6) != 0,
+        .created_at = column_time(q, 7),
+    };
+    engine_load_zone(l->engine, z);
+    return 0;
+}
+
+static int load_zones(const struct loader *l)
+{
+    struct stmt q;
+    int err = stmt_begin(
+        &q, l->db,
+        "SELECT key, id, path, directory, spec, made_by_us, primed, created_at, updated_at"
+        " FROM zones WHERE deleted_at IS NULL ORDER BY key");
+    while (err == 0 && stmt_row(&q))
+        err = load_zone(l, &q);
+    const int err_end = stmt_end(&q);
+    return err != 0 ? err : unreadable(l, err_end);
+}
+
 /* ---- the rest ---- */
 
 /* Keys of deleted rows stay in use as long as runs refer to them. */
@@ -124,10 +162,12 @@ static int load_last_keys(const struct loader *l)
     struct stmt q;
     stmt_begin(&q, l->db,
                "SELECT ifnull((SELECT max(key) FROM pipelines), 0),"
-               " ifnull((SELECT max(key) FROM triggers), 0)");
+               " ifnull((SELECT max(key) FROM triggers), 0),"
+               " ifnull((SELECT max(key) FROM zones), 0)");
     if (stmt_row(&q)) {
         c->pipeline_key_last = column_int(&q, 0);
         c->trigger_key_last = column_int(&q, 1);
+        c->zone_key_last = column_int(&q, 2);
     }
     return unreadable(l, stmt_end(&q));
 }
@@ -168,6 +208,8 @@ int store_load(struct db *db, struct engine *e, struct now now, const struct def
         err = load_pipelines(&l);
     if (err == 0)
         err = load_triggers(&l);
+    if (err == 0)
+        err = load_zones(&l);
     if (err == 0)
         err = load_last_keys(&l);
     if (err == 0)

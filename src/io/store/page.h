@@ -14,7 +14,9 @@ enum cursor_kind {
     CURSOR_PIPELINES = 'p',
     CURSOR_TRIGGERS = 't',
     CURSOR_RUNS = 'r',
-    CURSOR_EVENTS = 'e'
+    CURSOR_EVENTS = 'e',
+    CURSOR_ZONES = 'z',
+    CURSOR_FILES = 'f'
 };
 
 /* Reads a page's cursor. Without one *ret is `start`. 0, or -EINVAL when it is not of that kind. */

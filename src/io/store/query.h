@@ -65,6 +65,37 @@ int query_event(struct db *db, struct uuid id, struct str *ret); /* with its pay
 /* The run that the first event with this key started, if that is less than a day old; -ENOENT otherwise. */
 int query_dedupe(struct db *db, const struct dedupe_key *key, struct wall now, struct uuid *ret_event, struct uuid *ret_run);
 
+/* ---- landing zones: {"landing_zones":[...],"total":N,"next_cursor":...}; by path. `status` and `error` are the API's to add:
+ * objects end without them ---- */
+struct zone_filter {
+    struct slice ns; /* SLICE_NONE: any */
+};
+/* Called for each object before its closing brace. */
+typedef void (*zone_extra)(void *arg, struct uuid zone, struct str *ret);
+int query_zones(struct db *db, const struct zone_filter *f, const struct page *page, zone_extra extra, void *arg, struct str *ret);
+int query_zone(struct db *db, struct uuid id, struct str *ret); /* all but the closing brace */
+
+/* ---- files of a zone: {"files":[...],"total":N,"next_cursor":...}; newest first. Those that are gone are left out ---- */
+int query_files(struct db *db, struct uuid zone, const struct page *page, struct str *ret);
+int query_file(struct db *db, struct uuid zone, struct uuid id, struct str *ret);
+
+/* Appends the path of a file below its zone; -ENOENT when it is not there. */
+int query_file_path(struct db *db, int64_t zone_key, struct uuid id, struct str *ret);
+
+/* What the ledger has about paths of a zone. */
+struct ledger_look {
+    struct slice path;      /* asked for */
+    bool known, gone;       /* it has a row; which says that the file is gone */
+    uint64_t inode, size;   /* of the row */
+    int64_t mtime_ns;
+};
+int query_ledger(struct db *db, int64_t zone_key, struct ledger_look *looks, size_t n);
+
+/* The paths of at most max present files of a zone, each with a NUL behind it, by path from behind `after` (absent: the first). They
+ * live in the arena. */
+int query_ledger_paths(struct db *db, int64_t zone_key, struct slice after, struct arena *a, struct slice *ret, size_t max,
+                       size_t *ret_n);
+
 /* ---- the durable queue: the oldest pending runs of a pipeline that are due, each with its event and its version's spec.
  * Texts live in the arena. *ret_next_due: the earliest due time of the delayed ones, unset when none ---- */
 int query_pending(struct db *db, int64_t pipeline_key, struct wall now, uint32_t max, struct arena *a,

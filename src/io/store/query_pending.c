@@ -1,9 +1,76 @@
 /* query_pending.c - the durable queue: what a pipeline has to do next. */
 #include "base/mem.h"
+#include "core/decision.h"
 #include "core/pipeline_spec.h"
 #include "io/store/page.h"
 #include <errno.h>
 #include <stdlib.h>
+
+/* Files that one run is told of; of more it learns that there are more. */
+#define FILES_LISTED_MAX 10000
+
+/* ---- the files a run is for ---- */
+
+/* Whether the trigger fired for the event, or would have but for its cooldown. */
+static bool concerns(struct slice decisions, struct uuid trigger)
+{
+    struct arena a = {0};
+    struct decision d;
+    bool ret = false;
+    while (!ret && decision_decode(&decisions, &a, &d))
+        ret = uuid_cmp(d.trigger, trigger) == 0 &&
+              (d.verdict == VERDICT_COOLDOWN || d.verdict == VERDICT_FIRED);
+    arena_release(&a);
+    return ret;
+}
+
+/* Goes through the events of a zone from one to another, and appends the payloads of those that concern the trigger. */
+static int list_files(struct db *db, struct uuid trigger, int64_t from, int64_t to, struct str *ret,
+                      bool *ret_cut)
+{
+    struct stmt q;
+    unsigned n = 0;
+    if (stmt_begin(&q, db,
+                   "SELECT decisions, payload FROM events"
+                   " WHERE zone = (SELECT zone FROM events WHERE key = ?1) AND key >= ?1 AND key "
+                   "<= ?2 ORDER BY key") == 0) {
+        bind_int(&q, 1, from);
+        bind_int(&q, 2, to);
+    }
+    *ret_cut = false;
+    while (!*ret_cut && stmt_row(&q)) {
+        if (!concerns(column_slice(&q, 0), trigger))
+            continue;
+        *ret_cut = n++ == FILES_LISTED_MAX;
+        if (*ret_cut)
+            break;
+        add_comma(ret);
+        str_add_slice(ret, column_slice(&q, 1));
+    }
+    return stmt_end(&q);
+}
+
+/* held_from: the first event that the trigger's cooldown held back for this run; nil: none, and its own event is all. */
+static int find_files(struct db *db, struct uuid held_from, int64_t event_key, bool is_file,
+                      struct arena *a, struct run_start *ret)
+{
+    struct str text = {0};
+    struct row_key from;
+    int err = 0;
+    if (!is_file && uuid_is_nil(held_from))
+        return 0;
+    str_add_char(&text, '[');
+    if (row_key_of(held_from, &from))
+        err = list_files(db, ret->trigger, from.key, event_key, &text, &ret->files_cut);
+    else
+        str_add_slice(&text, ret->payload);
+    str_add_char(&text, ']');
+    ret->files = arena_copy(a, str_slice(&text));
+    str_release(&text);
+    return err;
+}
+
+/* ---- the runs ---- */
 
 /* Fills in everything about a run that its executor needs. */
 static void read_run(struct stmt *q, int64_t pipeline_key, struct arena *a, struct run_start *ret)
@@ -40,7 +107,8 @@ static int find_run(struct db *db, int64_t key, int64_t event_key, int64_t pipel
     if (stmt_begin(&q, db,
                    "SELECT r.key, r.rest, r.event, p.path, r.version, r.attempt, v.spec,"
                    " ifnull(t.type, 'manual'), t.id, e.source, e.type, e.subject, e.content_type,"
-                   " e.payload, e.time, e.root, e.depth FROM runs r"
+                   " e.payload, e.time, e.root, e.depth, r.held_from,"
+                   " e.zone IS NOT NULL FROM runs r"
                    " JOIN pipelines p ON p.key = r.pipeline"
                    " JOIN pipeline_versions v ON v.pipeline = r.pipeline AND v.version = r.version"
                    " LEFT JOIN triggers t ON t.key = r.trigger"
@@ -49,9 +117,16 @@ static int find_run(struct db *db, int64_t key, int64_t event_key, int64_t pipel
         bind_int(&q, 2, event_key);
     }
     const bool found = stmt_row(&q);
-    if (found)
+    struct uuid held_from = UUID_NIL;
+    bool is_file = false;
+    if (found) {
         read_run(&q, pipeline_key, a, ret);
-    const int err = stmt_end(&q);
+        held_from = column_uuid(&q, 17);
+        is_file = column_int(&q, 18) != 0;
+    }
+    int err = stmt_end(&q);
+    if (err == 0 && found)
+        err = find_files(db, held_from, event_key, is_file, a, ret);
     return err != 0 ? err : found ? 0 : -EBADMSG;
 }
 

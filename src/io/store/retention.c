@@ -43,6 +43,7 @@ int retention_plan(struct db *db, const struct retention *r, struct wall now,
         .runs_before = runs > older ? runs : older,
         .events_before = events > older ? events : older,
         .dedupe_before = key_older(now, (uint64_t)DEDUPE_MS),
+        .gone_before = r->age_ms > 0 ? (struct wall){now.ms - (int64_t)r->age_ms} : WALL_UNSET,
     };
     return err;
 }
@@ -182,6 +183,33 @@ static int step_dedupe(struct db *db, struct retention_plan *p)
     return err;
 }
 
+/* Files that have been gone for long, and those of deleted zones. */
+static int step_files(struct db *db, struct retention_plan *p)
+{
+    struct stmt q;
+    int deleted = 0, err = 0;
+    if (stmt_begin(&q, db,
+                   "DELETE FROM files WHERE key IN"
+                   " (SELECT key FROM files WHERE gone_at < ?1 ORDER BY gone_at LIMIT ?2)") == 0) {
+        bind_time(&q, 1, p->gone_before);
+        bind_int(&q, 2, RETENTION_ROWS_MAX);
+    }
+    err = stmt_finish(&q);
+    deleted = sqlite3_changes(db->sql);
+    if (err == 0 && deleted < RETENTION_ROWS_MAX) {
+        if (stmt_begin(&q, db,
+                       "DELETE FROM files WHERE key IN"
+                       " (SELECT f.key FROM zones z JOIN files f ON f.zone = z.key"
+                       " WHERE z.deleted_at IS NOT NULL LIMIT ?1)") == 0)
+            bind_int(&q, 1, RETENTION_ROWS_MAX);
+        err = stmt_finish(&q);
+        deleted = sqlite3_changes(db->sql);
+    }
+    if (err == 0 && deleted < RETENTION_ROWS_MAX)
+        p->stage++;
+    return err;
+}
+
 /* The oldest row tells when the oldest thing was made that may refer to a deleted trigger or
  * pipeline: whatever was deleted before that is named by nothing. */
 #define OLDEST                                                                                     \
@@ -197,6 +225,9 @@ static int step_catalog(struct db *db, struct retention_plan *p)
         "DELETE FROM pipeline_versions WHERE pipeline IN"
         " (SELECT key FROM pipelines WHERE deleted_at < " OLDEST ")",
         "DELETE FROM pipelines WHERE deleted_at < " OLDEST,
+        "DELETE FROM zone_totals WHERE zone IN"
+        " (SELECT key FROM zones WHERE deleted_at < " OLDEST ")",
+        "DELETE FROM zones WHERE deleted_at < " OLDEST,
     };
     int err = 0;
     for (size_t i = 0; err == 0 && i < ARRAY_SIZE(sql); i++)
@@ -209,10 +240,8 @@ static int step_catalog(struct db *db, struct retention_plan *p)
 int retention_step(struct db *db, struct retention_plan *p)
 {
     static int (*const stages[])(struct db * db, struct retention_plan * p) = {
-        [RETAIN_RUNS] = step_runs,
-        [RETAIN_EVENTS] = step_events,
-        [RETAIN_DEDUPE] = step_dedupe,
-        [RETAIN_CATALOG] = step_catalog,
+        [RETAIN_RUNS] = step_runs,   [RETAIN_EVENTS] = step_events,   [RETAIN_DEDUPE] = step_dedupe,
+        [RETAIN_FILES] = step_files, [RETAIN_CATALOG] = step_catalog,
     };
     const struct retention_plan before = *p;
     int err = stmt_exec(db, "BEGIN IMMEDIATE");

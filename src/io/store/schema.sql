@@ -70,9 +70,62 @@ CREATE TABLE events (
     root BLOB,
     parent BLOB,
     depth INTEGER NOT NULL,
+    zone INTEGER,                    -- whose file it is about
     decisions BLOB,                  -- core/decision.h
     payload BLOB                     -- last: lists never read as far as a long one
 );
+
+CREATE INDEX events_by_zone ON events (zone) WHERE zone IS NOT NULL;
+
+-- Directories that are watched.
+CREATE TABLE zones (
+    key INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    path TEXT NOT NULL,              -- namespace.name
+    directory TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    made_by_us INTEGER NOT NULL,
+    primed INTEGER NOT NULL,         -- the files that were there before it are in the ledger
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    deleted_at INTEGER
+);
+CREATE UNIQUE INDEX zones_by_path ON zones (path) WHERE deleted_at IS NULL;
+
+-- The ledger: each file that has arrived, as it was then. The key is its event's, if it has one. A file that is gone is kept for
+-- a while, so that it is known when it is moved back.
+CREATE TABLE files (
+    key INTEGER PRIMARY KEY,
+    rest INTEGER NOT NULL,
+    zone INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    arrived_at INTEGER NOT NULL,
+    gone_at INTEGER,
+    name BLOB,                       -- as its sender gave it, where that is not the end of path
+    content_type TEXT,
+    path BLOB NOT NULL               -- below the zone's directory, the file system's bytes
+);
+CREATE UNIQUE INDEX files_by_path ON files (zone, path);
+CREATE INDEX files_by_zone ON files (zone) WHERE gone_at IS NULL;
+CREATE INDEX files_gone ON files (gone_at) WHERE gone_at IS NOT NULL;
+
+-- What a zone holds, so that nobody has to count.
+CREATE TABLE zone_totals (
+    zone INTEGER PRIMARY KEY,
+    files INTEGER NOT NULL,
+    bytes INTEGER NOT NULL
+);
+CREATE TRIGGER files_insert AFTER INSERT ON files WHEN new.gone_at IS NULL BEGIN
+    UPDATE zone_totals SET files = files + 1, bytes = bytes + new.size WHERE zone = new.zone;
+END;
+CREATE TRIGGER files_delete AFTER DELETE ON files WHEN old.gone_at IS NULL BEGIN
+    UPDATE zone_totals SET files = files - 1, bytes = bytes - old.size WHERE zone = old.zone;
+END;
+CREATE TRIGGER files_leave AFTER UPDATE OF gone_at ON files WHEN old.gone_at IS NULL AND new.gone_at IS NOT NULL BEGIN
+    UPDATE zone_totals SET files = files - 1, bytes = bytes - old.size WHERE zone = old.zone;
+END;
 
 -- state: p pending, d pending but delayed until due_at, r running, s success, f failed, c cancelled.
 -- A time that is not set yet is a number as wide as a real one (UNSET in stmt.h): a run's row never
