@@ -218,23 +218,73 @@ static void directory_is_made_private(void **state)
     db_unlock_dir(fd);
 }
 
+/* Another process that takes the directory, says so on a pipe, and does no more. With a child, it has one that holds everything it had
+ * open, like a command between fork and exec; the child ends when `hold` is closed. */
+static pid_t start_holder(const char *dir, bool with_child, int hold[2])
+{
+    int said[2];
+    char c;
+    assert_int_equal(pipe(said), 0);
+    assert_int_equal(pipe(hold), 0);
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct diag why;
+        close(hold[1]);
+        if (db_lock_dir(dir, &why) < 0)
+            _exit(1);
+        if (with_child && fork() == 0) {
+            (void)!read(hold[0], &c, 1);
+            _exit(0);
+        }
+        (void)!write(said[1], "x", 1);
+        pause();
+        _exit(0);
+    }
+    close(hold[0]);
+    assert_int_equal(read(said[0], &c, 1), 1);
+    close(said[0]);
+    close(said[1]);
+    return pid;
+}
+
+static void kill_holder(pid_t pid)
+{
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 static void second_daemon_is_told_the_first_ones_pid(void **state)
 {
     struct place *p = *state;
     struct diag why;
-    char pid[32];
+    char text[32];
+    int hold[2];
     assert_int_equal(db_lock_holder(p->dir), 0);
-    const int fd = db_lock_dir(p->dir, &why);
-    assert_true(fd >= 0);
-    assert_int_equal(db_lock_holder(p->dir), getpid());
+    const pid_t pid = start_holder(p->dir, false, hold);
+    assert_int_equal(db_lock_holder(p->dir), pid);
     assert_int_equal(db_lock_dir(p->dir, &why), -EBUSY);
-    snprintf(pid, sizeof(pid), "(pid %d)", getpid());
-    assert_non_null(strstr(why.msg, pid));
-    db_unlock_dir(fd);
+    snprintf(text, sizeof(text), "(pid %d)", pid);
+    assert_non_null(strstr(why.msg, text));
+    kill_holder(pid);
+    close(hold[1]);
     assert_int_equal(db_lock_holder(p->dir), 0);
     const int again = db_lock_dir(p->dir, &why);
     assert_true(again >= 0);
     db_unlock_dir(again);
+}
+
+/* The daemon was killed while it started a command: the lock died with the daemon, whatever the child still has open. */
+static void child_of_a_dead_daemon_holds_nothing(void **state)
+{
+    struct place *p = *state;
+    struct diag why;
+    int hold[2];
+    kill_holder(start_holder(p->dir, true, hold));
+    const int fd = db_lock_dir(p->dir, &why);
+    assert_true(fd >= 0);
+    db_unlock_dir(fd);
+    close(hold[1]);
 }
 
 static void file_as_directory_is_refused(void **state)
@@ -289,6 +339,7 @@ int main(void)
         TEST(making_survives_every_fault),
         TEST(directory_is_made_private),
         TEST(second_daemon_is_told_the_first_ones_pid),
+        TEST(child_of_a_dead_daemon_holds_nothing),
         TEST(file_as_directory_is_refused),
         cmocka_unit_test(codes_become_errnos),
     };

@@ -11,7 +11,7 @@
 struct db;
 struct sqlite3;
 
-/* Takes the data directory for this process (DIR/pawl.lock, flock; our pid is written into it), making the directory (mode 0700) if
+/* Takes the data directory for this process (DIR/pawl.lock; our pid is written into it), making the directory (mode 0700) if
  * needed. Returns the lock's descriptor, or a negative errno with *reterr: another daemon (with its pid) has it, not a directory,
  * not permitted, read-only. */
 int db_lock_dir(const char *dir, struct diag *reterr);

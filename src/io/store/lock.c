@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -86,6 +85,16 @@ static int write_pid(int fd)
     return n == len ? 0 : n < 0 ? -errno : -ENOSPC;
 }
 
+/* A record lock (fcntl), not flock(): it belongs to this process alone. A child that is between fork and exec when we are killed
+ * would go on holding an flock, and the next daemon would be turned away. */
+static int take(int fd)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(fd, F_SETLK, &whole) == 0)
+        return 0;
+    return errno == EACCES || errno == EAGAIN ? -EBUSY : -errno;
+}
+
 int db_lock_dir(const char *dir, struct diag *reterr)
 {
     const int fd = open_lock(dir);
@@ -93,21 +102,18 @@ int db_lock_dir(const char *dir, struct diag *reterr)
         explain(dir, fd, reterr);
         return fd;
     }
-    int err = 0;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        err = errno == EWOULDBLOCK ? -EBUSY : -errno;
-        if (err == -EBUSY)
-            diag_set(reterr, DIAG_UNAVAILABLE,
-                     "the data directory %s is in use by another pawl (pid %d): stop it first, or "
-                     "choose another with --data",
-                     dir, db_lock_holder(dir));
-        else
-            explain(dir, err, reterr);
-    } else if ((err = write_pid(fd)) < 0) {
-        explain(dir, err, reterr);
-    }
+    int err = take(fd);
+    if (err == 0)
+        err = write_pid(fd);
     if (err == 0)
         return fd;
+    if (err == -EBUSY)
+        diag_set(reterr, DIAG_UNAVAILABLE,
+                 "the data directory %s is in use by another pawl (pid %d): stop it first, or "
+                 "choose another with --data",
+                 dir, db_lock_holder(dir));
+    else
+        explain(dir, err, reterr);
     close(fd);
     return err;
 }
@@ -124,10 +130,8 @@ int db_lock_holder(const char *dir)
     free(path);
     if (fd < 0)
         return 0;
-    char text[32] = "";
-    if (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK &&
-        pread(fd, text, sizeof(text) - 1, 0) < 0)
-        text[0] = '\0';
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    const bool held = fcntl(fd, F_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
     close(fd);
-    return atoi(text);
+    return held ? (int)whole.l_pid : 0;
 }
