@@ -1,6 +1,8 @@
 #include "store_fixture.h"
 #include "fault_vfs.h"
 #include "io/store/schema.h"
+#include <signal.h>
+#include <sys/wait.h>
 
 /* A directory with nothing in it. */
 struct place {
