@@ -98,27 +98,56 @@ struct followed *catalog_followed(const struct catalog *c, struct slice path)
     return f;
 }
 
-static void follow(struct catalog *c, const char *path, int by)
+static struct followed *followed_ref(struct catalog *c, const char *path)
 {
     struct followed *f = catalog_followed(c, slice_of(path));
     if (f == NULL) {
         f = mem_zalloc(sizeof(*f));
         f->path = mem_strdup(path);
+        f->catalog = c;
         f->last_success = WALL_UNSET;
         HASH_ADD_KEYPTR(hh, c->followed, f->path, strlen(f->path), f);
     }
-    f->followers += (uint32_t)by;
+    f->refs++;
+    return f;
 }
 
-static void follow_upstreams(struct catalog *c, const struct rule *r, int by)
+void followed_unref(struct followed *f)
 {
-    for (size_t i = 0; r->needs_upstreams && i < r->upstream_count; i++)
-        follow(c, r->upstreams[i], by);
+    if (f == NULL || --f->refs > 0)
+        return;
+    CHECK(f->upstreams == NULL);
+    HASH_DEL(f->catalog->followed, f);
+    free(f->path);
+    free(f);
+}
+
+static void follow_upstreams(struct catalog *c, struct trigger *t)
+{
+    const struct rule *r = &t->def->rule;
+    for (size_t i = 0; i < r->upstream_count; i++) {
+        struct upstream *u = &r->upstreams[i];
+        if (u->followed == NULL)
+            u->followed = followed_ref(c, u->path);
+        u->trigger = t;
+        u->followed->needers += r->needs_upstreams;
+        DL_APPEND(u->followed->upstreams, u);
+    }
+}
+
+/* What is known of them is kept as long as the rule is: this may be undone. */
+static void unfollow_upstreams(const struct rule *r)
+{
+    for (size_t i = 0; i < r->upstream_count; i++) {
+        struct upstream *u = &r->upstreams[i];
+        u->followed->needers -= r->needs_upstreams;
+        DL_DELETE(u->followed->upstreams, u);
+    }
 }
 
 void catalog_link_match(struct catalog *c, struct trigger *t)
 {
-    follow_upstreams(c, &t->def->rule, 1);
+    follow_upstreams(c, t);
     if (t->def->rule.key.b[0] == 0)
         return;
     struct match_bucket *m = catalog_match(c, &t->def->rule.key);
@@ -132,7 +161,7 @@ void catalog_link_match(struct catalog *c, struct trigger *t)
 
 void catalog_unlink_match(struct catalog *c, struct trigger *t)
 {
-    follow_upstreams(c, &t->def->rule, -1);
+    unfollow_upstreams(&t->def->rule);
     if (t->def->rule.key.b[0] == 0)
         return;
     struct match_bucket *m = catalog_match(c, &t->def->rule.key);
@@ -216,10 +245,5 @@ void catalog_deinit(struct catalog *c)
         catalog_unlink_zone(c, z);
         zone_destroy(z);
     }
-    struct followed *f, *ftmp;
-    HASH_ITER (hh, c->followed, f, ftmp) {
-        HASH_DEL(c->followed, f);
-        free(f->path);
-        free(f);
-    }
+    CHECK(c->followed == NULL);
 }

@@ -110,11 +110,14 @@ struct trigger_timer {
     struct trigger *trigger;
 };
 
-/* A pipeline that some trigger's rule needs to have succeeded. By path, so it outlives the pipeline. */
+/* A pipeline that some trigger's rule follows. By path, so it outlives the pipeline. */
 struct followed {
     char *path;
-    struct wall last_success; /* WALL_UNSET: not since anybody asked */
-    uint32_t followers;
+    struct catalog *catalog;
+    struct upstream *upstreams; /* DL: where the rules of triggers in the catalog say so */
+    uint32_t needers;           /* those of them that need it to have succeeded */
+    uint32_t refs;              /* rules, in the catalog or not, and undo entries */
+    struct wall last_success;   /* kept for those who need it; WALL_UNSET: not since anybody did */
     UT_hash_handle hh;
 };
 
@@ -130,7 +133,7 @@ struct catalog {
     struct trigger *triggers_by_id;
     struct match_bucket *matches;
     struct zone *zones_by_id, *zones_by_path;
-    struct followed *followed; /* never freed before the end: few, and undo entries point at them */
+    struct followed *followed; /* by path */
     uint64_t search;           /* cycle.c's */
     int64_t pipeline_key_last, trigger_key_last,
         zone_key_last; /* row keys in use are at most these */
@@ -152,14 +155,16 @@ struct match_key zone_match_key(struct slice path);
 /* A trigger that fires for a zone's files, or NULL. */
 const struct trigger *catalog_zone_user(const struct catalog *c, struct slice path);
 
+/* A pipeline that is followed, or NULL. */
 struct followed *catalog_followed(const struct catalog *c, struct slice path);
+void followed_unref(struct followed *f); /* NULL is fine */
 
 /* Whether p, made to run by these upstreams, would lead back to itself. Appends the way to *ret_cycle, such as
  * "a.b.x -> a.b.y -> a.b.x". */
 bool catalog_has_cycle(struct catalog *c, struct pipeline *p, const struct rule *rule,
                        struct str *ret_cycle);
 
-/* A trigger of another pipeline whose rule follows p, or NULL. */
+/* A trigger of another pipeline whose rule follows p, or NULL. Looks past p's own triggers, no others. */
 const struct trigger *catalog_follower(const struct catalog *c, const struct pipeline *p);
 
 /* Links and unlinks. The catalog does not own what is unlinked. */

@@ -15,14 +15,24 @@ struct match_key completion_key(struct slice path)
 static void note_success(struct engine *e, struct now now, const struct pipeline *p)
 {
     struct followed *f = catalog_followed(&e->catalog, slice_of(p->path));
-    if (f == NULL || f->followers == 0)
+    if (f == NULL || f->needers == 0)
         return;
     struct undo *u = undo_add(e, UNDO_SUCCESS);
     u->followed = f;
     u->last_success = f->last_success;
-    f->last_success = now.wall;
+    f->refs++;
+    f->last_success =
+        now.wall.ms > e->counted_from.ms ? now.wall : (struct wall){e->counted_from.ms + 1};
     emit(e, EFFECT_SUCCESS)->success =
-        (struct effect_success){.path = keep(e, slice_of(p->path)), .at = now.wall};
+        (struct effect_success){.path = keep(e, slice_of(p->path)), .at = f->last_success};
+}
+
+/* A success counts from the millisecond after a firing on. So that none is lost that came later in that millisecond, or after the
+ * clock was set back, it is recorded as later than every firing it could be compared with. */
+void completion_count_from(struct engine *e, const struct trigger *t, struct wall at)
+{
+    if (t->def->rule.needs_upstreams && at.ms > e->counted_from.ms)
+        e->counted_from = at;
 }
 
 static bool anybody_cares(const struct engine *e, const struct event *ev)

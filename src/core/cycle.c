@@ -1,7 +1,6 @@
 /* cycle.c - chains of pipelines that would lead back to where they began: a search upstream, breadth first. */
 #include "base/vec.h"
 #include "core/catalog.h"
-#include <string.h>
 #include <utlist.h>
 
 /* A pipeline that was reached, and from which one. */
@@ -20,7 +19,7 @@ struct search {
 static bool climb(struct search *s, const struct rule *r, size_t i)
 {
     for (size_t k = 0; k < r->upstream_count; k++) {
-        struct pipeline *up = catalog_pipeline_at(s->catalog, slice_of(r->upstreams[k]));
+        struct pipeline *up = catalog_pipeline_at(s->catalog, slice_of(r->upstreams[k].path));
         if (up == s->target)
             return true;
         if (up == NULL || up->search == s->catalog->search)
@@ -68,18 +67,11 @@ bool catalog_has_cycle(struct catalog *c, struct pipeline *p, const struct rule 
     return found;
 }
 
-static bool follows(const struct trigger *t, const char *path)
-{
-    for (size_t i = 0; i < t->def->rule.upstream_count; i++)
-        if (strcmp(t->def->rule.upstreams[i], path) == 0)
-            return true;
-    return false;
-}
-
 const struct trigger *catalog_follower(const struct catalog *c, const struct pipeline *p)
 {
-    for (const struct trigger *t = c->triggers_by_id; t != NULL; t = t->by_id.next)
-        if (t->pipeline != p && follows(t, p->path))
-            return t;
-    return NULL;
+    const struct followed *f = catalog_followed(c, slice_of(p->path));
+    const struct upstream *u = f != NULL ? f->upstreams : NULL;
+    while (u != NULL && u->trigger->pipeline == p)
+        u = u->next;
+    return u != NULL ? u->trigger : NULL;
 }

@@ -119,12 +119,14 @@ static void undo_drop(struct undo *u)
 {
     switch (u->type) {
     case UNDO_STATE:
-    case UNDO_SUCCESS:
     case UNDO_PENDING:
     case UNDO_CANCEL:
     case UNDO_RUN_STARTED:
     case UNDO_ADD_PIPELINE:
     case UNDO_ADD_TRIGGER:
+        break;
+    case UNDO_SUCCESS:
+        followed_unref(u->followed);
         break;
     case UNDO_RUN_ENDED:
         run_destroy(u->run);
@@ -186,6 +188,7 @@ static void undo_apply(struct engine *e, struct now now, struct undo *u)
         break;
     case UNDO_SUCCESS:
         u->followed->last_success = u->last_success;
+        followed_unref(u->followed);
         break;
     case UNDO_PENDING:
         u->pipeline->pending -= (uint64_t)u->delta;

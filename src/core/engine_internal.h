@@ -34,7 +34,7 @@ struct moved_run {
  * the old. */
 enum undo_type {
     UNDO_STATE,       /* trigger: its state before */
-    UNDO_SUCCESS,     /* followed: last_success before */
+    UNDO_SUCCESS,     /* followed, with a reference: last_success before */
     UNDO_PENDING,     /* pipeline: pending grew by delta */
     UNDO_CANCEL,      /* run: it was asked to end */
     UNDO_RUN_STARTED, /* run: it came into being in memory */
@@ -83,7 +83,8 @@ struct engine {
     uint32_t running, reserved; /* slots in use, slots held for fetches */
     struct pipeline *ready;     /* DL over ready_prev, ready_next */
     struct mono stalled_until;
-    bool held; /* nothing is started any more */
+    struct wall counted_from; /* completion.c's */
+    bool held;                /* nothing is started any more */
     VEC(struct moved_run) moved;
     uint32_t lookups; /* rows being read for engine_cancel_looked_up */
 
@@ -114,6 +115,9 @@ void feed_set_state(struct engine *e, struct trigger *t, const struct trigger_st
 bool batch_is_full(const struct engine *e);
 
 /* ---- completion.c ---- */
+
+/* The successes that t needs count from this time on: it was made, or has fired. */
+void completion_count_from(struct engine *e, const struct trigger *t, struct wall at);
 
 /* A run has ended for good: an event for those who follow its pipeline. */
 void completion_feed(struct engine *e, struct now now, const struct run *run,

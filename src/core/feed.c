@@ -136,6 +136,7 @@ void feed_set_state(struct engine *e, struct trigger *t, const struct trigger_st
 static void fired(struct engine *e, struct now now, struct trigger *t, struct uuid run)
 {
     struct trigger_state next = t->state;
+    completion_count_from(e, t, now.wall);
     next.last_fired = now.wall;
     next.last_run = run;
     next.fired_ms = (int64_t)now.mono.ms;
@@ -176,11 +177,11 @@ static struct slice missing_upstreams(struct engine *e, const struct trigger *t)
     struct wall since = wall_is_set(t->state.last_fired) ? t->state.last_fired : t->created_at;
     struct str missing = {0};
     for (size_t i = 0; r->needs_upstreams && i < r->upstream_count; i++) {
-        const struct followed *f = catalog_followed(&e->catalog, slice_of(r->upstreams[i]));
-        if (f != NULL && wall_is_set(f->last_success) && f->last_success.ms > since.ms)
+        const struct upstream *u = &r->upstreams[i];
+        if (u->followed->last_success.ms > since.ms)
             continue;
         str_printf(&missing, "%s%s",
-                   missing.len > 0 ? ", " : "no success since the last firing: ", r->upstreams[i]);
+                   missing.len > 0 ? ", " : "no success since the last firing: ", u->path);
     }
     struct slice ret = missing.len > 0 ? keep(e, str_slice(&missing)) : SLICE_NONE;
     str_release(&missing);

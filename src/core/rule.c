@@ -1,5 +1,6 @@
 #include "core/rule.h"
 #include "base/mem.h"
+#include "core/catalog.h"
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ struct match_key match_key_of(char kind, struct slice text)
 void rule_follow(struct rule *r, const char *path)
 {
     r->upstreams = mem_realloc(r->upstreams, (r->upstream_count + 1) * sizeof(*r->upstreams));
-    r->upstreams[r->upstream_count++] = mem_strdup(path);
+    r->upstreams[r->upstream_count++] = (struct upstream){.path = mem_strdup(path)};
 }
 
 /* One segment of a pattern against one of a path. Longer ones than a file system has match nothing. */
@@ -128,8 +129,10 @@ bool rule_matches(const struct rule *r, const struct event *ev)
 
 void rule_release(struct rule *r)
 {
-    for (size_t i = 0; i < r->upstream_count; i++)
-        free(r->upstreams[i]);
+    for (size_t i = 0; i < r->upstream_count; i++) {
+        followed_unref(r->upstreams[i].followed);
+        free(r->upstreams[i].path);
+    }
     free(r->upstreams);
     free(r->scope);
     free(r->glob);

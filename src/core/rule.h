@@ -9,15 +9,25 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct followed; /* core/catalog.h */
 struct schedule; /* core/schedule.h */
+struct trigger;
+
+/* A pipeline that a rule follows. The catalog's links are set once the rule's trigger is in it. */
+struct upstream {
+    char *path; /* by path: it may be deleted and made anew */
+    struct trigger *trigger;
+    struct followed *followed;    /* a reference, from the first link until rule_release() */
+    struct upstream *prev, *next; /* the followed one's */
+};
 
 struct rule {
     struct match_key key; /* what events find the trigger by; kind 0: none do */
     char *scope;   /* the text that key was made of, compared in full; NULL: the key is exact */
     char *glob;    /* fires only for files whose name matches; NULL: for all */
     uint32_t ends; /* fires for these ends of runs: bit 1 << RUN_SUCCESS, ...; 0: no matter */
-    struct schedule *schedule; /* fires at these times; NULL: not by time */
-    char **upstreams;          /* paths of the pipelines it follows */
+    struct schedule *schedule;  /* fires at these times; NULL: not by time */
+    struct upstream *upstreams; /* the pipelines it follows; do not move while they are linked */
     size_t upstream_count;
     bool needs_upstreams; /* fires only if all of them have succeeded since it last fired */
     bool allows_cycle;    /* the operator wants it although its pipeline leads back to itself */

@@ -139,6 +139,9 @@ static void ticked(struct engine *e, struct now now, struct trigger *t)
 void timing_adopt(struct engine *e, struct now now, struct trigger *t, bool loaded)
 {
     struct schedule *s = t->def->rule.schedule;
+    completion_count_from(e, t, t->created_at);
+    if (wall_is_set(t->state.last_fired))
+        completion_count_from(e, t, t->state.last_fired);
     if (s != NULL) {
         cron_anchor(&s->cron, t->created_at);
         if (!wall_is_set(t->state.last_due) || (loaded && s->misfire == MISFIRE_SKIP))
