@@ -50,6 +50,12 @@ struct host {
      * is full. */
     int (*feed)(struct host *h, const struct event *ev);
 
+    /* Whether there is a pipeline at "namespace.layer.name". */
+    bool (*pipeline_exists)(struct host *h, struct slice path);
+
+    /* The wall clock was set: everybody who waits for a time of day looks at it again. */
+    void (*clock_stepped)(struct host *h);
+
     /* Runs a job on a reader thread. -EAGAIN when too many wait already: done() will not be called
      * then. */
     int (*read)(struct host *h, struct read_job *j);

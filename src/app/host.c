@@ -28,6 +28,16 @@ static int host_feed(struct host *h, const struct event *ev)
     return engine_feed(h->engine, clock_now(h->loop), ev);
 }
 
+static bool host_pipeline_exists(struct host *h, struct slice path)
+{
+    return catalog_pipeline_at(engine_catalog(h->engine), path) != NULL;
+}
+
+static void host_clock_stepped(struct host *h)
+{
+    engine_clock_stepped(h->engine, clock_now(h->loop));
+}
+
 static int host_read(struct host *h, struct read_job *j)
 {
     if (app_host(h)->refusing)
@@ -187,6 +197,8 @@ void host_init(struct app_host *h, uv_loop_t *loop, struct timers *timers, struc
                 .public_url = public_url,
                 .now = host_now,
                 .feed = host_feed,
+                .pipeline_exists = host_pipeline_exists,
+                .clock_stepped = host_clock_stepped,
                 .read = host_read,
                 .await_run = host_await_run,
                 .await_cancel = host_await_cancel,

@@ -15,6 +15,7 @@
 #include "io/http/http.h"
 #include "io/secret/secret.h"
 #include "pawl/source.h"
+#include "source/config.h"
 #include "source/repeat.h"
 #include "source/sync.h"
 #include <errno.h>
@@ -253,10 +254,22 @@ static const struct http_route routes[] = {
 
 /* ---- the trigger type ---- */
 
+/* What a config may hold beside the token's hash. */
+static int take_options(json_t *config, bool *ret_trailing, struct diag *reterr)
+{
+    struct json_fields f;
+    json_fields_begin(&f, config, "config", reterr);
+    json_ignore(&f, "token_hash"); /* ours: what a client says about it has no effect */
+    *ret_trailing = config_take_trailing(&f);
+    return json_fields_end(&f);
+}
+
 static int rule(json_t *config, struct rule *ret, struct diag *reterr)
 {
     const char *hash = json_string_value(json_object_get(config, "token_hash"));
     struct rule r = {.key = {{KEY_KIND}}};
+    if (take_options(config, &r.trailing, reterr) < 0)
+        return -EINVAL;
     if (hash == NULL || !hex_decode(slice_of(hash), r.key.b + 1, SHA256_SIZE))
         return diag_set(reterr, DIAG_INTERNAL,
                         "config.token_hash: what is stored is not a SHA-256");
@@ -269,26 +282,33 @@ static void make_token(struct trigger_draft *d)
     char token[TOKEN_TEXT_LEN + 1], hash[2 * SHA256_SIZE + 1];
     secret_token(token);
     sha256_hex(slice_of(token), hash);
-    d->config = json_pack("{s:s}", "token_hash", hash);
+    json_object_set_new(d->config, "token_hash", json_string(hash));
     d->shown_once = json_pack("{s:s}", "webhook_token", token);
     secret_wipe(token, sizeof(token));
+}
+
+/* A change may leave the token out, but not everything: who sends nothing probably hopes for a new token. */
+static bool keeps_token(const json_t *config, const json_t *old)
+{
+    const json_t *hash = json_object_get(config, "token_hash");
+    if (hash == NULL)
+        return json_object_size(config) > 0;
+    return json_equal(hash, json_object_get(old, "token_hash"));
 }
 
 static int check(struct host *h, json_t *config, json_t *old, struct trigger_draft *ret,
                  struct diag *reterr)
 {
-    struct json_fields f;
-    json_fields_begin(&f, config, "config", reterr);
-    json_ignore(&f, "token_hash"); /* ours: what a client says about it has no effect */
-    if (json_fields_end(&f) < 0)
+    bool trailing;
+    if (take_options(config, &trailing, reterr) < 0)
         return -EINVAL;
-    if (old != NULL && !json_equal(config, old))
+    if (old != NULL && !keeps_token(config, old))
         return diag_set(
             reterr, DIAG_INVALID_ARGUMENT,
             "config: a webhook's token cannot be changed; delete the trigger and create a new one");
-    struct trigger_draft d = {0};
+    struct trigger_draft d = {.config = json_copy(config)};
     if (old != NULL)
-        d.config = json_incref(old);
+        json_object_set(d.config, "token_hash", json_object_get(old, "token_hash"));
     else
         make_token(&d);
     *ret = d;
@@ -300,7 +320,7 @@ static void label(json_t *config, char ret[TRIGGER_LABEL_SIZE])
     snprintf(ret, TRIGGER_LABEL_SIZE, "trigger:webhook");
 }
 
-static const struct option_doc options[] = {{NULL}};
+static const struct option_doc options[] = {OPTION_COOLDOWN_MODE, {NULL}};
 
 static const struct trigger_type trigger_types[] = {
     {
