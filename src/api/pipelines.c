@@ -202,24 +202,45 @@ static void update(struct http_request *req, void *ctx)
 
 /* ---- delete, get, list ---- */
 
-/* `force` is for pipelines that other pipelines' triggers depend on. None of today's trigger
- * types depends on a pipeline. */
-static bool force_valid(struct http_request *req)
+/* Whether a pipeline goes although others follow it. Answers 400 itself when it returns false. */
+static bool take_force(struct http_request *req, bool *ret)
 {
     struct slice v;
-    return !http_query(req, "force", &v) || slice_is(v, "true") || slice_is(v, "false");
+    *ret = false;
+    if (!http_query(req, "force", &v) || slice_is(v, "false"))
+        return true;
+    *ret = slice_is(v, "true");
+    if (!*ret)
+        http_respond_error(req, DIAG_INVALID_ARGUMENT, 0, "force: must be true or false");
+    return *ret;
+}
+
+static void answer_followed(struct http_request *req, const struct trigger *by)
+{
+    struct diag why;
+    char id[UUID_TEXT_LEN + 1];
+    uuid_format(by->id, id);
+    diag_set(&why, DIAG_FAILED_PRECONDITION,
+             "the trigger %s of the pipeline %s follows this pipeline; delete that first, or add "
+             "?force=true",
+             id, by->pipeline->path);
+    http_respond_diag(req, &why);
 }
 
 static void drop(struct http_request *req, void *ctx)
 {
     struct api *a = ctx;
-    if (!force_valid(req)) {
-        http_respond_error(req, DIAG_INVALID_ARGUMENT, 0, "force: must be true or false");
+    bool force;
+    if (!take_force(req, &force))
         return;
-    }
     struct pipeline *p = take_pipeline(a, req);
     if (p == NULL)
         return;
+    const struct trigger *follower = catalog_follower(engine_catalog(a->host->engine), p);
+    if (follower != NULL && !force) {
+        answer_followed(req, follower);
+        return;
+    }
     struct writing *w = writing_make(a, req, sizeof(*w), dropped);
     engine_drop_pipeline(a->host->engine, a->host->now(a->host), p, &w->ticket);
 }

@@ -399,6 +399,11 @@ class Daemon:
     def pipeline_path(pipeline):
         return "/api/v1/pipelines/{namespace}/{layer}/{name}".format(**pipeline)
 
+    def create_trigger(self, pipeline, type, config, **fields):
+        """Creates a trigger (cooldown_seconds=, enabled=) and returns the object."""
+        body = {"type": type, "config": config, **fields}
+        return self.post(self.pipeline_path(pipeline) + "/triggers", body).expect(201).json()
+
     def create_webhook_trigger(self, pipeline, **fields):
         """Creates a webhook trigger (cooldown_seconds=, enabled=, config=) and returns the object with its webhook_token."""
         body = {"type": "webhook", "config": {}, **fields}
@@ -433,6 +438,17 @@ class Daemon:
 
         wait_until(there, timeout, f"run {run_id} to be {status or 'ended'}")
         return dict(seen)
+
+    def wait_runs(self, trigger, count=1, status=None, timeout=20.0):
+        """Waits until a trigger has made that many runs (of that status) and returns them, newest first."""
+        filters = {"trigger_id": trigger["id"], "limit": 200, **({"status": status} if status else {})}
+        query = "&".join(f"{k}={v}" for k, v in filters.items())
+
+        def there():
+            runs = self.get(f"/api/v1/runs?{query}").expect(200).json()["runs"]
+            return runs if len(runs) >= count else None
+
+        return wait_until(there, timeout, f"{count} runs of trigger {trigger['id']}", every=0.05)
 
     def logs(self, run_id):
         return self.get(f"/api/v1/runs/{run_id}/logs").expect(200).json()["logs"]
