@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "executor/dispatcher.h"
-#include "executor/event_doc.h"
+#include "core/event_doc.h"
 #include "executor/process.h"
 #include "executor/run_log.h"
 #include "pawl/executor.h"

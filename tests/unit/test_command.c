@@ -1,5 +1,5 @@
 #include "executor_fixture.h"
-#include "executor/event_doc.h"
+#include "core/event_doc.h"
 #include "executor/process.h"
 #include "executor/run_log.h"
 

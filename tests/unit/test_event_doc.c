@@ -1,4 +1,4 @@
-#include "executor/event_doc.h"
+#include "core/event_doc.h"
 #include "base/json.h"
 #include <setjmp.h>
 #include <stdarg.h>

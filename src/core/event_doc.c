@@ -1,4 +1,4 @@
-#include "executor/event_doc.h"
+#include "core/event_doc.h"
 #include "base/json_compact.h"
 #include "base/rfc3339.h"
 #include <string.h>

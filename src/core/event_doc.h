@@ -1,5 +1,5 @@
 /* event_doc.h - the event of a run as the one JSON document that programs get to read: a command
- * finds it on stdin.
+ * finds it on stdin, a worker in the answer to its claim.
  *
  * One line, then a newline. All members are always there, in this order, but for payload_base64 and files:
  *
@@ -28,8 +28,8 @@
  *     null                   otherwise; only then payload_base64 is there and holds it
  *                            (RFC 4648, section 4)
  */
-#ifndef EXECUTOR_EVENT_DOC_H
-#define EXECUTOR_EVENT_DOC_H
+#ifndef CORE_EVENT_DOC_H
+#define CORE_EVENT_DOC_H
 #include "base/str.h"
 #include "pawl/run.h"
 
