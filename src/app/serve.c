@@ -1,6 +1,7 @@
 /* serve.c - `pawl serve`: configuration, the log, and the daemon. */
 #include "app/app.h"
 #include "app/config.h"
+#include "base/fdlimit.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "io/secret/secret.h"
@@ -31,6 +32,8 @@ static int run(const struct flags *f)
         code = cli_usage_error(&cli_serve, "%s", why.msg);
     if (code == CLI_OK) {
         start_log(&c);
+        const uint64_t fds = fdlimit_raise();
+        log_debug("descriptors", LOG_INT("limit", fds));
         secret_init();
         code = app_run(&c);
     }

@@ -175,7 +175,7 @@ static char **make_env(struct arena *a, json_t *config_env, const struct run_sta
 static struct run_start keep_run_start(struct arena *a, const struct run_start *s)
 {
     struct run_start ret = *s;
-    struct slice *slices[] = {&ret.pipeline, &ret.trigger_type, &ret.source, &ret.type,
+    struct slice *slices[] = {&ret.pipeline, &ret.trigger_type, &ret.source,  &ret.type,
                               &ret.subject,  &ret.content_type, &ret.payload, &ret.files};
     for (size_t i = 0; i < ARRAY_SIZE(slices); i++)
         *slices[i] = arena_copy(a, *slices[i]);

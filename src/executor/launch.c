@@ -1,12 +1,13 @@
 #include "executor/launch.h"
 #include "base/check.h"
+#include "base/mem.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,7 +25,7 @@ static void close_all(int fd[3])
     }
 }
 
-/* Moves a descriptor above the three that the child's file actions overwrite. */
+/* Moves a descriptor above the three that the child overwrites. */
 static int keep_clear(int *fd)
 {
     if (*fd > STDERR_FILENO)
@@ -69,8 +70,7 @@ static void write_ahead(struct slice input, struct launched *ours)
     ours->fd[STDIN_FILENO] = -1;
 }
 
-/* Every signal there is: sigfillset leaves out the two that the C library keeps for its threads, which
- * posix_spawn would then leave ignored in the child. */
+/* Every signal there is: sigfillset leaves out the two that the C library keeps for its threads. */
 static sigset_t all_signals(void)
 {
     sigset_t all;
@@ -78,63 +78,60 @@ static sigset_t all_signals(void)
     return all;
 }
 
-static void init_attributes(posix_spawnattr_t *attr)
+/* Runs become() in a child and stands still until its exec. Handlers of ours must not run in there: they would find our memory. */
+static pid_t fork_and_become(struct becoming *b)
 {
-    sigset_t none, all = all_signals();
-    sigemptyset(&none);
-    CHECK(posix_spawnattr_init(attr) == 0);
-    CHECK(posix_spawnattr_setsigmask(attr, &none) == 0);
-    CHECK(posix_spawnattr_setsigdefault(attr, &all) == 0);
-    CHECK(posix_spawnattr_setpgroup(attr, 0) == 0);
-    CHECK(posix_spawnattr_setflags(attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-                                             POSIX_SPAWN_SETSIGDEF) == 0);
+    const sigset_t all = all_signals();
+    sigset_t before;
+    CHECK(pthread_sigmask(SIG_BLOCK, &all, &before) == 0);
+    const pid_t pid = vfork();
+    if (pid == 0)
+        become(b);
+    const int err = errno;
+    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    return pid > 0 ? pid : -err;
 }
 
-/* Every descriptor of the daemon is close-on-exec; closefrom also catches what its own parent may
- * have leaked into it. */
-static void init_actions(posix_spawn_file_actions_t *actions, const char *cwd,
-                         const struct child_ends *child)
+static void reap(pid_t pid)
 {
-    CHECK(posix_spawn_file_actions_init(actions) == 0);
-    for (int i = 0; i < 3; i++)
-        CHECK(posix_spawn_file_actions_adddup2(actions, child->fd[i], i) == 0);
-    CHECK(posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1) == 0);
-    if (cwd != NULL)
-        CHECK(posix_spawn_file_actions_addchdir_np(actions, cwd) == 0);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
 }
 
-/* posix_spawn tells an error number, not which action it came from: ask the directory itself. */
-static enum launch_step failed_step(const char *cwd)
+static const char *search_path(void)
 {
-    struct stat st;
-    if (cwd == NULL || (stat(cwd, &st) == 0 && S_ISDIR(st.st_mode) && access(cwd, X_OK) == 0))
-        return LAUNCH_EXEC;
-    return LAUNCH_CHDIR;
+    const char *path = getenv("PATH");
+    return path != NULL ? path : "/usr/bin:/bin";
 }
 
 static int start_child(const struct launch_options *opt, struct launched *ret,
                        const struct child_ends *child)
 {
-    posix_spawnattr_t attr;
-    posix_spawn_file_actions_t actions;
-    init_attributes(&attr);
-    init_actions(&actions, opt->cwd, child);
-    int err = posix_spawnp(&ret->pid, opt->argv[0], &actions, &attr, opt->argv, opt->env);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attr);
-    if (err != 0) {
-        ret->pid = 0;
-        ret->failed = failed_step(opt->cwd);
+    struct becoming b = {.argv = opt->argv,
+                         .env = opt->env,
+                         .cwd = opt->cwd,
+                         .path = search_path(),
+                         .fd = {child->fd[0], child->fd[1], child->fd[2]}};
+    b.candidate = mem_alloc(strlen(b.path) + strlen(opt->argv[0]) + sizeof("./"));
+    const pid_t pid = fork_and_become(&b);
+    free(b.candidate);
+    ret->failed = LAUNCH_EXEC;
+    if (pid < 0)
+        return (int)pid;
+    if (b.err != 0) {
+        reap(pid);
+        ret->failed = b.failed;
+        return -b.err;
     }
-    return -err;
+    ret->pid = pid;
+    return 0;
 }
 
 /* The process exists but cannot be watched, so it must not go on. */
 static int abandon_child(struct launched *ret, int err)
 {
     kill(-ret->pid, SIGKILL);
-    while (waitpid(ret->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    reap(ret->pid);
     ret->pid = 0;
     return err;
 }

@@ -1,16 +1,18 @@
-/* launch.h - starts a program with three pipes and a pidfd, through posix_spawn.
+/* launch.h - starts a program with three pipes and a pidfd, through vfork.
  *
- * posix_spawn shares the address space with the child until it has called exec (as vfork does), so
- * its cost does not grow with the memory of the daemon. The calling thread waits for that exec,
- * which is why process.h calls this off the loop.
+ * vfork (as posix_spawn, which is made of it) shares the address space with the child until it has
+ * called exec, so its cost does not grow with the memory of the daemon. The calling thread waits for
+ * that exec, which is why process.h calls this off the loop.
  *
  * The child leads a process group of its own, has default signal handling and an empty signal mask,
- * and sees exactly three descriptors: 0, 1 and 2. There is no shell: argv[0] is looked up in the
- * PATH of this process, the rest is passed as it is.
+ * the limit of descriptors that the daemon was started with, and sees exactly three of them: 0, 1
+ * and 2. There is no shell: argv[0] is looked up in the PATH of this process, the rest is passed as
+ * it is.
  */
 #ifndef EXECUTOR_LAUNCH_H
 #define EXECUTOR_LAUNCH_H
 #include "base/str.h"
+#include "executor/become.h"
 #include <sys/types.h>
 
 struct launch_options {
@@ -19,8 +21,6 @@ struct launch_options {
     const char *cwd;    /* NULL: that of this process */
     struct slice input; /* for the child's stdin: as much as fits its pipe is written ahead */
 };
-
-enum launch_step { LAUNCH_PIPES, LAUNCH_CHDIR, LAUNCH_EXEC };
 
 struct launched {
     pid_t pid; /* and process group; 0 when the start failed */

@@ -55,6 +55,15 @@ def test_bad_start(daemon, body, status, says):
     assert daemon.get("/api/v1/runs").json()["total"] == 0
 
 
+def test_no_shell_reads_what_is_no_program(daemon, tmp_path):
+    text = tmp_path / "text"
+    text.write_text("echo hi\n")
+    text.chmod(0o755)
+    daemon.create_pipeline("text", argv=[str(text)])
+    run_id = daemon.post("/api/v1/runs", {"namespace": "default", "layer": "bronze", "pipeline": "text"}).expect(202).json()["run_id"]
+    assert daemon.wait_run(run_id, "failed")["error"] == f'cannot start "{text}": Exec format error'
+
+
 def test_failure_has_an_error(daemon):
     run = daemon.wait_run(start(daemon, daemon.create_pipeline(argv=["/bin/false"])).json()["run_id"], "failed")
     assert run["error"] and run["finished_at"]
