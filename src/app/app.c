@@ -193,6 +193,11 @@ static void run_ended(struct pump *p, const struct effect_move_run *r)
     host_run_ended(&container_of(p, struct app, pump)->host, r);
 }
 
+static void pipeline_dropped(struct pump *p)
+{
+    host_pipeline_dropped(&container_of(p, struct app, pump)->host);
+}
+
 static void batch_settled(struct pump *p, int err)
 {
     struct app *a = container_of(p, struct app, pump);
@@ -282,6 +287,7 @@ static void make_pump(struct app *a, struct db *db)
         .journal = a->journal,
         .dispatcher = a->dispatcher,
         .run_ended = run_ended,
+        .pipeline_dropped = pipeline_dropped,
         .settled = batch_settled,
     };
 }

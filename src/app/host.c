@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "core/engine.h"
 #include "io/loop/timers.h"
+#include "io/store/query.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <utlist.h>
@@ -118,6 +119,55 @@ void host_abandon_waiters(struct app_host *h)
     struct run_waiters *all, *tmp;
     HASH_ITER (hh, h->waiters, all, tmp)
         tell(h, all, NULL, 0);
+}
+
+/* ---- runs that the store has ended ---- */
+
+/* A look at the rows of all runs that somebody waits for. */
+struct recheck {
+    struct read_job job;
+    struct app_host *host;
+    size_t count;
+    struct run_row rows[]; /* the ids are ours; the rest is the reader's until it is done */
+};
+
+static void recheck_work(struct read_job *j, struct db *db)
+{
+    struct recheck *c = container_of(j, struct recheck, job);
+    for (size_t i = 0; i < c->count; i++)
+        if (query_run_row(db, c->rows[i].id, &c->rows[i]) != 0)
+            c->rows[i].status = RUN_PENDING; /* nothing is known about it */
+}
+
+static void recheck_done(struct read_job *j, int err)
+{
+    struct recheck *c = container_of(j, struct recheck, job);
+    for (size_t i = 0; err == 0 && i < c->count; i++) {
+        struct run_waiters *all = find_waiters(c->host, c->rows[i].id);
+        const struct run_result r = {.run = c->rows[i].id,
+                                     .status = RUN_CANCELLED,
+                                     .error = SLICE("its pipeline was deleted")};
+        if (all != NULL && c->rows[i].status == RUN_CANCELLED)
+            tell(c->host, all, &r, 0);
+    }
+    free(c);
+}
+
+/* Pending runs are on disk only, so the engine cannot say which ones went with their pipeline. When the readers are too busy to look,
+ * those who wait learn it from their own deadline. */
+void host_pipeline_dropped(struct app_host *h)
+{
+    const size_t n = HASH_COUNT(h->waiters);
+    if (n == 0)
+        return;
+    struct recheck *c = mem_zalloc(sizeof(*c) + n * sizeof(c->rows[0]));
+    c->job = (struct read_job){.work = recheck_work, .done = recheck_done};
+    c->host = h;
+    struct run_waiters *all, *tmp;
+    HASH_ITER (hh, h->waiters, all, tmp)
+        c->rows[c->count++].id = all->run;
+    if (host_read(&h->host, &c->job) < 0)
+        free(c);
 }
 
 /* ---- results ---- */

@@ -24,6 +24,9 @@ void host_init(struct app_host *h, uv_loop_t *loop, struct timers *timers, struc
 /* A final state of a run is on disk: tells whoever waits for it. */
 void host_run_ended(struct app_host *h, const struct effect_move_run *r);
 
+/* A dropped pipeline is on disk, and with it the end of its pending runs: tells whoever waits for those. */
+void host_pipeline_dropped(struct app_host *h);
+
 bool host_has_results(const struct app_host *h); /* ended attempts not on disk yet */
 void host_refuse(struct app_host *h);            /* feed and read say -EAGAIN from now on */
 void host_abandon_waiters(struct app_host *h); /* whoever waits learns that nobody will tell */

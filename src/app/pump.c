@@ -79,6 +79,9 @@ static void carry_out(struct pump *p, const struct effect *f)
     case EFFECT_FETCH_RUNS:
         fetch_runs(p, &f->fetch_runs);
         break;
+    case EFFECT_DROP_PIPELINE:
+        p->pipeline_dropped(p);
+        break;
     case EFFECT_RUN_ENDED:
         p->run_ended(p, &f->run_ended);
         break;

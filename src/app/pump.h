@@ -20,6 +20,7 @@ struct pump {
     struct dispatcher *dispatcher;
     void (*run_ended)(struct pump *p,
                       const struct effect_move_run *r); /* a final state is on disk */
+    void (*pipeline_dropped)(struct pump *p); /* and its pending runs are cancelled: on disk */
     void (*settled)(struct pump *p, int err);           /* after each batch's deeds */
     uv_prepare_t before_sleep;
     struct timer alarm;

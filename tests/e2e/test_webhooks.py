@@ -311,6 +311,18 @@ def test_sync_of_a_cancelled_run(daemon):
     assert answer["status"] == "cancelled"
 
 
+def test_sync_of_a_run_whose_pipeline_goes(daemon):
+    """One runs, one waits for its turn: both are over when the pipeline is deleted, and their callers hear it then."""
+    pipeline = daemon.create_pipeline(argv=["/bin/sleep", "600"], concurrency=1)
+    trigger = daemon.create_webhook_trigger(pipeline)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        calls = [pool.submit(daemon.fire_sync, trigger) for _ in range(2)]
+        wait_until(lambda: len(daemon.all_runs(pipeline=pipeline["name"])) == 2, what="two runs")
+        daemon.delete(daemon.pipeline_path(pipeline)).expect(204)
+        answers = [c.result().expect(500).json() for c in calls]
+    assert sorted((a["status"], a["error"]) for a in answers) == [("cancelled", "cancelled"), ("cancelled", "its pipeline was deleted")]
+
+
 def test_sync_waits_through_retries(daemon):
     t = sync_trigger(daemon, "/bin/false", retry={"max_attempts": 2, "backoff_seconds": 0.05})
     daemon.fire_sync(t).expect(500)
