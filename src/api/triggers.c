@@ -354,11 +354,36 @@ static void list(struct http_request *req, void *ctx)
     reading_start(&s->reading);
 }
 
+/* ---- why it did what it did ---- */
+
+struct explaining {
+    struct reading reading;
+    struct wall since;
+};
+
+static int query_why(struct reading *r, struct db *db)
+{
+    struct explaining *x = container_of(r, struct explaining, reading);
+    return query_decisions(db, r->id, x->since, &r->page, &r->body);
+}
+
+static void explain(struct http_request *req, void *ctx)
+{
+    struct trigger *t = take_trigger(ctx, req);
+    if (t == NULL)
+        return;
+    struct explaining *x = reading_make(ctx, req, sizeof(*x), query_why);
+    x->reading.id = t->id;
+    x->since = t->created_at;
+    if (take_page(req, PAGE_LIMIT_DEFAULT, &x->reading.page))
+        reading_start(&x->reading);
+}
+
 #define ALL "/api/v1/pipelines/{ns}/{layer}/{name}/triggers"
 #define ONE ALL "/{id}"
 static const struct http_route routes[] = {
     {"GET", ALL, list, SCOPE_API, 0},    {"POST", ALL, create, SCOPE_API, 0},
     {"GET", ONE, get, SCOPE_API, 0},     {"PUT", ONE, update, SCOPE_API, 0},
-    {"DELETE", ONE, drop, SCOPE_API, 0},
+    {"DELETE", ONE, drop, SCOPE_API, 0}, {"GET", ONE "/decisions", explain, SCOPE_API, 0},
 };
 const struct resource resource_triggers = {routes, ARRAY_SIZE(routes)};

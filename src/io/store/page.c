@@ -29,15 +29,26 @@ int64_t page_offset(const struct page *p)
     return p->offset > INT64_MAX ? INT64_MAX : (int64_t)p->offset;
 }
 
-void page_end(struct str *s, uint64_t total, bool more, enum cursor_kind kind, int64_t last)
+static void add_cursor(struct str *s, bool more, enum cursor_kind kind, int64_t last)
 {
-    str_add_cstr(s, "],\"total\":");
-    str_add_u64(s, total);
     str_add_cstr(s, ",\"next_cursor\":");
     if (more)
         str_printf(s, "\"%c%016llx\"}", (char)kind, (unsigned long long)last);
     else
         str_add_cstr(s, "null}");
+}
+
+void page_end(struct str *s, uint64_t total, bool more, enum cursor_kind kind, int64_t last)
+{
+    str_add_cstr(s, "],\"total\":");
+    str_add_u64(s, total);
+    add_cursor(s, more, kind, last);
+}
+
+void page_next(struct str *s, bool more, enum cursor_kind kind, int64_t last)
+{
+    str_add_char(s, ']');
+    add_cursor(s, more, kind, last);
 }
 
 int read_begin(struct db *db)

@@ -28,6 +28,9 @@ int64_t page_offset(const struct page *p);
 /* Appends `],"total":N,"next_cursor":"..."}`: a cursor when more rows follow the one with key `last`. */
 void page_end(struct str *s, uint64_t total, bool more, enum cursor_kind kind, int64_t last);
 
+/* The same without a total, where counting costs too much. */
+void page_next(struct str *s, bool more, enum cursor_kind kind, int64_t last);
+
 /* Everything between is read from one snapshot. read_end takes the error so far and returns it. */
 int read_begin(struct db *db);
 int read_end(struct db *db, int err);

@@ -62,6 +62,10 @@ struct event_filter {
 int query_events(struct db *db, const struct event_filter *f, const struct page *page, struct str *ret);
 int query_event(struct db *db, struct uuid id, struct str *ret); /* with its payload: text when it is UTF-8, else base64 */
 
+/* ---- what one trigger made of events: {"decisions":[...],"next_cursor":...}; newest first. `since`: its creation. One page looks at
+ * a bounded part of the events, so it may hold less than its limit, even nothing, and still be followed by another ---- */
+int query_decisions(struct db *db, struct uuid trigger, struct wall since, const struct page *page, struct str *ret);
+
 /* The run that the first event with this key started, if that is less than a day old; -ENOENT otherwise. */
 int query_dedupe(struct db *db, const struct dedupe_key *key, struct wall now, struct uuid *ret_event, struct uuid *ret_run);
 
