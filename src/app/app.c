@@ -25,6 +25,7 @@
 #include "io/secret/secret.h"
 #include "io/store/query.h"
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -379,6 +380,15 @@ static int listen_all(struct app *a, struct str *ret_url)
     return 0;
 }
 
+/* `pawl key` sends SIGHUP to whoever holds the lock: until it is listened to, it has to wait. */
+static void hold_hangups(int how)
+{
+    sigset_t hangup;
+    sigemptyset(&hangup);
+    sigaddset(&hangup, SIGHUP);
+    CHECK(pthread_sigmask(how, &hangup, NULL) == 0);
+}
+
 static void start_signals(struct app *a)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
@@ -388,11 +398,13 @@ static void start_signals(struct app *a)
         CHECK(uv_signal_start(&a->signals[i], numbers[i] == SIGHUP ? hangup_signal : stop_signal,
                               numbers[i]) == 0);
     }
+    hold_hangups(SIG_UNBLOCK);
 }
 
 static int start(struct app *a)
 {
     struct db *db;
+    hold_hangups(SIG_BLOCK);
     int err = open_store(a, &db);
     if (err < 0)
         return err;

@@ -4,18 +4,25 @@
  * A daemon that is running on the directory is told by SIGHUP to read them again. Without one, the
  * directory is locked for the moment, so that a daemon does not start in the middle.
  */
+#include "base/mem.h"
 #include "base/rfc3339.h"
 #include "cli/cli.h"
 #include "io/secret/secret.h"
 #include "io/store/db.h"
 #include "io/store/query.h"
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define KEY_NAME_LEN_MAX (sizeof(((struct key_row *)NULL)->name) - 1)
+
+/* How often, and how long apart, the lock is asked for while nobody says whose it is. */
+#define LOCK_TRIES_MAX 100
+#define LOCK_TRY_MS 10
 
 static const struct flag flags[] = {
     {"data", "DIR", "the data directory (default: " CLI_DATA_DIR_DEFAULT ")", FLAG_ONCE},
@@ -30,15 +37,40 @@ struct store {
     int daemon; /* its pid, or 0 */
 };
 
-static int store_open(struct store *s, const struct flags *f, struct diag *reterr)
+static bool has_database(const char *dir)
+{
+    char *path = mem_printf("%s/pawl.db", dir);
+    const bool there = access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+/* Who had the lock may have let it go before we could ask who it is: then it is worth another try. */
+static int lock_or_find_daemon(struct store *s, struct diag *reterr)
+{
+    for (unsigned tries = 0; tries < LOCK_TRIES_MAX; tries++) {
+        s->lock = db_lock_dir(s->dir, reterr);
+        if (s->lock >= 0)
+            return 0;
+        if (s->lock != -EBUSY)
+            return -EINVAL;
+        s->daemon = db_lock_holder(s->dir);
+        if (s->daemon > 0)
+            return 0;
+        poll(NULL, 0, LOCK_TRY_MS);
+    }
+    return -EINVAL;
+}
+
+/* Another of these commands may take us for the daemon and tell us, too: that must not end us. */
+static int store_open(struct store *s, const struct flags *f, bool may_make, struct diag *reterr)
 {
     *s = (struct store){.dir = flags_get(f, "data", CLI_DATA_DIR_DEFAULT), .lock = -1};
-    s->lock = db_lock_dir(s->dir, reterr);
-    if (s->lock < 0) {
-        s->daemon = db_lock_holder(s->dir);
-        if (s->daemon <= 0)
-            return -EINVAL;
-    }
+    signal(SIGHUP, SIG_IGN);
+    if (!may_make && !has_database(s->dir))
+        return diag_set(reterr, DIAG_NOT_FOUND, "there is no pawl database in '%s'", s->dir);
+    if (lock_or_find_daemon(s, reterr) < 0)
+        return -EINVAL;
     s->db = db_open(s->dir, reterr);
     if (s->db != NULL)
         return 0;
@@ -136,11 +168,12 @@ static int drop(struct store *s, const char *name)
 static const struct verb {
     const char *name;
     bool wants_name;
+    bool may_make; /* the data directory, where there is none yet */
     int (*run)(struct store *s, const char *name);
 } verbs[] = {
-    {"add", true, add},
-    {"drop", true, drop},
-    {"list", false, list},
+    {"add", true, true, add},
+    {"drop", true, false, drop},
+    {"list", false, false, list},
 };
 
 static const struct verb *verb_find(const char *name)
@@ -167,7 +200,7 @@ static int run(const struct flags *f)
 
     struct store s;
     struct diag why;
-    if (store_open(&s, f, &why) < 0)
+    if (store_open(&s, f, v->may_make, &why) < 0)
         return cli_failed(&cli_key, "%s", why.msg);
     const int code = v->run(&s, v->wants_name ? f->args.items[1] : NULL);
     store_close(&s);

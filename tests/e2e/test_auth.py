@@ -1,5 +1,8 @@
 """API keys: who needs one, how it is shown, how it changes while the daemon runs."""
 import base64
+import concurrent.futures
+import os
+import signal
 
 import pytest
 
@@ -109,3 +112,28 @@ def test_other_addresses_with_a_key(make_daemon):
     d.get("/api/v1/pipelines", headers={"X-Api-Key": "x"}).expect(401)
     assert cli("key", "drop", "ci", "--data", d.data).returncode == 0
     wait_until(lambda: d.get("/api/v1/pipelines").status == 401, what="the last key to be dropped")
+
+
+def test_keys_made_at_the_same_time(tmp_path):
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        keys = set(pool.map(lambda n: add_key(tmp_path / "data", f"k{n}"), range(24)))
+    assert len(keys) == 24
+    assert len(cli("key", "list", "--data", tmp_path / "data").stdout.splitlines()) == 24
+
+
+@pytest.mark.parametrize("verb", [["list"], ["drop", "ci"]])
+def test_looking_for_keys_makes_no_database(tmp_path, verb):
+    r = cli("key", *verb, "--data", tmp_path / "typo")
+    assert r.returncode == 1 and "typo" in r.stderr
+    assert not os.path.exists(tmp_path / "typo")
+
+
+def test_told_about_keys_while_it_starts(make_daemon):
+    """The lock says whom to tell, long before the daemon listens: being told early must not end it."""
+    d = make_daemon(start=False).launch()
+    lock = os.path.join(d.data, "pawl.lock")
+    wait_until(lambda: os.path.exists(lock) and os.path.getsize(lock) > 0, what="the lock", every=0.0001)
+    for _ in range(50):
+        d.signal(signal.SIGHUP)
+    d.wait_ready()
+    d.get("/health").expect(200)

@@ -116,6 +116,14 @@ static void newer_schema_is_refused(void **state)
     expect_refused(p, "newer pawl");
 }
 
+static void impossible_schema_is_refused(void **state)
+{
+    struct place *p = *state;
+    make_db(p->dir);
+    run_sql(p->path, "PRAGMA user_version = -7");
+    expect_refused(p, "damaged");
+}
+
 static void other_programs_database_is_refused(void **state)
 {
     struct place *p = *state;
@@ -331,6 +339,7 @@ int main(void)
         TEST(new_database_is_private_and_stays),
         TEST(reader_needs_a_database_and_cannot_write),
         TEST(newer_schema_is_refused),
+        TEST(impossible_schema_is_refused),
         TEST(other_programs_database_is_refused),
         TEST(text_file_is_refused),
         TEST(damaged_header_is_refused),

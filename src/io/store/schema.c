@@ -19,7 +19,9 @@ _Static_assert(ARRAY_SIZE(steps) == SCHEMA_VERSION, "one step per version");
 
 static int failed(struct db *db, struct diag *reterr, int rc)
 {
-    const int err = db_errno(rc);
+    int err = db_errno(rc);
+    if (err == -EIO && sqlite3_system_errno(db->sql) == ENOSPC)
+        err = -ENOSPC; /* no room for the log's index */
     const char *advice = "restore it from a backup, or move it away to start anew";
     if (err == -ENOSPC)
         advice = "the disk is full: make room and start again";
@@ -65,6 +67,13 @@ static int examine(struct db *db, int64_t *ret_version, struct diag *reterr)
         return failed(db, reterr, rc);
     if (tables > 0 && application != APPLICATION_ID) {
         diag_set(reterr, DIAG_UNAVAILABLE, "%s is a database of another program: move it away",
+                 db->path);
+        return -EBADMSG;
+    }
+    if (version < 0) {
+        diag_set(reterr, DIAG_UNAVAILABLE,
+                 "%s: its first page is damaged: restore it from a backup, or move it away to "
+                 "start anew",
                  db->path);
         return -EBADMSG;
     }
