@@ -258,8 +258,7 @@ int config_read_file(struct config *c, const char *path, struct diag *reterr)
     if (err == 0) {
         root = yaml_parse(str_slice(&text), &why);
         if (root == NULL)
-            err = diag_set(reterr, DIAG_INVALID_ARGUMENT, "%s:%d:%d: %s", path, why.line,
-                           why.column, why.msg);
+            err = diag_set(reterr, DIAG_INVALID_ARGUMENT, "%s: %s", path, why.msg);
         else if (!json_is_null(root)) /* an empty file sets nothing */
             err = take_all(c, path, root, reterr);
     }

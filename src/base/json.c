@@ -29,6 +29,8 @@ static const char *find_offence(struct slice text, size_t *ret_at)
         if (c == '\0')
             return "a NUL byte";
         if (in_string) {
+            if (c == '\\' && text.len - i >= 6 && memcmp(text.p + i + 1, "u0000", 5) == 0)
+                return "a NUL character";
             if (c == '\\' && i + 1 < text.len && text.p[i + 1] != '\0')
                 i++;
             else if (c == '"')
@@ -306,7 +308,7 @@ double json_take_number(struct json_fields *f, const char *name, double dflt, do
     double n = json_number_value(v);
 
     if (n < min || n > max) {
-        json_fields_fail(f, name, "%g is out of range %g-%g", n, min, max);
+        json_fields_fail(f, name, "%.15g is out of range %.15g-%.15g", n, min, max);
         return dflt;
     }
     return n;

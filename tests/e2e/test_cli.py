@@ -81,6 +81,38 @@ def test_mistakes_are_named(args, says, tmp_path):
     assert text.startswith("pawl")
 
 
+@pytest.mark.parametrize("text,says", [
+    ("running_max: 0", "running_max: 0 is out of range 1-10000"),
+    ("running_max: '5'", "running_max: must be an integer"),
+    ("retention_days: 99999999999999999999", "line 1, column 17"),
+    ("listen: []", "listen: must be a string or a list of strings"),
+    ("listen: [127.0.0.1:0, 5]", "listen: must be a list of strings"),
+    ("listen: here", "listen: 'here' is not ADDRESS:PORT"),
+    ("allow_unauthenticated: maybe", "allow_unauthenticated: must be true or false"),
+    ("log_level: loud", "log_level: 'loud' is not"),
+    ("public_url: gopher://x", "public_url: 'gopher://x' is not"),
+    ("runing_max: 1", "runing_max: is not a known field"),
+    ("running_max: 1\nrunning_max: 2", "line 2, column 1: the key \"running_max\" is given twice"),
+    ("listen: [", "not valid YAML at line 2, column 1"),
+    ("- a list", "must be a mapping of settings"),
+    ("a: &x [*x]", "line 1, column 8"),
+    ("running_max: 1\n---\nrunning_max: 2", "only one document"),
+    ("\0", "control characters"),
+])
+def test_mistakes_in_the_file_are_named(text, says, tmp_path):
+    file = tmp_path / "pawl.yaml"
+    file.write_text(text)
+    told = said(cli("serve", "--listen", "127.0.0.1:0", "--data", tmp_path / "d", "--config", file), 2)
+    assert says in told and told.count(" at line ") <= 1
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("path,says", [("nowhere", "No such file"), (".", "Is a directory")])
+def test_a_file_that_cannot_be_read(path, says, tmp_path):
+    told = said(cli("serve", "--data", tmp_path / "d", "--config", tmp_path / path), 2)
+    assert says in told and str(tmp_path) in told
+
+
 def test_keys(tmp_path):
     data = tmp_path / "data"
     key = printed("key", "add", "ci", "--data", data)

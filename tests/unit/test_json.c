@@ -361,6 +361,9 @@ static void test_ranges(void **state)
     begin("{\"factor\":0.5}", "retry");
     assert_true(json_take_number(&f, "factor", 2, 1, 10) == 2);
     assert_failed("retry.factor: 0.5 is out of range 1-10");
+    begin("{\"seconds\":-1}", "");
+    json_take_number(&f, "seconds", 0, 0, 2592000);
+    assert_failed("seconds: -1 is out of range 0-2592000");
     begin("{\"i\":-9223372036854775808}", "");
     assert_true(json_take_int(&f, "i", 0, INT64_MIN, INT64_MAX) == INT64_MIN);
     assert_fine();
