@@ -1,4 +1,5 @@
 #include "core/effect.h"
+#include "base/check.h"
 #include "base/mem.h"
 #include <stdlib.h>
 
@@ -22,9 +23,35 @@ void batch_destroy(struct batch *b)
     free(b);
 }
 
+/* An effect takes the room of its own member only: a storm of due triggers makes hundreds of thousands. */
+#define UP_TO(member) (offsetof(struct effect, member) + sizeof(((struct effect *)0)->member))
+static const size_t sizes[] = {
+    [EFFECT_PUT_EVENT] = UP_TO(put_event),
+    [EFFECT_PUT_RUN] = UP_TO(put_run),
+    [EFFECT_MOVE_RUN] = UP_TO(move_run),
+    [EFFECT_TRIGGER_STATE] = UP_TO(trigger_state),
+    [EFFECT_PUT_PIPELINE] = UP_TO(put_pipeline),
+    [EFFECT_DROP_PIPELINE] = UP_TO(drop),
+    [EFFECT_PUT_TRIGGER] = UP_TO(put_trigger),
+    [EFFECT_DROP_TRIGGER] = UP_TO(drop),
+    [EFFECT_PUT_ZONE] = UP_TO(put_zone),
+    [EFFECT_DROP_ZONE] = UP_TO(drop),
+    [EFFECT_PUT_FILE] = UP_TO(put_file),
+    [EFFECT_DROP_FILE] = UP_TO(drop_file),
+    [EFFECT_SUCCESS] = UP_TO(success),
+    [EFFECT_START_RUN] = UP_TO(start_run),
+    [EFFECT_CANCEL_RUN] = UP_TO(cancel_run),
+    [EFFECT_FETCH_RUNS] = UP_TO(fetch_runs),
+    [EFFECT_ARM] = offsetof(struct effect, put_event),
+    [EFFECT_RUN_ENDED] = UP_TO(run_ended),
+    [EFFECT_REPLY] = UP_TO(reply),
+};
+_Static_assert(ARRAY_SIZE(sizes) == EFFECT_TYPE_COUNT, "every type has a size");
+
 struct effect *batch_add(struct batch *b, enum effect_type type)
 {
-    struct effect *f = arena_zalloc(&b->arena, sizeof(*f));
+    CHECK(sizes[type] > 0);
+    struct effect *f = arena_zalloc(&b->arena, sizes[type]);
     f->type = type;
     if (b->last != NULL)
         b->last->next = f;

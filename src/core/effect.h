@@ -184,7 +184,8 @@ struct batch *batch_create(void);
 void batch_reset(struct batch *b); /* empty again, keeps some memory */
 void batch_destroy(struct batch *b);
 
-/* Appends an effect of that type, all else zero. It lives as long as the batch. */
+/* Appends an effect of that type, all else zero. It lives as long as the batch. Only the type's own member of the union may be
+ * touched: an effect is no larger than that. */
 struct effect *batch_add(struct batch *b, enum effect_type type);
 
 #endif
