@@ -1,4 +1,4 @@
-/* base64.h - RFC 4648 base64, as HTTP's Basic credentials use it. */
+/* base64.h - RFC 4648 base64: how HTTP's Basic credentials are sent, and bytes that are not text are shown. */
 #ifndef BASE_BASE64_H
 #define BASE_BASE64_H
 #include "base/str.h"

@@ -1,4 +1,5 @@
 #include "core/event_doc.h"
+#include "base/base64.h"
 #include "base/json_compact.h"
 #include "base/rfc3339.h"
 #include <string.h>
@@ -48,23 +49,6 @@ static bool looks_like_json(struct slice payload)
     return false;
 }
 
-static void add_base64(struct str *out, struct slice bytes)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const uint8_t *p = (const uint8_t *)bytes.p;
-    str_reserve(out, (bytes.len + 2) / 3 * 4);
-    for (size_t i = 0; i < bytes.len; i += 3) {
-        size_t left = bytes.len - i;
-        uint32_t group = (uint32_t)p[i] << 16;
-        group |= left > 1 ? (uint32_t)p[i + 1] << 8 : 0;
-        group |= left > 2 ? p[i + 2] : 0;
-        str_add_char(out, digits[group >> 18]);
-        str_add_char(out, digits[group >> 12 & 63]);
-        str_add_char(out, left > 1 ? digits[group >> 6 & 63] : '=');
-        str_add_char(out, left > 2 ? digits[group & 63] : '=');
-    }
-}
-
 static void add_payload(struct str *out, struct slice payload, struct slice content_type)
 {
     str_add_cstr(out, ",\"payload\":");
@@ -80,7 +64,7 @@ static void add_payload(struct str *out, struct slice payload, struct slice cont
         return;
     }
     str_add_cstr(out, "null,\"payload_base64\":\"");
-    add_base64(out, payload);
+    str_add_base64(out, payload);
     str_add_char(out, '"');
 }
 
