@@ -1,5 +1,8 @@
 """Open files: the daemon takes what it may have, and does not pass that on."""
 import contextlib
+import os
+
+from pawl import wait_until
 
 GIVEN, HARD = 48, 600
 LIMITED = ("/bin/sh", "-c", f'ulimit -Sn {GIVEN} && ulimit -Hn {HARD} && exec "$@"', "sh")
@@ -16,3 +19,19 @@ def test_serve_raises_its_own_limit_only(make_daemon):
         wires = [stack.enter_context(d.wire()) for _ in range(3 * GIVEN)]
         for w in wires:
             w.send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n").response().expect(200)
+
+
+def test_standard_descriptors_that_are_closed_stay_unused(make_daemon):
+    """stdin and stderr are closed: the log must not go into whatever was opened next."""
+    d = make_daemon(wrapper=("/bin/sh", "-c", 'exec "$@" <&- 2>&-', "sh"))
+    for fd in (0, 2):
+        assert os.readlink(f"/proc/{d.pid}/fd/{fd}") == "/dev/null"
+    d.get("/health").expect(200)
+    d.stop()
+
+
+def test_without_standard_output_it_serves_all_the_same(make_daemon):
+    d = make_daemon(start=False, wrapper=("/bin/sh", "-c", 'exec "$@" >&-', "sh")).launch()
+    wait_until(lambda: "listening" in d.stderr(), what="the log")
+    assert os.readlink(f"/proc/{d.pid}/fd/1") == "/dev/null"
+    d.stop()
