@@ -199,12 +199,10 @@ static struct trigger_def *make_def(struct api *a, struct pipeline *p, const str
         return NULL;
     }
     struct str text = {0};
-    struct trigger_def *def = mem_zalloc(sizeof(*def));
     str_add_json_value(&text, config);
-    def->config = str_detach(&text);
-    def->enabled = w->enabled;
-    def->cooldown_ms = (uint64_t)w->cooldown_s * 1000;
-    def->rule = rule;
+    struct trigger_def *def =
+        trigger_def_create(str_slice(&text), w->enabled, (uint64_t)w->cooldown_s * 1000, &rule);
+    str_release(&text);
     return def;
 }
 

@@ -60,14 +60,8 @@ static struct trigger_def *make_trigger(struct slice type_name, struct slice con
     free(name);
     if (err < 0)
         return NULL;
-    struct trigger_def *d = mem_zalloc(sizeof(*d));
-    *d = (struct trigger_def){
-        .config = mem_dup(config.p, config.len),
-        .enabled = enabled,
-        .cooldown_ms = cooldown_ms,
-        .rule = rule,
-        .updated_at = updated_at,
-    };
+    struct trigger_def *d = trigger_def_create(config, enabled, cooldown_ms, &rule);
+    d->updated_at = updated_at;
     *ret_type = type->name;
     return d;
 }

@@ -2,7 +2,10 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
+
+_Static_assert(sizeof(struct trigger) <= 184, "a million triggers are budgeted");
 
 struct pipeline *catalog_pipeline(const struct catalog *c, struct uuid id)
 {
@@ -20,9 +23,7 @@ struct pipeline *catalog_pipeline_at(const struct catalog *c, struct slice path)
 
 struct trigger *catalog_trigger(const struct catalog *c, struct uuid id)
 {
-    struct trigger *t;
-    HASH_FIND(by_id, c->triggers_by_id, &id, sizeof(id), t);
-    return t;
+    return trigger_table_find(&c->triggers, id);
 }
 
 struct match_bucket *catalog_match(const struct catalog *c, const struct match_key *key)
@@ -148,12 +149,12 @@ static void unfollow_upstreams(const struct rule *r)
 void catalog_link_match(struct catalog *c, struct trigger *t)
 {
     follow_upstreams(c, t);
-    if (t->def->rule.key.b[0] == 0)
+    if (t->def->rule.key == NULL)
         return;
-    struct match_bucket *m = catalog_match(c, &t->def->rule.key);
+    struct match_bucket *m = catalog_match(c, t->def->rule.key);
     if (m == NULL) {
         m = mem_zalloc(sizeof(*m));
-        m->key = t->def->rule.key;
+        m->key = *t->def->rule.key;
         HASH_ADD(hh, c->matches, key, sizeof(m->key), m);
     }
     DL_APPEND2(m->triggers, t, match_prev, match_next);
@@ -162,9 +163,9 @@ void catalog_link_match(struct catalog *c, struct trigger *t)
 void catalog_unlink_match(struct catalog *c, struct trigger *t)
 {
     unfollow_upstreams(&t->def->rule);
-    if (t->def->rule.key.b[0] == 0)
+    if (t->def->rule.key == NULL)
         return;
-    struct match_bucket *m = catalog_match(c, &t->def->rule.key);
+    struct match_bucket *m = catalog_match(c, t->def->rule.key);
     CHECK(m != NULL);
     DL_DELETE2(m->triggers, t, match_prev, match_next);
     if (m->triggers == NULL) {
@@ -176,7 +177,7 @@ void catalog_unlink_match(struct catalog *c, struct trigger *t)
 void catalog_link_trigger(struct catalog *c, struct trigger *t)
 {
     CHECK(t->pipeline != NULL && t->def != NULL && t->key > 0);
-    HASH_ADD(by_id, c->triggers_by_id, id, sizeof(t->id), t);
+    trigger_table_add(&c->triggers, t);
     DL_APPEND(t->pipeline->triggers, t);
     t->pipeline->trigger_count++;
     catalog_link_match(c, t);
@@ -187,7 +188,7 @@ void catalog_link_trigger(struct catalog *c, struct trigger *t)
 void catalog_unlink_trigger(struct catalog *c, struct trigger *t)
 {
     catalog_unlink_match(c, t);
-    HASH_DELETE(by_id, c->triggers_by_id, t);
+    trigger_table_remove(&c->triggers, t);
     DL_DELETE(t->pipeline->triggers, t);
     t->pipeline->trigger_count--;
 }
@@ -200,12 +201,28 @@ void pipeline_def_destroy(struct pipeline_def *d)
     free(d);
 }
 
+struct trigger_def *trigger_def_create(struct slice config, bool enabled, uint64_t cooldown_ms,
+                                       struct rule *rule)
+{
+    CHECK(rule->key == NULL || rule->schedule == NULL);
+    const size_t rule_size = rule_packed_size(rule);
+    struct trigger_def *d = mem_alloc(sizeof(*d) + rule_size + config.len + 1);
+    char *tail = (char *)(d + 1), *text = tail + rule_size;
+    *d = (struct trigger_def){.config = text,
+                              .enabled = enabled,
+                              .cooldown_ms = cooldown_ms & INT64_MAX,
+                              .updated_at = WALL_UNSET};
+    rule_pack(rule, &d->rule, tail);
+    memcpy(text, config.p, config.len);
+    text[config.len] = '\0';
+    return d;
+}
+
 void trigger_def_destroy(struct trigger_def *d)
 {
     if (d == NULL)
         return;
-    rule_release(&d->rule);
-    free(d->config);
+    rule_unfollow(&d->rule);
     free(d);
 }
 
@@ -223,18 +240,19 @@ void trigger_destroy(struct trigger *t)
     if (t == NULL)
         return;
     trigger_def_destroy(t->def);
-    free(t->tick);
     free(t->trail);
     free(t);
 }
 
 void catalog_deinit(struct catalog *c)
 {
-    struct trigger *t, *tmp;
-    HASH_ITER (by_id, c->triggers_by_id, t, tmp) {
+    struct trigger *next, *t = trigger_table_next(&c->triggers, NULL);
+    for (; t != NULL; t = next) {
+        next = trigger_table_next(&c->triggers, t);
         catalog_unlink_trigger(c, t);
         trigger_destroy(t);
     }
+    trigger_table_release(&c->triggers);
     struct pipeline *p, *ptmp;
     HASH_ITER (by_id, c->pipelines_by_id, p, ptmp) {
         catalog_unlink_pipeline(c, p);

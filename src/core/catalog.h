@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "base/uuid.h"
 #include "core/rule.h"
+#include "core/trigger_table.h"
 #include "core/wheel.h"
 #include "core/zone.h"
 #include "pawl/event.h"
@@ -36,10 +37,11 @@ struct pipeline_def {
     struct wall updated_at;
 };
 
-/* What the engine waits for. Embedded in its owner, which `kind` tells. */
-struct deadline {
-    struct wheel_timer w; /* first */
-    enum { DEADLINE_RUNS, DEADLINE_TICK, DEADLINE_COOLDOWN } kind;
+/* What the engine waits for: the tag of a timer in its wheel, which says what it is embedded in. */
+enum deadline {
+    DEADLINE_RUNS,     /* struct pipeline's delayed */
+    DEADLINE_TICK,     /* struct trigger's tick */
+    DEADLINE_COOLDOWN, /* struct trail */
 };
 
 struct pipeline {
@@ -58,7 +60,7 @@ struct pipeline {
     bool queued_since_fetch; /* pending grew after that FETCH_RUNS was asked for */
     bool ready; /* in the engine's list of pipelines that may have something to start */
     struct pipeline *ready_prev, *ready_next;
-    struct deadline delayed; /* when the next delayed run is due */
+    struct wheel_timer delayed; /* when the next delayed run is due */
     uint32_t refs; /* runs and fetches that point here; a dropped pipeline lives until it is 0 */
     bool dropped;
     uint64_t search; /* cycle.c's: the last search that came by */
@@ -66,19 +68,17 @@ struct pipeline {
     UT_hash_handle by_id, by_path;
 };
 
-/* What a trigger asks for. Immutable, owned by the trigger. */
+/* What a trigger asks for. Immutable, owned by the trigger, in one piece of memory: there may be a million. */
 struct trigger_def {
-    char *config; /* JSON object text */
-    bool enabled;
-    uint64_t cooldown_ms;
-    struct rule rule; /* what the config means */
+    const char *config; /* JSON object text */
+    uint64_t enabled : 1, cooldown_ms : 63;
     struct wall updated_at;
+    struct rule rule; /* what the config means */
 };
 
 /* What firing changes. */
 struct trigger_state {
     struct wall last_fired; /* WALL_UNSET: never */
-    struct uuid last_run;   /* nil: none */
     int64_t
         fired_ms; /* last_fired on the monotonic clock, which the cooldown is kept by; may lie before its start */
     struct wall last_due; /* of a schedule: the last due time that was dealt with */
@@ -86,6 +86,7 @@ struct trigger_state {
     struct uuid held_from; /* the first of them */
 };
 
+/* The fields are packed for a million of them: 184 bytes. */
 struct trigger {
     struct uuid id;
     int64_t key;               /* row key, small */
@@ -96,17 +97,21 @@ struct trigger {
     struct trigger_state state;
     uint64_t state_batch; /* the batch that holds state_effect */
     struct effect *state_effect;
-    struct trigger_timer *tick;  /* when its schedule is due next; NULL: it has none */
-    struct trigger_timer *trail; /* when its cooldown ends; NULL: nobody waits for that */
+    struct trail *trail; /* NULL: nobody has waited for the end of its cooldown yet */
 
-    struct trigger *prev, *next;             /* of_pipeline */
-    struct trigger *match_prev, *match_next; /* those with the same match key */
-    UT_hash_handle by_id;
+    struct trigger *prev, *next; /* of_pipeline */
+    struct trigger *table_next;  /* trigger_table.c's */
+    union {
+        struct {
+            struct trigger *match_prev, *match_next; /* those with the same match key */
+        };
+        struct wheel_timer tick; /* when the schedule is due next */
+    };
 };
 
-/* A trigger's deadline: allocated for those that have one. */
-struct trigger_timer {
-    struct deadline deadline; /* first */
+/* Waits for the end of a trigger's cooldown. */
+struct trail {
+    struct wheel_timer w; /* first */
     struct trigger *trigger;
 };
 
@@ -130,7 +135,7 @@ struct match_bucket {
 
 struct catalog {
     struct pipeline *pipelines_by_id, *pipelines_by_path;
-    struct trigger *triggers_by_id;
+    struct trigger_table triggers;
     struct match_bucket *matches;
     struct zone *zones_by_id, *zones_by_path;
     struct followed *followed; /* by path */
@@ -180,6 +185,9 @@ void catalog_link_match(struct catalog *c, struct trigger *t);
 void catalog_unlink_match(struct catalog *c, struct trigger *t);
 
 void pipeline_def_destroy(struct pipeline_def *d); /* NULL is fine */
+/* A definition with copies of config and of what the rule holds; *rule is released. The caller may set updated_at. */
+struct trigger_def *trigger_def_create(struct slice config, bool enabled, uint64_t cooldown_ms,
+                                       struct rule *rule);
 void trigger_def_destroy(struct trigger_def *d);
 void pipeline_destroy(struct pipeline *p); /* with its definition, not its triggers */
 void trigger_destroy(struct trigger *t);

@@ -81,7 +81,7 @@ struct effect_move_run {
 struct effect_trigger_state {
     int64_t trigger_key;
     struct wall last_fired; /* unset: never */
-    struct uuid last_run;
+    struct uuid last_run;   /* nil: as it is */
     struct wall last_due;  /* of a schedule; unset: it has none */
     uint64_t held;         /* events the cooldown holds back */
     struct uuid held_from; /* the first of them */

@@ -353,12 +353,12 @@ void engine_settle(struct engine *e, struct now now, struct batch *b, int err)
 /* Deadlines dealt with in one go; when more are due at once, others get their turn in between. */
 #define DUE_MAX 4096
 
-static void due(struct engine *e, struct now now, struct deadline *d)
+static void due(struct engine *e, struct now now, struct wheel_timer *w)
 {
-    if (d->kind == DEADLINE_RUNS)
-        queue_make_ready(e, container_of(d, struct pipeline, delayed));
+    if (w->tag == DEADLINE_RUNS)
+        queue_make_ready(e, container_of(w, struct pipeline, delayed));
     else
-        timing_due(e, now, d);
+        timing_due(e, now, w);
 }
 
 void engine_tick(struct engine *e, struct now now)
@@ -367,7 +367,7 @@ void engine_tick(struct engine *e, struct now now)
     struct wheel_timer *t;
     for (unsigned n = 0; n < DUE_MAX && !batch_is_full(e) && (t = wheel_take(&e->wheel)) != NULL;
          n++)
-        due(e, now, container_of(t, struct deadline, w));
+        due(e, now, t);
     queue_schedule(e, now);
 }
 

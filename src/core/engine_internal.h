@@ -45,7 +45,7 @@ enum undo_type {
     UNDO_ADD_TRIGGER,
     UNDO_CHANGE_TRIGGER, /* old_trigger_def */
     UNDO_DROP_TRIGGER,
-    UNDO_ADD_ZONE, /* zone.c deals with these */
+    UNDO_ADD_ZONE,    /* zone.c deals with these */
     UNDO_CHANGE_ZONE, /* old_zone_def, was_primed */
     UNDO_PRIME_ZONE,  /* was_primed */
     UNDO_DROP_ZONE,
@@ -90,7 +90,7 @@ struct engine {
 
     struct batch *filling, *out, *spare; /* spare: a list over next */
     undo_log undo_filling, undo_out;
-    bool zones_undone; /* since the last failed commit was dealt with */
+    bool zones_undone;       /* since the last failed commit was dealt with */
     uint64_t batch_number;   /* the filling batch's */
     uint64_t settled_number; /* the last one settled */
     struct engine_stats stats;
@@ -138,7 +138,7 @@ void timing_arm(struct engine *e, struct now now,
                 struct trigger *t); /* by its rule and state, from scratch */
 void timing_disarm(struct engine *e, struct trigger *t);
 void timing_due(struct engine *e, struct now now,
-                struct deadline *d); /* a tick or the end of a cooldown */
+                struct wheel_timer *w); /* a tick or the end of a cooldown */
 
 /* ---- queue.c ---- */
 

@@ -114,10 +114,11 @@ static void record_state(struct engine *e, struct trigger *t)
         t->state_batch = e->batch_number;
         t->state_effect = emit(e, EFFECT_TRIGGER_STATE);
     }
-    t->state_effect->trigger_state = (struct effect_trigger_state){
+    struct effect_trigger_state *s = &t->state_effect->trigger_state;
+    *s = (struct effect_trigger_state){
         .trigger_key = t->key,
         .last_fired = t->state.last_fired,
-        .last_run = t->state.last_run,
+        .last_run = s->last_run,
         .last_due = t->state.last_due,
         .held = t->state.held,
         .held_from = t->state.held_from,
@@ -138,11 +139,11 @@ static void fired(struct engine *e, struct now now, struct trigger *t, struct uu
     struct trigger_state next = t->state;
     completion_count_from(e, t, now.wall);
     next.last_fired = now.wall;
-    next.last_run = run;
     next.fired_ms = (int64_t)now.mono.ms;
     next.held = 0;
     next.held_from = UUID_NIL;
     feed_set_state(e, t, &next);
+    t->state_effect->trigger_state.last_run = run;
 }
 
 /* The cooldown holds back what will matter when it is over: files, and whatever a trailing trigger makes up for. */

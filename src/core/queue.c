@@ -104,7 +104,7 @@ static void unready(struct engine *e, struct pipeline *p)
 void queue_leave(struct engine *e, struct pipeline *p)
 {
     unready(e, p);
-    wheel_cancel(&e->wheel, &p->delayed.w);
+    wheel_cancel(&e->wheel, &p->delayed);
 }
 
 /* ---- what moved while rows were being read ---- */
@@ -217,8 +217,8 @@ void queue_delay_until(struct engine *e, struct now now, struct pipeline *p, str
 {
     uint64_t in = due.ms > now.wall.ms ? (uint64_t)(due.ms - now.wall.ms) : 0;
     uint64_t at = now.mono.ms + in;
-    if (!wheel_is_set(&p->delayed.w) || at < p->delayed.w.expires)
-        wheel_set(&e->wheel, &p->delayed.w, at);
+    if (!wheel_is_set(&p->delayed) || at < p->delayed.expires)
+        wheel_set(&e->wheel, &p->delayed, at);
 }
 
 /* The durable queue is the truth: if it has nothing for us although nothing was added, our count

@@ -1,6 +1,8 @@
 #include "core/rule.h"
+#include "base/check.h"
 #include "base/mem.h"
 #include "core/catalog.h"
+#include "core/schedule.h"
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -29,6 +31,13 @@ struct match_key match_key_of(char kind, struct slice text)
         memcpy(k.b + 1 + i * sizeof(h), &h, sizeof(h));
     }
     return k;
+}
+
+void rule_set_key(struct rule *r, struct match_key key)
+{
+    CHECK(r->key == NULL);
+    r->key = mem_alloc(sizeof(key));
+    *r->key = key;
 }
 
 void rule_follow(struct rule *r, const char *path)
@@ -127,15 +136,64 @@ bool rule_matches(const struct rule *r, const struct event *ev)
     return r->glob == NULL || glob_matches(r->glob, ev->name, ev->subject);
 }
 
+void rule_unfollow(struct rule *r)
+{
+    for (size_t i = 0; i < r->upstream_count; i++)
+        followed_unref(r->upstreams[i].followed);
+}
+
 void rule_release(struct rule *r)
 {
-    for (size_t i = 0; i < r->upstream_count; i++) {
-        followed_unref(r->upstreams[i].followed);
+    rule_unfollow(r);
+    for (size_t i = 0; i < r->upstream_count; i++)
         free(r->upstreams[i].path);
-    }
     free(r->upstreams);
+    free(r->key);
     free(r->scope);
     free(r->glob);
     free(r->schedule);
     *r = (struct rule){0};
+}
+
+/* ---- packing: structs first, for their alignment, then texts ---- */
+
+static size_t text_size(const char *s)
+{
+    return s != NULL ? strlen(s) + 1 : 0;
+}
+
+size_t rule_packed_size(const struct rule *r)
+{
+    size_t n = r->upstream_count * sizeof(*r->upstreams) + text_size(r->scope) + text_size(r->glob);
+    for (size_t i = 0; i < r->upstream_count; i++)
+        n += text_size(r->upstreams[i].path);
+    return n + (r->schedule != NULL ? sizeof(*r->schedule) : 0) +
+           (r->key != NULL ? sizeof(*r->key) : 0);
+}
+
+static void *pack(char **at, const void *from, size_t size)
+{
+    if (from == NULL)
+        return NULL;
+    char *p = *at;
+    memcpy(p, from, size);
+    *at += size;
+    return p;
+}
+
+void rule_pack(struct rule *from, struct rule *ret, void *memory)
+{
+    char *at = memory;
+    *ret = *from;
+    ret->schedule = pack(&at, from->schedule, sizeof(*from->schedule));
+    ret->upstreams = pack(&at, from->upstreams, from->upstream_count * sizeof(*from->upstreams));
+    ret->key = pack(&at, from->key, sizeof(*from->key));
+    for (size_t i = 0; i < ret->upstream_count; i++) {
+        CHECK(from->upstreams[i].followed == NULL);
+        ret->upstreams[i].path =
+            pack(&at, from->upstreams[i].path, text_size(from->upstreams[i].path));
+    }
+    ret->scope = pack(&at, from->scope, text_size(from->scope));
+    ret->glob = pack(&at, from->glob, text_size(from->glob));
+    rule_release(from);
 }

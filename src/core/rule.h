@@ -22,13 +22,14 @@ struct upstream {
 };
 
 struct rule {
-    struct match_key key; /* what events find the trigger by; kind 0: none do */
-    char *scope;   /* the text that key was made of, compared in full; NULL: the key is exact */
-    char *glob;    /* fires only for files whose name matches; NULL: for all */
-    uint32_t ends; /* fires for these ends of runs: bit 1 << RUN_SUCCESS, ...; 0: no matter */
-    struct schedule *schedule;  /* fires at these times; NULL: not by time */
+    struct match_key *key; /* what events find the trigger by; NULL: none do */
+    char *scope; /* the text that key was made of, compared in full; NULL: the key is exact */
+    char *glob;  /* fires only for files whose name matches; NULL: for all */
+    struct schedule
+        *schedule; /* fires at these times; NULL: not by time. Never together with a key */
     struct upstream *upstreams; /* the pipelines it follows; do not move while they are linked */
-    size_t upstream_count;
+    uint16_t upstream_count;
+    uint8_t ends; /* fires for these ends of runs: bit 1 << RUN_SUCCESS, ...; 0: no matter */
     bool needs_upstreams; /* fires only if all of them have succeeded since it last fired */
     bool allows_cycle;    /* the operator wants it although its pipeline leads back to itself */
     bool lists_files;     /* its runs are told every file since its last firing */
@@ -49,6 +50,9 @@ bool glob_matches(const char *glob, struct slice name, struct slice path);
 #define GLOB_STARSTARS_MAX 4
 bool glob_is_valid(const char *glob);
 
+/* Gives a rule its key; it must have none. */
+void rule_set_key(struct rule *r, struct match_key key);
+
 /* Adds a pipeline to the upstreams; the path is copied. */
 void rule_follow(struct rule *r, const char *path);
 
@@ -56,5 +60,10 @@ void rule_follow(struct rule *r, const char *path);
 bool rule_matches(const struct rule *r, const struct event *ev);
 
 void rule_release(struct rule *r); /* frees what it holds; *r is {0} again */
+
+/* A rule that lives in one piece of memory with something else: its bytes, and the rule moved there. `from` is released. */
+size_t rule_packed_size(const struct rule *r);
+void rule_pack(struct rule *from, struct rule *ret, void *memory); /* aligned for a pointer */
+void rule_unfollow(struct rule *r);                                /* instead of rule_release() */
 
 #endif

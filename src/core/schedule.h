@@ -21,10 +21,10 @@ enum misfire {
 
 struct schedule {
     struct cron cron;
-    const struct tz *tz; /* NULL: UTC; borrowed, lives as long as the process */
-    enum misfire misfire;
-    uint64_t misfire_window_ms; /* older ones are forgotten, whatever the policy */
-    uint64_t jitter_ms;         /* each firing is put off by a random time up to this */
+    const struct tz *tz;       /* NULL: UTC; borrowed, lives as long as the process */
+    uint32_t misfire_window_s; /* older ones are forgotten, whatever the policy */
+    uint32_t jitter_s : 30;    /* each firing is put off by a random time up to this */
+    enum misfire misfire : 2;
 };
 
 #endif

@@ -14,12 +14,12 @@ static void arm_trail(struct engine *e, struct now now, struct trigger *t)
         return;
     if (t->trail == NULL) {
         t->trail = mem_zalloc(sizeof(*t->trail));
-        t->trail->deadline.kind = DEADLINE_COOLDOWN;
+        t->trail->w.tag = DEADLINE_COOLDOWN;
         t->trail->trigger = t;
     }
     int64_t over_ms = t->state.fired_ms + (int64_t)t->def->cooldown_ms;
     uint64_t at = over_ms > (int64_t)now.mono.ms ? (uint64_t)over_ms : now.mono.ms;
-    wheel_set(&e->wheel, &t->trail->deadline.w, at);
+    wheel_set(&e->wheel, &t->trail->w, at);
 }
 
 /* The firing that makes up for what was held back. */
@@ -74,14 +74,10 @@ static void arm_tick(struct engine *e, struct now now, struct trigger *t)
         t->state.last_due = now.wall;
     if (!cron_next(&s->cron, s->tz, t->state.last_due, &due))
         return;
-    if (t->tick == NULL) {
-        t->tick = mem_zalloc(sizeof(*t->tick));
-        t->tick->deadline.kind = DEADLINE_TICK;
-        t->tick->trigger = t;
-    }
-    uint64_t jitter = s->jitter_ms > 0 ? prng_below(&e->prng, s->jitter_ms + 1) : 0;
+    uint64_t jitter = s->jitter_s > 0 ? prng_below(&e->prng, s->jitter_s * UINT64_C(1000) + 1) : 0;
     uint64_t at = now.mono.ms + wait_ms(now, due) + jitter;
-    wheel_set(&e->wheel, &t->tick->deadline.w, at > e->stalled_until.ms ? at : e->stalled_until.ms);
+    t->tick.tag = DEADLINE_TICK;
+    wheel_set(&e->wheel, &t->tick, at > e->stalled_until.ms ? at : e->stalled_until.ms);
 }
 
 static void fire_at(struct engine *e, struct now now, struct trigger *t, struct wall due)
@@ -114,15 +110,15 @@ static void fire_all(struct engine *e, struct now now, struct trigger *t,
 static void ticked(struct engine *e, struct now now, struct trigger *t)
 {
     const struct schedule *s = t->def->rule.schedule;
-    const uint64_t late_max = LATE_MS + s->jitter_ms;
+    const uint64_t late_max = LATE_MS + s->jitter_s * UINT64_C(1000);
+    const uint64_t window_ms = s->misfire_window_s * UINT64_C(1000);
     struct trigger_state next = t->state;
     struct cron_missed m;
     struct wall due;
     if (!cron_next(&s->cron, s->tz, t->state.last_due, &due) || due.ms > now.wall.ms)
         return; /* not yet: the clock was set back, or runs slower than ours */
     cron_missed(&s->cron, s->tz, t->state.last_due, now.wall,
-                s->misfire_window_ms > late_max ? s->misfire_window_ms : late_max,
-                SCHEDULE_FIRE_ALL_MAX, &m);
+                window_ms > late_max ? window_ms : late_max, SCHEDULE_FIRE_ALL_MAX, &m);
     next.last_due = m.count > 0 ? m.latest : now.wall;
     feed_set_state(e, t, &next);
     if (m.count == 0)
@@ -159,19 +155,20 @@ void timing_arm(struct engine *e, struct now now, struct trigger *t)
 
 void timing_disarm(struct engine *e, struct trigger *t)
 {
-    if (t->tick != NULL)
-        wheel_cancel(&e->wheel, &t->tick->deadline.w);
+    if (t->def->rule.schedule != NULL)
+        wheel_cancel(&e->wheel, &t->tick);
     if (t->trail != NULL)
-        wheel_cancel(&e->wheel, &t->trail->deadline.w);
+        wheel_cancel(&e->wheel, &t->trail->w);
 }
 
-void timing_due(struct engine *e, struct now now, struct deadline *d)
+void timing_due(struct engine *e, struct now now, struct wheel_timer *w)
 {
-    struct trigger *t = container_of(d, struct trigger_timer, deadline)->trigger;
-    if (d->kind == DEADLINE_TICK) {
+    if (w->tag == DEADLINE_TICK) {
+        struct trigger *t = container_of(w, struct trigger, tick);
         ticked(e, now, t);
         arm_tick(e, now, t);
     } else {
+        struct trigger *t = container_of(w, struct trail, w)->trigger;
         cooled(e, now, t);
         arm_trail(e, now, t);
     }
@@ -179,8 +176,8 @@ void timing_due(struct engine *e, struct now now, struct deadline *d)
 
 void engine_clock_stepped(struct engine *e, struct now now)
 {
-    struct trigger *t, *tmp;
-    HASH_ITER (by_id, e->catalog.triggers_by_id, t, tmp)
+    const struct trigger_table *all = &e->catalog.triggers;
+    for (struct trigger *t = NULL; (t = trigger_table_next(all, t)) != NULL;)
         if (t->def->rule.schedule != NULL)
             timing_arm(e, now, t);
 }

@@ -26,6 +26,7 @@ struct wheel_timer {
     uint64_t expires; /* milliseconds; meaningful while set */
     uint16_t
         place; /* level * WHEEL_SLOTS + slot + 1; the due list has a place of its own; 0: not set */
+    uint16_t tag; /* the owner's: says which of its timers this is */
 };
 
 struct wheel {

@@ -58,12 +58,12 @@ static int rule(json_t *config, struct rule *ret, struct diag *reterr)
     if (parse(config, &up, reterr) < 0)
         return -EINVAL;
     *ret = (struct rule){
-        .key = completion_key(slice_of(up.path)),
         .scope = mem_strdup(up.path),
         .ends = 1u << RUN_SUCCESS,
         .trailing = up.trailing,
         .allows_cycle = up.allows_cycle,
     };
+    rule_set_key(ret, completion_key(slice_of(up.path)));
     rule_follow(ret, up.path);
     return 0;
 }

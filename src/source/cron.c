@@ -57,7 +57,7 @@ static void take_timezone(struct json_fields *f, const struct tz **ret)
         json_fields_fail(f, "timezone", "%s", why.msg);
 }
 
-static void take_misfire(struct json_fields *f, enum misfire *ret)
+static enum misfire take_misfire(struct json_fields *f)
 {
     static const char *const names[] = {[MISFIRE_FIRE_ONCE] = "fire_once",
                                         [MISFIRE_SKIP] = "skip",
@@ -66,10 +66,10 @@ static void take_misfire(struct json_fields *f, enum misfire *ret)
     unsigned i = 0;
     while (name != NULL && i < ARRAY_SIZE(names) && strcmp(name, names[i]) != 0)
         i++;
-    if (i == ARRAY_SIZE(names))
-        json_fields_fail(f, "misfire", "'%.32s' is none of skip, fire_once, fire_all", name);
-    else
-        *ret = (enum misfire)i;
+    if (i < ARRAY_SIZE(names))
+        return (enum misfire)i;
+    json_fields_fail(f, "misfire", "'%.32s' is none of skip, fire_once, fire_all", name);
+    return MISFIRE_FIRE_ONCE;
 }
 
 /* A path that is fit to be followed, and is not among those before it; NULL, and the reason given, when it is not. */
@@ -116,11 +116,10 @@ static int make_rule(json_t *config, bool dependent, struct rule *ret, struct di
     if (dependent)
         take_dependencies(&f, &r);
     take_timezone(&f, &s.tz);
-    take_misfire(&f, &s.misfire);
-    s.misfire_window_ms =
-        1000 * (uint64_t)json_take_int(&f, "misfire_window_seconds", MISFIRE_WINDOW_S_DEFAULT, 0,
-                                       MISFIRE_WINDOW_S_MAX);
-    s.jitter_ms = 1000 * (uint64_t)json_take_int(&f, "jitter_seconds", 0, 0, JITTER_S_MAX);
+    s.misfire = take_misfire(&f);
+    s.misfire_window_s = (uint32_t)json_take_int(&f, "misfire_window_seconds",
+                                                 MISFIRE_WINDOW_S_DEFAULT, 0, MISFIRE_WINDOW_S_MAX);
+    s.jitter_s = (uint32_t)json_take_int(&f, "jitter_seconds", 0, 0, JITTER_S_MAX) & 0x3fffffff;
     r.trailing = config_take_trailing(&f);
     if (json_fields_end(&f) < 0) {
         rule_release(&r);

@@ -267,12 +267,14 @@ static int take_options(json_t *config, bool *ret_trailing, struct diag *reterr)
 static int rule(json_t *config, struct rule *ret, struct diag *reterr)
 {
     const char *hash = json_string_value(json_object_get(config, "token_hash"));
-    struct rule r = {.key = {{KEY_KIND}}};
+    struct rule r = {0};
+    struct match_key key = {{KEY_KIND}};
     if (take_options(config, &r.trailing, reterr) < 0)
         return -EINVAL;
-    if (hash == NULL || !hex_decode(slice_of(hash), r.key.b + 1, SHA256_SIZE))
+    if (hash == NULL || !hex_decode(slice_of(hash), key.b + 1, SHA256_SIZE))
         return diag_set(reterr, DIAG_INTERNAL,
                         "config.token_hash: what is stored is not a SHA-256");
+    rule_set_key(&r, key);
     *ret = r;
     return 0;
 }

@@ -22,14 +22,11 @@ struct pipeline_def *sim_pipeline_def(uint32_t running_max, uint32_t max_attempt
 
 struct trigger_def *sim_trigger_def(uint8_t token, bool enabled, uint64_t cooldown_ms)
 {
-    struct trigger_def *d = mem_zalloc(sizeof(*d));
-    *d = (struct trigger_def){
-        .config = mem_printf("%u", token),
-        .enabled = enabled,
-        .cooldown_ms = cooldown_ms,
-        .rule.key = {{'w', token}},
-    };
-    return d;
+    char config[8];
+    struct rule rule = {0};
+    const int len = snprintf(config, sizeof(config), "%u", token);
+    rule_set_key(&rule, (struct match_key){{'w', token}});
+    return trigger_def_create((struct slice){config, (size_t)len}, enabled, cooldown_ms, &rule);
 }
 
 struct sim_run *sim_store_run(const struct sim_store *s, struct uuid id)
@@ -121,7 +118,8 @@ static void trigger_state(struct sim_store *s, const struct effect *f)
     struct sim_trigger *t = find_trigger(s, f->trigger_state.trigger_key);
     CHECK(t != NULL);
     t->last_fired = f->trigger_state.last_fired;
-    t->last_run = f->trigger_state.last_run;
+    if (!uuid_is_nil(f->trigger_state.last_run))
+        t->last_run = f->trigger_state.last_run;
 }
 
 static void put_pipeline(struct sim_store *s, const struct effect *f)
@@ -240,7 +238,6 @@ static void load_trigger(const struct sim_store *s, struct engine *e, struct now
     t->pipeline = catalog_pipeline(engine_catalog(e), find_pipeline(s, row->pipeline_key)->id);
     t->def = sim_trigger_def(row->token, row->enabled, row->cooldown_ms);
     t->state.last_fired = row->last_fired;
-    t->state.last_run = row->last_run;
     engine_load_trigger(e, now, t);
 }
 

@@ -90,12 +90,9 @@ static struct pipeline_def *pipeline_def(uint32_t running_max, uint32_t max_atte
 
 static struct trigger_def *trigger_def(bool enabled, uint64_t cooldown_ms)
 {
-    struct trigger_def *d = mem_zalloc(sizeof(*d));
-    *d = (struct trigger_def){.config = mem_strdup("{}"),
-                              .enabled = enabled,
-                              .cooldown_ms = cooldown_ms,
-                              .rule.key = {{'w', 1}}};
-    return d;
+    struct rule rule = {0};
+    rule_set_key(&rule, (struct match_key){{'w', 1}});
+    return trigger_def_create(SLICE("{}"), enabled, cooldown_ms, &rule);
 }
 
 static int setup(void **state)
@@ -212,10 +209,10 @@ static void test_cooldown_survives_restart(void **state)
             .def = trigger_def(true, 60000),
             .state = {.last_fired = {w->now.wall.ms - cases[i].ago_ms}},
         };
-        t->def->rule.key.b[1] = (uint8_t)(100 + i);
+        t->def->rule.key->b[1] = (uint8_t)(100 + i);
         engine_load_trigger(w->engine, w->now, t);
         const struct event ev = {
-            .source = "webhook", .key = t->def->rule.key, .ticket = &w->ticket};
+            .source = "webhook", .key = *t->def->rule.key, .ticket = &w->ticket};
         assert_int_equal(engine_feed(w->engine, w->now, &ev), 1);
         commit(w, 0);
         assert_int_equal(w->verdict, cases[i].expected);

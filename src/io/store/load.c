@@ -88,10 +88,9 @@ static int load_trigger(const struct loader *l, struct stmt *q)
         .state =
             {
                 .last_fired = column_time(q, 9),
-                .last_run = column_uuid(q, 10),
-                .last_due = column_time(q, 11),
-                .held = (uint64_t)column_int(q, 12),
-                .held_from = column_uuid(q, 13),
+                .last_due = column_time(q, 10),
+                .held = (uint64_t)column_int(q, 11),
+                .held_from = column_uuid(q, 12),
             },
     };
     engine_load_trigger(l->engine, l->now, t);
@@ -101,14 +100,13 @@ static int load_trigger(const struct loader *l, struct stmt *q)
 static int load_triggers(const struct loader *l)
 {
     struct stmt q;
-    int err =
-        stmt_begin(&q, l->db,
-                   "SELECT t.key, t.id, p.id, t.type, t.config, t.enabled, t.cooldown_ms,"
-                   " t.created_at, t.updated_at, s.last_fired, s.last_run, s.last_due, s.held,"
-                   " s.held_from FROM triggers t"
-                   " JOIN pipelines p ON p.key = t.pipeline"
-                   " LEFT JOIN trigger_states s ON s.trigger = t.key"
-                   " WHERE t.deleted_at IS NULL ORDER BY t.key");
+    int err = stmt_begin(&q, l->db,
+                         "SELECT t.key, t.id, p.id, t.type, t.config, t.enabled, t.cooldown_ms,"
+                         " t.created_at, t.updated_at, s.last_fired, s.last_due, s.held,"
+                         " s.held_from FROM triggers t"
+                         " JOIN pipelines p ON p.key = t.pipeline"
+                         " LEFT JOIN trigger_states s ON s.trigger = t.key"
+                         " WHERE t.deleted_at IS NULL ORDER BY t.key");
     while (err == 0 && stmt_row(&q))
         err = load_trigger(l, &q);
     const int err_end = stmt_end(&q);

@@ -100,11 +100,11 @@ static int write_state(struct db *db, const char *sql, const struct effect_trigg
 
 static int trigger_state(struct db *db, const struct effect *f)
 {
-    return write_state(
-        db,
-        "UPDATE trigger_states SET last_fired = ?2, last_run = ?3, last_due = ?4, held = ?5,"
-        " held_from = ?6 WHERE trigger = ?1",
-        &f->trigger_state);
+    return write_state(db,
+                       "UPDATE trigger_states SET last_fired = ?2, last_due = ?4, held = ?5,"
+                       " last_run = ifnull(nullif(?3, zeroblob(16)), last_run),"
+                       " held_from = ?6 WHERE trigger = ?1",
+                       &f->trigger_state);
 }
 
 static int put_trigger(struct db *db, const struct effect *f)
