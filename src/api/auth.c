@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "io/http/http.h"
 #include "io/secret/secret.h"
+#include "io/store/db.h"
 #include "io/store/query.h"
 #include <stdlib.h>
 #include <string.h>
@@ -76,7 +77,7 @@ static void keys_read(struct read_job *j, int err)
         err = a->err;
     if (err < 0) {
         log_error("the API keys could not be read again; the old ones stay",
-                  LOG_STR("error", strerror(-err)));
+                  LOG_STR("error", db_strerror(err)));
     } else {
         free(a->keys);
         a->keys = a->read;

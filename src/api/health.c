@@ -7,8 +7,8 @@
 #include "api/resources.h"
 #include "api/work.h"
 #include "base/check.h"
+#include "io/store/db.h"
 #include "io/store/journal.h"
-#include <string.h>
 
 #define UNREADY_MS 10000
 
@@ -30,7 +30,7 @@ static const char *journal_trouble(struct api *a)
     }
     if (s.last_err == 0 || now.ms - a->failed_at.ms >= UNREADY_MS)
         return NULL;
-    return strerror(-s.last_err);
+    return db_strerror(s.last_err);
 }
 
 static void ready(struct http_request *req, void *ctx)

@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
+#include "io/store/db.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,7 @@ static void answer(struct reading *r)
     default:
         if (r->err != -ECANCELED && r->err != -EAGAIN)
             log_warn("a query failed", LOG_STR("route", r->req->route->pattern),
-                     LOG_STR("error", strerror(-r->err)));
+                     LOG_STR("error", db_strerror(r->err)));
         http_respond_error(r->req, DIAG_UNAVAILABLE, 1, "the store cannot be read now, try again");
         return;
     }

@@ -23,6 +23,7 @@
 #include "executor/dispatcher.h"
 #include "io/http/http.h"
 #include "io/secret/secret.h"
+#include "io/store/db.h"
 #include "io/store/query.h"
 #include <errno.h>
 #include <pthread.h>
@@ -204,7 +205,7 @@ static void batch_settled(struct pump *p, int err)
     struct app *a = container_of(p, struct app, pump);
     if (err != 0)
         log_error("commit failed, callers were told to try again",
-                  LOG_STR("error", strerror(-err)));
+                  LOG_STR("error", db_strerror(err)));
     else if (!wheel_is_set(&a->retain.w) && a->state == APP_SERVING)
         timer_set(&a->timers, &a->retain, RETAIN_EVERY_MS);
     app_step(a);
@@ -256,7 +257,7 @@ static int recover(struct app *a, struct db *db)
     if (err == 0)
         return 0;
     diag_set(&why, DIAG_UNAVAILABLE, "cannot write to the database in '%s': %s", a->config->data,
-             strerror(-err));
+             db_strerror(err));
     return refuse(&why);
 }
 
@@ -417,7 +418,7 @@ static int start(struct app *a)
     err = auth_load(a->api.auth, db);
     if (err < 0) {
         struct diag why;
-        diag_set(&why, DIAG_UNAVAILABLE, "cannot read the API keys: %s", strerror(-err));
+        diag_set(&why, DIAG_UNAVAILABLE, "cannot read the API keys: %s", db_strerror(err));
         db_close(db);
         return refuse(&why);
     }

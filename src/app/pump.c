@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/engine.h"
+#include "io/store/db.h"
 #include "io/store/query.h"
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,7 @@ static void fetch_done(struct read_job *j, int err)
         err = f->err;
     if (err != 0 && err != -ECANCELED)
         log_error("cannot read pending runs, trying again", LOG_STR("pipeline", f->pipeline->path),
-                  LOG_STR("error", strerror(-err)));
+                  LOG_STR("error", db_strerror(err)));
     engine_offer(p->engine, p->host->now(p->host), f->pipeline, f->runs,
                  err == 0 ? f->run_count : 0, f->next_due, err);
     arena_release(&f->arena);

@@ -130,7 +130,7 @@ static int add(struct store *s, const char *name)
     if (err == -EEXIST)
         return cli_failed(&cli_key, "there is a key named '%s' already", name);
     if (err < 0)
-        return cli_failed(&cli_key, "cannot store the key: %s", strerror(-err));
+        return cli_failed(&cli_key, "cannot store the key: %s", db_strerror(err));
     printf("%s\n", text);
     secret_wipe(text, sizeof(text));
     fprintf(stderr, "This is the key '%s'. It is not stored and will not be shown again.\n", name);
@@ -144,7 +144,7 @@ static int list(struct store *s, const char *unused)
     size_t n = 0;
     const int err = query_keys(s->db, &keys, &n);
     if (err < 0)
-        return cli_failed(&cli_key, "cannot read the keys: %s", strerror(-err));
+        return cli_failed(&cli_key, "cannot read the keys: %s", db_strerror(err));
     for (size_t i = 0; i < n; i++) {
         char made[RFC3339_LEN + 1];
         rfc3339_format(keys[i].created_at, made);
@@ -160,7 +160,7 @@ static int drop(struct store *s, const char *name)
     if (err == -ENOENT)
         return cli_failed(&cli_key, "there is no key named '%s'", name);
     if (err < 0)
-        return cli_failed(&cli_key, "cannot drop the key: %s", strerror(-err));
+        return cli_failed(&cli_key, "cannot drop the key: %s", db_strerror(err));
     tell_daemon(s);
     return CLI_OK;
 }

@@ -1,8 +1,10 @@
-"""A full disk, failing writes, failing syncs: callers get 503, nothing is half done, and service resumes by itself.
+"""A full disk, failing writes, failing syncs, damage: callers get 503, nothing is half done, and service resumes by itself.
 
 The faults come from tests/lib/fault_vfs.c, loaded into the real binary with LD_PRELOAD; what stands in a file decides which one hits.
 """
+import contextlib
 import os
+import sqlite3
 import subprocess
 import threading
 
@@ -143,3 +145,23 @@ def test_full_disk_at_start_is_a_message(make_daemon, preload, tmp_path):
     assert code == 1 and "the disk is full" in said
     file.write_text("")
     d.start()
+
+
+def test_damaged_table_is_refused_and_said(make_daemon):
+    """Damage in a place that is not read at start: calls are refused, nothing crashes, and the reason is in words."""
+    d = make_daemon()
+    t = d.create_webhook_trigger(d.create_pipeline())
+    d.wait_run(d.fire_ok(t))
+    d.stop()
+    with contextlib.closing(sqlite3.connect(f"{d.data}/pawl.db")) as con:
+        size = con.execute("PRAGMA page_size").fetchone()[0]
+        page = con.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'events'").fetchone()[0]
+    with open(f"{d.data}/pawl.db", "r+b") as f:
+        f.seek((page - 1) * size)
+        f.write(b"\xff" * size)
+    d.start()
+    expect_unavailable(d.fire(t))
+    assert "damaged" in d.get("/health/ready").expect(503).json()["journal"]
+    d.get("/api/v1/event-log").expect(503)
+    d.get("/api/v1/runs").expect(200)
+    assert "the database is damaged" in d.stderr()

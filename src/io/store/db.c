@@ -52,6 +52,18 @@ int db_errno(int code)
     }
 }
 
+const char *db_strerror(int err)
+{
+    switch (err) {
+    case -EBADMSG:
+        return "the database is damaged: stop, and restore it from a backup";
+    case -EBUSY:
+        return "another process holds the database";
+    default:
+        return strerror(-err);
+    }
+}
+
 const char *db_error_text(struct db *db)
 {
     return sqlite3_errmsg(db->sql);

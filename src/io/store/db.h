@@ -32,6 +32,9 @@ void db_close(struct db *db); /* NULL is fine */
 /* A SQLite result code as 0 or a negative errno: FULL -ENOSPC, IOERR -EIO, BUSY -EBUSY, READONLY -EROFS, CORRUPT -EBADMSG, ... */
 int db_errno(int sqlite_code);
 
+/* What such an errno means for a database; never NULL. Static memory, or strerror()'s. */
+const char *db_strerror(int err);
+
 /* The text of the last error on this connection, for a log. Static until the next call on it. */
 const char *db_error_text(struct db *db);
 
