@@ -38,11 +38,37 @@ struct run_waiter {
     struct run_waiter *prev, *next; /* the host's */
 };
 
+/* A landing zone that is not watched as it should be. */
+struct zone_trouble {
+    struct uuid zone;
+    const char *path;   /* "namespace.name" */
+    const char *status; /* "starting" or "error"; of all others it is "watching" */
+    const char *error;  /* one sentence; NULL when it is just starting */
+    struct zone_trouble *prev, *next;
+};
+
+/* Someone who waits until a new zone is being watched, or cannot be. Embed it. */
+struct zone_waiter {
+    struct uuid zone;
+    void (*done)(struct zone_waiter *w); /* later */
+    struct zone_waiter *prev, *next;     /* the watcher's */
+};
+
+/* What watches the landing zones: a source offers it to those who change them and show them. */
+struct zone_watcher {
+    void (*changed)(struct zone_watcher *w); /* the catalog's zones are not what they were */
+    void (*await)(struct zone_watcher *w, struct zone_waiter *x);
+    struct zone_trouble *troubles; /* DL */
+};
+
 struct host {
     struct uv_loop_s *loop;
     struct timers *timers;
     struct engine *engine;
-    const char *public_url; /* without a slash at the end; NULL when not configured */
+    const char *public_url;     /* without a slash at the end; NULL when not configured */
+    const char *data;           /* the data directory, absolute */
+    uint64_t upload_bytes_max;  /* of one file sent over HTTP */
+    struct zone_watcher *zones; /* NULL when nothing watches: at start, at the end, in tests */
 
     struct now (*now)(struct host *h);
 
@@ -55,6 +81,9 @@ struct host {
 
     /* The wall clock was set: everybody who waits for a time of day looks at it again. */
     void (*clock_stepped)(struct host *h);
+
+    /* Whether there is a landing zone at "namespace.name". */
+    bool (*zone_exists)(struct host *h, struct slice path);
 
     /* Runs a job on a reader thread. -EAGAIN when too many wait already: done() will not be called
      * then. */

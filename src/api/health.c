@@ -9,7 +9,9 @@
 #include "base/check.h"
 #include "io/store/db.h"
 #include "io/store/journal.h"
+#include <utlist.h>
 
+#define TROUBLES_SHOWN_MAX 100
 #define UNREADY_MS 10000
 
 static void live(struct http_request *req, void *ctx)
@@ -33,12 +35,32 @@ static const char *journal_trouble(struct api *a)
     return db_strerror(s.last_err);
 }
 
+/* Zones that cannot be watched do not keep it from accepting events; they are named. */
+static void answer_ready(const struct api *a, struct http_request *req)
+{
+    const struct zone_trouble *t, *all = a->host->zones != NULL ? a->host->zones->troubles : NULL;
+    struct str body = {0};
+    unsigned n = 0;
+    str_add_cstr(&body, "{\"status\":\"ready\",\"journal\":\"ok\"");
+    DL_FOREACH (all, t) {
+        if (t->error == NULL || n == TROUBLES_SHOWN_MAX)
+            continue;
+        str_add_cstr(&body, n++ == 0 ? ",\"landing_zones\":{" : ",");
+        str_add_json(&body, slice_of(t->path));
+        str_add_char(&body, ':');
+        str_add_json(&body, slice_of(t->error));
+    }
+    str_add_cstr(&body, n > 0 ? "}}" : "}");
+    http_respond_json(req, 200, str_slice(&body));
+    str_release(&body);
+}
+
 static void ready(struct http_request *req, void *ctx)
 {
     struct api *a = ctx;
     const char *trouble = a->stopping ? "stopping" : journal_trouble(a);
     if (trouble == NULL) {
-        http_respond_json(req, 200, SLICE("{\"status\":\"ready\",\"journal\":\"ok\"}"));
+        answer_ready(a, req);
         return;
     }
     struct str body = {0};

@@ -202,19 +202,6 @@ static void update(struct http_request *req, void *ctx)
 
 /* ---- delete, get, list ---- */
 
-/* Whether a pipeline goes although others follow it. Answers 400 itself when it returns false. */
-static bool take_force(struct http_request *req, bool *ret)
-{
-    struct slice v;
-    *ret = false;
-    if (!http_query(req, "force", &v) || slice_is(v, "false"))
-        return true;
-    *ret = slice_is(v, "true");
-    if (!*ret)
-        http_respond_error(req, DIAG_INVALID_ARGUMENT, 0, "force: must be true or false");
-    return *ret;
-}
-
 static void answer_followed(struct http_request *req, const struct trigger *by)
 {
     struct diag why;

@@ -9,6 +9,6 @@ struct resource {
 };
 
 extern const struct resource resource_event_log, resource_health, resource_metrics,
-    resource_pipelines, resource_runs, resource_triggers;
+    resource_pipelines, resource_runs, resource_triggers, resource_zones;
 
 #endif

@@ -168,3 +168,15 @@ struct pipeline *take_pipeline(struct api *a, struct http_request *req)
         http_respond_error(req, DIAG_NOT_FOUND, 0, "there is no such pipeline");
     return p;
 }
+
+bool take_force(struct http_request *req, bool *ret)
+{
+    struct slice v;
+    *ret = false;
+    if (!http_query(req, "force", &v) || slice_is(v, "false"))
+        return true;
+    *ret = slice_is(v, "true");
+    if (!*ret)
+        http_respond_error(req, DIAG_INVALID_ARGUMENT, 0, "force: must be true or false");
+    return *ret;
+}

@@ -24,11 +24,11 @@ struct reading {
     void (*then)(struct reading *r);
     /* On the loop, before any answer; r->err is set. May be NULL. */
     void (*settled)(struct reading *r);
-    int status;             /* of success; 200 */
-    const char *missing;    /* what -ENOENT says */
-    struct str body;        /* released by us */
-    struct uuid id;         /* the handler's */
-    struct page page;       /* the handler's */
+    int status;          /* of success; 200 */
+    const char *missing; /* what -ENOENT says */
+    struct str body;     /* released by us */
+    struct uuid id;      /* the handler's */
+    struct page page;    /* the handler's */
     int err;
     struct read_job job;
 };
@@ -62,6 +62,9 @@ bool take_path_id(struct http_request *req, unsigned param, const char *missing,
 
 /* The pipeline in a path's first three parameters: 404 when there is none. */
 struct pipeline *take_pipeline(struct api *a, struct http_request *req);
+
+/* `force`: whether something goes although others depend on it. */
+bool take_force(struct http_request *req, bool *ret);
 
 void respond_unavailable(struct http_request *req);
 

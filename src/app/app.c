@@ -45,6 +45,7 @@ struct app {
     const struct config *config;
     enum app_state state;
     int lock_fd;
+    char *data; /* the data directory, absolute */
 
     uv_loop_t loop;
     struct timers timers;
@@ -282,6 +283,9 @@ static void make_pump(struct app *a, struct db *db)
     a->journal = journal_create(&a->loop, db, pump_committed, &a->pump);
     a->reader = reader_create(&a->loop, a->config->data);
     host_init(&a->host, &a->loop, &a->timers, a->engine, a->reader, a->config->public_url);
+    a->data = realpath(a->config->data, NULL); /* it was locked and opened: it is there */
+    a->host.host.data = a->data != NULL ? a->data : a->config->data;
+    a->host.host.upload_bytes_max = a->config->upload_bytes_max;
     a->dispatcher = dispatcher_create(&a->host.host);
     a->pump = (struct pump){
         .host = &a->host.host,
@@ -458,6 +462,7 @@ int app_run(const struct config *c)
     engine_destroy(a.engine);
     CHECK(uv_loop_close(&a.loop) == 0);
     db_unlock_dir(a.lock_fd);
+    free(a.data);
     log_info("stopped");
     return 0;
 }

@@ -26,6 +26,7 @@ struct setting {
 };
 
 #define MIB (1024 * 1024ull)
+#define GIB (1024 * MIB)
 #define DAY 86400ull
 #define AT(field) offsetof(struct config, field)
 
@@ -56,6 +57,8 @@ static const struct setting settings[] = {
      "request line and headers; beyond it 431; default 16 KiB"},
     {"body_bytes_max", SET_NUMBER, AT(body_bytes_max), NULL, MIB, 1024, 1024 * MIB,
      "a request's body; beyond it 413; default 1 MiB"},
+    {"upload_bytes_max", SET_NUMBER, AT(upload_bytes_max), NULL, 5 * GIB, 1, 1024 * 1024 * GIB,
+     "a file sent to a landing zone; beyond it 413; default 5 GiB"},
     {"buffered_bytes_max", SET_NUMBER, AT(buffered_bytes_max), NULL, 256 * MIB, MIB, 65536 * MIB,
      "bodies being received, all together; beyond it 503; default 256 MiB"},
     {"connections_max", SET_NUMBER, AT(connections_max), NULL, 16384, 1, 1000000,

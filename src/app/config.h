@@ -30,6 +30,7 @@ struct config {
     uint64_t retention_days;     /* 0: for ever */
     uint64_t retention_count;    /* 0: any number; events and runs each */
 
+    uint64_t upload_bytes_max; /* a file sent to a landing zone */
     uint64_t header_bytes_max, body_bytes_max, buffered_bytes_max, connections_max;
     uint64_t header_seconds, body_seconds, idle_seconds, write_seconds;
 };

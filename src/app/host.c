@@ -39,6 +39,11 @@ static void host_clock_stepped(struct host *h)
     engine_clock_stepped(h->engine, clock_now(h->loop));
 }
 
+static bool host_zone_exists(struct host *h, struct slice path)
+{
+    return catalog_zone_at(engine_catalog(h->engine), path) != NULL;
+}
+
 static int host_read(struct host *h, struct read_job *j)
 {
     if (app_host(h)->refusing)
@@ -249,6 +254,7 @@ void host_init(struct app_host *h, uv_loop_t *loop, struct timers *timers, struc
                 .feed = host_feed,
                 .pipeline_exists = host_pipeline_exists,
                 .clock_stepped = host_clock_stepped,
+                .zone_exists = host_zone_exists,
                 .read = host_read,
                 .await_run = host_await_run,
                 .await_cancel = host_await_cancel,

@@ -83,6 +83,10 @@ static void carry_out(struct pump *p, const struct effect *f)
     case EFFECT_DROP_PIPELINE:
         p->pipeline_dropped(p);
         break;
+    case EFFECT_ARM:
+        if (p->host->zones != NULL)
+            p->host->zones->changed(p->host->zones);
+        break;
     case EFFECT_RUN_ENDED:
         p->run_ended(p, &f->run_ended);
         break;

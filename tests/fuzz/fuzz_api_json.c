@@ -69,6 +69,14 @@ void http_server_route(struct http_server *s, const struct http_route *routes, s
 {
 }
 
+void http_body_resume(struct http_request *req)
+{
+}
+
+void http_body_refuse(struct http_request *req, const struct diag *why)
+{
+}
+
 struct http_stats http_server_stats(const struct http_server *s)
 {
     return (struct http_stats){0};
@@ -86,6 +94,11 @@ static struct now host_now(struct host *h)
 static int host_feed(struct host *h, const struct event *ev)
 {
     return engine_feed(h->engine, now, ev);
+}
+
+static bool host_zone_exists(struct host *h, struct slice path)
+{
+    return catalog_zone_at(engine_catalog(h->engine), path) != NULL;
 }
 
 /* There is no store: what is answered after a query is answered with 503. */
@@ -179,8 +192,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     secret_init();
-    struct host h = {
-        .engine = make_engine(), .now = host_now, .feed = host_feed, .read = host_read};
+    struct host h = {.engine = make_engine(),
+                     .now = host_now,
+                     .feed = host_feed,
+                     .read = host_read,
+                     .zone_exists = host_zone_exists,
+                     .data = "/data"};
     struct api a = {.host = &h};
     const struct catalog *c = engine_catalog(h.engine);
     int status;

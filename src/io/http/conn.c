@@ -103,6 +103,25 @@ static void begin_request(struct conn *c)
     c->since_ms = conn_now(c);
 }
 
+void conn_hold(struct conn *c)
+{
+    CHECK(c->state == CONN_BODY && !c->held);
+    c->held = true;
+    c->held_since_ms = conn_now(c);
+    read_stop(c);
+}
+
+/* The time we took is not the client's. */
+void conn_unhold(struct conn *c)
+{
+    const uint64_t now = conn_now(c);
+
+    c->held = false;
+    c->since_ms += now - c->held_since_ms;
+    c->progress_ms = now;
+    server_flush_later(c);
+}
+
 /* Goes through the bytes request by request. Returns how many were used: fewer than all when
  * reading was paused on the way, or when the rest is not wanted any more. */
 static size_t parse(struct conn *c, const char *data, size_t len)
@@ -111,7 +130,7 @@ static size_t parse(struct conn *c, const char *data, size_t len)
     size_t at = 0, used;
 
     c->busy = true;
-    while (event != PARSE_MORE && c->state < CONN_LAST) {
+    while (event != PARSE_MORE && c->state < CONN_LAST && !c->held) {
         if (c->state == CONN_HEAD && c->reading == NULL) {
             if (at == len)
                 break;
@@ -141,14 +160,14 @@ static bool resume(struct conn *c)
     char *rest = c->rest;
     size_t len = c->rest_len, used;
 
-    if (!c->paused || c->state != CONN_HEAD || !roomy(c))
+    if (!c->paused || c->held || c->state > CONN_BODY || (c->state == CONN_HEAD && !roomy(c)))
         return false;
     c->rest = NULL;
     c->rest_len = 0;
     c->paused = false;
-    used = parse(c, rest, len);
+    used = parse(c, rest != NULL ? rest : "", len);
     if (c->paused)
-        keep_rest(c, rest + used, len - used);
+        keep_rest(c, rest != NULL ? rest + used : NULL, len - used);
     else
         read_start(c);
     free(rest);

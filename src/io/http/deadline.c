@@ -43,7 +43,7 @@ static uint64_t read_deadline(const struct conn *c)
         return c->first == NULL ? c->since_ms + l->idle_ms_max : NEVER;
     case CONN_BODY:
     case CONN_DRAIN:
-        return body_deadline(c, l);
+        return c->held ? NEVER : body_deadline(c, l);
     case CONN_LINGER:
         return c->since_ms +
                (c->server->stopping ? HTTP_LINGER_STOPPING_MS_MAX : HTTP_LINGER_MS_MAX);

@@ -32,25 +32,48 @@ enum http_scope {
 
 typedef void (*http_handler)(struct http_request *req, void *ctx);
 
+enum http_flow {
+    HTTP_ON,     /* the next piece may come */
+    HTTP_HOLD,   /* not before http_body_resume(); the client is not read from meanwhile */
+    HTTP_REFUSE, /* *why is the answer; cut() follows */
+};
+
+/* Takes a body as it comes, instead of having it in memory.
+ *
+ *     begin ──> data, data, ... ──> the route's handler     the whole body was there; the request's `body` is empty
+ *         \────────┴──> cut                                  the rest will never come: the client has gone, or got another answer
+ */
+struct http_sink {
+    uint64_t (*body_bytes_max)(void *ctx); /* beyond it: 413 */
+    /* The headers are there and in order. 0, or -EINVAL with *why: then nothing else is called. */
+    int (*begin)(struct http_request *req, void *ctx, struct diag *why);
+    enum http_flow (*data)(struct http_request *req, struct slice piece, struct diag *why);
+    void (*cut)(struct http_request *req); /* req is not to be answered, and gone afterwards */
+};
+
 struct http_route {
-    const char *method;   /* "GET"; GET also serves HEAD */
-    const char *pattern;  /* literal segments and {names}; a trailing slash in a request's path is ignored */
+    const char *method; /* "GET"; GET also serves HEAD */
+    const char *
+        pattern; /* literal segments and {names}; a trailing slash in a request's path is ignored */
     http_handler handler;
     enum http_scope scope;
-    size_t body_bytes_max; /* 0: the server's default */
+    size_t body_bytes_max;        /* 0: the server's default */
+    const struct http_sink *sink; /* NULL: the body comes in one piece, with the request */
 };
 
 #define HTTP_PARAMS_MAX 6
 
 struct http_request {
-    const char *method;        /* "POST"; static memory */
-    struct slice path;         /* as sent, without the query */
-    struct slice query;        /* as sent, without '?'; absent when there was none */
-    struct slice body;         /* the whole body, unchunked; empty when there is none */
-    struct slice params[HTTP_PARAMS_MAX]; /* percent-decoded, in the order of the pattern's {names} */
+    const char *method; /* "POST"; static memory */
+    struct slice path;  /* as sent, without the query */
+    struct slice query; /* as sent, without '?'; absent when there was none */
+    struct slice body;  /* the whole body, unchunked; empty when there is none */
+    struct slice
+        params[HTTP_PARAMS_MAX]; /* percent-decoded, in the order of the pattern's {names} */
     const struct http_route *route;
-    struct arena *arena;       /* dies with the request */
-    void *ctx;                 /* the route's context, as given to http_server_route */
+    struct arena *arena; /* dies with the request */
+    void *ctx;           /* the route's context, as given to http_server_route */
+    void *stream;        /* the sink's */
 };
 
 /* The first header of that name (lower case), trimmed; SLICE_NONE when there is none. */
@@ -65,29 +88,40 @@ void http_response_header(struct http_request *req, const char *name, const char
 
 /* Answers. The body is copied. content_type may be NULL when the body is empty. Content-Length, Date and Connection are added;
  * HEAD gets the headers only; 204 and 304 have no body. req is gone afterwards. */
-void http_respond(struct http_request *req, int status, const char *content_type, struct slice body);
+void http_respond(struct http_request *req, int status, const char *content_type,
+                  struct slice body);
 
 /* The same with "application/json". */
 void http_respond_json(struct http_request *req, int status, struct slice body);
 
 /* Answers with the error envelope {"error":{"code","message"}} and the code's status. 429 and 503 carry Retry-After: the given
  * seconds, at least 1. */
-void http_respond_error(struct http_request *req, enum diag_code code, unsigned retry_after_s, const char *message);
+void http_respond_error(struct http_request *req, enum diag_code code, unsigned retry_after_s,
+                        const char *message);
 void http_respond_diag(struct http_request *req, const struct diag *d);
+
+/* For sinks, between begin() and the handler or cut(), not from inside data(): the next pieces may come; the request is answered now,
+ * and cut() has been called when this returns. */
+void http_body_resume(struct http_request *req);
+void http_body_refuse(struct http_request *req, const struct diag *why);
 
 /* ---- the server ---- */
 
 struct http_limits {
-    size_t header_bytes_max;       /* request line and headers: 431. Default 16 KiB */
-    size_t body_bytes_max;         /* default per route: 413. Default 1 MiB */
-    size_t buffered_bytes_max;     /* request bodies in memory, all connections: 503. Default 256 MiB */
-    unsigned connections_max;      /* beyond it: 503 and close. Default 16384 */
-    unsigned pipelined_max;        /* requests of one connection waiting for answers; then reading pauses. Default 64 */
-    size_t unsent_bytes_max;       /* answers of one connection not yet taken by the client; then reading pauses. Default 1 MiB */
-    uint64_t header_ms_max;        /* from the first byte of a request to the end of its headers: 408. Default 10 s */
-    uint64_t body_ms_max;          /* without any progress of the body: 408; a body must also average 1 KiB/s. Default 30 s */
-    uint64_t idle_ms_max;          /* between requests: closed. Default 75 s */
-    uint64_t write_ms_max;         /* without any progress of the answer: closed. Default 30 s */
+    size_t header_bytes_max;   /* request line and headers: 431. Default 16 KiB */
+    size_t body_bytes_max;     /* default per route: 413. Default 1 MiB */
+    size_t buffered_bytes_max; /* request bodies in memory, all connections: 503. Default 256 MiB */
+    unsigned connections_max;  /* beyond it: 503 and close. Default 16384 */
+    unsigned
+        pipelined_max; /* requests of one connection waiting for answers; then reading pauses. Default 64 */
+    size_t
+        unsent_bytes_max; /* answers of one connection not yet taken by the client; then reading pauses. Default 1 MiB */
+    uint64_t
+        header_ms_max; /* from the first byte of a request to the end of its headers: 408. Default 10 s */
+    uint64_t
+        body_ms_max; /* without any progress of the body: 408; a body must also average 1 KiB/s. Default 30 s */
+    uint64_t idle_ms_max;  /* between requests: closed. Default 75 s */
+    uint64_t write_ms_max; /* without any progress of the answer: closed. Default 30 s */
 };
 extern const struct http_limits http_limits_default;
 
@@ -108,12 +142,14 @@ void http_server_route(struct http_server *s, const struct http_route *routes, s
 
 /* Listens on a numeric address and port (0: any). Returns 0 and the real port, or a negative errno (-EADDRINUSE, -EACCES, -EINVAL, ...).
  * May be called several times. */
-int http_server_listen(struct http_server *s, const char *address, uint16_t port, uint16_t *ret_port);
+int http_server_listen(struct http_server *s, const char *address, uint16_t port,
+                       uint16_t *ret_port);
 
 /* Stops accepting, closes idle connections, lets begun requests finish for grace_ms, then cuts the rest; frees s and calls closed.
  * Answers sent while stopping say "Connection: close". Handlers must answer what they hold; cut ones get no callback, their
  * http_respond() stays valid until closed is called, so closed comes only after every request was answered. */
-void http_server_stop(struct http_server *s, uint64_t grace_ms, void (*closed)(void *arg), void *arg);
+void http_server_stop(struct http_server *s, uint64_t grace_ms, void (*closed)(void *arg),
+                      void *arg);
 
 struct http_stats {
     uint64_t connections, connections_total, requests_total;

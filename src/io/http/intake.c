@@ -52,10 +52,32 @@ static void authorize(struct request *r, struct verdict *ret)
     ret->why = (struct refusal){diag_code_status(d->code), diag_code_name(d->code), d->msg};
 }
 
+static struct refusal refusal_of(const struct diag *d)
+{
+    return (struct refusal){diag_code_status(d->code), diag_code_name(d->code), d->msg};
+}
+
+static void admit_stream(struct request *r, const struct head_facts *facts, struct verdict *ret)
+{
+    const struct http_sink *sink = r->pub.route->sink;
+
+    r->body_max = sink->body_bytes_max(r->pub.ctx);
+    if (facts->length > r->body_max)
+        ret->why = too_large;
+    else if (sink->begin(&r->pub, r->pub.ctx, &ret->diag) < 0)
+        ret->why = refusal_of(&ret->diag);
+    else
+        r->streaming = true;
+}
+
 static void admit_body(struct request *r, const struct head_facts *facts, struct verdict *ret)
 {
     const struct http_limits *l = &r->server->opt.limits;
 
+    if (r->pub.route->sink != NULL) {
+        admit_stream(r, facts, ret);
+        return;
+    }
     r->body_max = r->pub.route->body_bytes_max ? r->pub.route->body_bytes_max : l->body_bytes_max;
     r->length = facts->length;
     if (facts->length > r->body_max)
@@ -132,6 +154,47 @@ void intake_head(struct conn *c)
     c->state = CONN_BODY;
 }
 
+static void stream_body(struct conn *c, struct request *r, struct slice piece)
+{
+    struct diag why;
+    struct refusal refusal;
+
+    if (c->parse.body_bytes > r->body_max) {
+        intake_refuse(c, &too_large);
+        return;
+    }
+    switch (r->pub.route->sink->data(&r->pub, piece, &why)) {
+    case HTTP_ON:
+        break;
+    case HTTP_HOLD:
+        conn_hold(c);
+        break;
+    case HTTP_REFUSE:
+        refusal = refusal_of(&why);
+        intake_refuse(c, &refusal);
+        break;
+    }
+}
+
+void http_body_resume(struct http_request *req)
+{
+    struct request *r = request_of(req);
+
+    CHECK(r->streaming && r->conn != NULL && r->conn->reading == r);
+    if (r->conn->held)
+        conn_unhold(r->conn);
+}
+
+void http_body_refuse(struct http_request *req, const struct diag *why)
+{
+    struct request *r = request_of(req);
+    const struct refusal refusal = refusal_of(why);
+
+    CHECK(r->streaming && r->conn != NULL && r->conn->reading == r && !r->conn->busy);
+    r->conn->held = false;
+    intake_refuse(r->conn, &refusal);
+}
+
 void intake_body(struct conn *c, struct slice piece)
 {
     struct http_server *s = c->server;
@@ -141,6 +204,10 @@ void intake_body(struct conn *c, struct slice piece)
     if (c->state == CONN_DRAIN)
         return;
     r->continue_due = false;
+    if (r->streaming) {
+        stream_body(c, r, piece);
+        return;
+    }
     if (piece.len > r->body_max - r->body.len) {
         intake_refuse(c, &too_large);
         return;
@@ -170,6 +237,7 @@ void intake_done(struct conn *c)
     c->state = r->head.keep_alive && !c->server->stopping ? CONN_HEAD : CONN_LAST;
     r->continue_due = false;
     r->pub.body = str_slice(&r->body);
+    r->streaming = false;
     r->state = REQUEST_HANDLING;
     c->server->requests_open++;
     r->pub.route->handler(&r->pub, r->pub.ctx);

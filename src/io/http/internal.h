@@ -60,10 +60,11 @@ struct request {
     struct request *next; /* in the connection's queue, or in the pool */
     enum request_state state;
     bool queued;       /* in the connection's queue */
+    bool streaming;    /* its body goes to the route's sink */
     bool continue_due; /* waits for 100 Continue */
     uint8_t header_count;
     size_t buffered; /* body bytes counted in server->buffered_bytes */
-    size_t body_max;
+    uint64_t body_max;
     uint64_t length; /* Content-Length */
     struct arena arena;
     struct str body, answer;
@@ -76,6 +77,7 @@ struct request *request_of(const struct http_request *req);
 struct request *request_acquire(struct http_server *s, struct conn *c);
 void request_release(struct request *r);    /* to the pool; out of any queue already */
 void request_drop_input(struct request *r); /* body and arena are not needed any more */
+void request_cut(struct request *r); /* the sink, if there is one, is told that no more comes */
 void request_pool_release(struct http_server *s);
 
 /* Answers a request in any state with the envelope; message is ASCII or UTF-8 and copied. */
@@ -105,20 +107,22 @@ void respond_code(struct request *r, int status, const char *code, unsigned retr
  *  CLOSING  uv_close() was called; requests with handlers are on their own.
  *
  * Independent of it, `paused`: reading is stopped because of too many requests or bytes in the queue; `rest` has what was read
- * but not parsed. Only between requests.
+ * but not parsed. Only between requests, or, when `held` is set, within a body whose sink asked for it.
  */
 enum conn_state { CONN_HEAD, CONN_BODY, CONN_DRAIN, CONN_LAST, CONN_LINGER, CONN_CLOSING };
 
 struct conn {
     uv_tcp_t tcp;
     struct http_server *server;
-    struct conn *prev, *next; /* all of the server's, or the pool */
+    struct conn *prev, *next;             /* all of the server's, or the pool */
     struct conn *dirty_prev, *dirty_next; /* those with answers to write at the turn's end */
     enum conn_state state;
     bool refused; /* beyond connections_max: not counted as a connection */
     bool eof, dirty;
     bool busy; /* input is being parsed: answers wait for its end */
     bool paused;
+    bool held; /* by the sink of what is being read */
+    uint64_t held_since_ms;
 
     struct parse parse;
     struct request *reading;
@@ -146,6 +150,8 @@ void conn_pump(struct conn *c); /* writes what can be written, reads what was he
 void conn_stop(struct conn *c); /* finishes what was begun, then closes */
 void conn_last(struct conn *c); /* no further requests */
 void conn_answered(struct conn *c, struct request *r);
+void conn_hold(struct conn *c);   /* stops reading within a body */
+void conn_unhold(struct conn *c); /* reads on, soon */
 void conn_pool_release(struct http_server *s);
 
 void conn_enqueue(struct conn *c, struct request *r);

@@ -27,7 +27,7 @@ struct request *request_acquire(struct http_server *s, struct conn *c)
     r->conn = c;
     r->next = NULL;
     r->state = REQUEST_READING;
-    r->queued = r->continue_due = false;
+    r->queued = r->continue_due = r->streaming = false;
     r->header_count = 0;
     r->buffered = r->body_max = r->sent = 0;
     r->length = 0;
@@ -63,11 +63,20 @@ static void destroy(struct request *r)
     free(r);
 }
 
+void request_cut(struct request *r)
+{
+    if (!r->streaming)
+        return;
+    r->streaming = false;
+    r->pub.route->sink->cut(&r->pub);
+}
+
 void request_release(struct request *r)
 {
     struct http_server *s = r->server;
 
     CHECK(!r->queued);
+    request_cut(r);
     request_drop_input(r);
     if (s->request_pool_count == HTTP_REQUEST_POOL_MAX) {
         destroy(r);

@@ -128,6 +128,7 @@ void http_respond(struct http_request *req, int status, const char *content_type
     struct conn *c = r->conn;
 
     CHECK(r->state != REQUEST_ANSWERED); /* one answer each */
+    request_cut(r);
     s->stats.responses_by_class[status / 100]++;
     r->state = REQUEST_ANSWERED;
     if (c != NULL) {

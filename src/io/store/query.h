@@ -18,19 +18,22 @@
 struct page {
     unsigned limit;
     uint64_t offset;
-    struct slice cursor; /* SLICE_NONE: from the start. -EINVAL from the query when it is not one of ours */
+    struct slice
+        cursor; /* SLICE_NONE: from the start. -EINVAL from the query when it is not one of ours */
 };
 
 /* ---- pipelines: {"pipelines":[...],"total":N,"next_cursor":...}; newest last, by path ---- */
 struct pipeline_filter {
     struct slice ns, layer; /* SLICE_NONE: any */
 };
-int query_pipelines(struct db *db, const struct pipeline_filter *f, const struct page *page, struct str *ret);
+int query_pipelines(struct db *db, const struct pipeline_filter *f, const struct page *page,
+                    struct str *ret);
 int query_pipeline(struct db *db, struct uuid id, struct str *ret); /* with latest_run */
 
 /* ---- triggers of one pipeline: {"triggers":[...],"total":N}; in the order of their making. limit 0: all of them.
  * webhook_url is added to webhook triggers when url is given ---- */
-int query_triggers(struct db *db, struct uuid pipeline, const struct page *page, const char *webhook_url, struct str *ret);
+int query_triggers(struct db *db, struct uuid pipeline, const struct page *page,
+                   const char *webhook_url, struct str *ret);
 int query_trigger(struct db *db, struct uuid id, const char *webhook_url, struct str *ret);
 
 /* ---- runs: {"runs":[...],"total":N,"next_cursor":...}; newest first ---- */
@@ -38,12 +41,14 @@ struct run_filter {
     struct slice ns, layer, pipeline; /* SLICE_NONE: any */
     bool by_status;
     enum run_status status;
-    struct uuid trigger;              /* nil: any */
+    struct uuid trigger;                       /* nil: any */
     struct wall started_after, started_before; /* unset: any */
 };
 int query_runs(struct db *db, const struct run_filter *f, const struct page *page, struct str *ret);
 int query_run(struct db *db, struct uuid id, struct str *ret);
-int query_run_logs(struct db *db, struct uuid id, struct str *ret); /* {"run_id","logs":[{time,stream,message}...],"truncated":bool} */
+int query_run_logs(
+    struct db *db, struct uuid id,
+    struct str *ret); /* {"run_id","logs":[{time,stream,message}...],"truncated":bool} */
 
 /* A run's state as plain values, for cancel and idempotent answers. */
 struct run_row {
@@ -55,19 +60,23 @@ int query_run_row(struct db *db, struct uuid id, struct run_row *ret);
 
 /* ---- events: {"events":[...],"total":N,"next_cursor":...}; newest first, each with its decisions and runs ---- */
 struct event_filter {
-    struct slice source;   /* SLICE_NONE: any */
-    struct uuid trigger;   /* nil: any */
-    struct wall since;     /* unset: any */
+    struct slice source; /* SLICE_NONE: any */
+    struct uuid trigger; /* nil: any */
+    struct wall since;   /* unset: any */
 };
-int query_events(struct db *db, const struct event_filter *f, const struct page *page, struct str *ret);
-int query_event(struct db *db, struct uuid id, struct str *ret); /* with its payload: text when it is UTF-8, else base64 */
+int query_events(struct db *db, const struct event_filter *f, const struct page *page,
+                 struct str *ret);
+int query_event(struct db *db, struct uuid id,
+                struct str *ret); /* with its payload: text when it is UTF-8, else base64 */
 
 /* ---- what one trigger made of events: {"decisions":[...],"next_cursor":...}; newest first. `since`: its creation. One page looks at
  * a bounded part of the events, so it may hold less than its limit, even nothing, and still be followed by another ---- */
-int query_decisions(struct db *db, struct uuid trigger, struct wall since, const struct page *page, struct str *ret);
+int query_decisions(struct db *db, struct uuid trigger, struct wall since, const struct page *page,
+                    struct str *ret);
 
 /* The run that the first event with this key started, if that is less than a day old; -ENOENT otherwise. */
-int query_dedupe(struct db *db, const struct dedupe_key *key, struct wall now, struct uuid *ret_event, struct uuid *ret_run);
+int query_dedupe(struct db *db, const struct dedupe_key *key, struct wall now,
+                 struct uuid *ret_event, struct uuid *ret_run);
 
 /* ---- landing zones: {"landing_zones":[...],"total":N,"next_cursor":...}; by path. `status` and `error` are the API's to add:
  * objects end without them ---- */
@@ -76,7 +85,8 @@ struct zone_filter {
 };
 /* Called for each object before its closing brace. */
 typedef void (*zone_extra)(void *arg, struct uuid zone, struct str *ret);
-int query_zones(struct db *db, const struct zone_filter *f, const struct page *page, zone_extra extra, void *arg, struct str *ret);
+int query_zones(struct db *db, const struct zone_filter *f, const struct page *page,
+                zone_extra extra, void *arg, struct str *ret);
 int query_zone(struct db *db, struct uuid id, struct str *ret); /* all but the closing brace */
 
 /* ---- files of a zone: {"files":[...],"total":N,"next_cursor":...}; newest first. Those that are gone are left out ---- */
@@ -88,33 +98,37 @@ int query_file_path(struct db *db, int64_t zone_key, struct uuid id, struct str 
 
 /* What the ledger has about paths of a zone. */
 struct ledger_look {
-    struct slice path;      /* asked for */
-    bool known, gone;       /* it has a row; which says that the file is gone */
-    uint64_t inode, size;   /* of the row */
+    struct slice path;    /* asked for */
+    bool known, gone;     /* it has a row; which says that the file is gone */
+    uint64_t inode, size; /* of the row */
     int64_t mtime_ns;
 };
 int query_ledger(struct db *db, int64_t zone_key, struct ledger_look *looks, size_t n);
 
 /* The paths of at most max present files of a zone, each with a NUL behind it, by path from behind `after` (absent: the first). They
  * live in the arena. */
-int query_ledger_paths(struct db *db, int64_t zone_key, struct slice after, struct arena *a, struct slice *ret, size_t max,
-                       size_t *ret_n);
+int query_ledger_paths(struct db *db, int64_t zone_key, struct slice after, struct arena *a,
+                       struct slice *ret, size_t max, size_t *ret_n);
 
 /* ---- the durable queue: the oldest pending runs of a pipeline that are due, each with its event and its version's spec.
  * Texts live in the arena. *ret_next_due: the earliest due time of the delayed ones, unset when none ---- */
-int query_pending(struct db *db, int64_t pipeline_key, struct wall now, uint32_t max, struct arena *a,
-                  struct offered_run *ret, size_t *ret_n, struct wall *ret_next_due);
+int query_pending(struct db *db, int64_t pipeline_key, struct wall now, uint32_t max,
+                  struct arena *a, struct offered_run *ret, size_t *ret_n,
+                  struct wall *ret_next_due);
 
 /* ---- start: loads the catalog, pending counts, trigger states and interrupted runs into an engine ---- */
 
 /* How stored texts become definitions; app provides it from the tables of types. Both return NULL with *reterr. */
 struct def_maker {
-    struct pipeline_def *(*pipeline)(struct slice spec, uint32_t version, struct wall updated_at, struct diag *reterr);
+    struct pipeline_def *(*pipeline)(struct slice spec, uint32_t version, struct wall updated_at,
+                                     struct diag *reterr);
     /* *ret_type: the type's name in static memory. */
-    struct trigger_def *(*trigger)(struct slice type, struct slice config, bool enabled, uint64_t cooldown_ms,
-                                   struct wall updated_at, const char **ret_type, struct diag *reterr);
+    struct trigger_def *(*trigger)(struct slice type, struct slice config, bool enabled,
+                                   uint64_t cooldown_ms, struct wall updated_at,
+                                   const char **ret_type, struct diag *reterr);
 };
-int store_load(struct db *db, struct engine *e, struct now now, const struct def_maker *mk, struct diag *reterr);
+int store_load(struct db *db, struct engine *e, struct now now, const struct def_maker *mk,
+               struct diag *reterr);
 
 /* ---- API keys ---- */
 struct key_row {
@@ -123,7 +137,8 @@ struct key_row {
     struct wall created_at;
 };
 int query_keys(struct db *db, struct key_row **ret, size_t *ret_n); /* the caller frees *ret */
-int store_add_key(struct db *db, const char *name, const uint8_t hash[32], struct wall now); /* -EEXIST */
-int store_drop_key(struct db *db, const char *name);                                         /* -ENOENT */
+int store_add_key(struct db *db, const char *name, const uint8_t hash[32],
+                  struct wall now);                  /* -EEXIST */
+int store_drop_key(struct db *db, const char *name); /* -ENOENT */
 
 #endif

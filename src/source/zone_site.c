@@ -1,0 +1,536 @@
+/* zone_site.c - one watched directory.
+ *
+ *     [not armed] --open and watch--> [armed] --steps: rounds, slices--> ...
+ *         ^  \--cannot: error, later again      |
+ *         \------- moved, deleted, unmounted ---/
+ */
+#include "source/zone_site.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rfc3339.h"
+#include "base/base64.h"
+#include "core/engine.h"
+#include "source/zone_name.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <utlist.h>
+
+/* ---- sets of paths ---- */
+
+struct site_path *site_path_find(struct site_path *set, const char *path, size_t len)
+{
+    struct site_path *p;
+    HASH_FIND(hh, set, path, len, p);
+    return p;
+}
+
+struct site_path *site_path_add(struct site_path **set, const char *path, size_t len)
+{
+    struct site_path *p = site_path_find(*set, path, len);
+    if (p != NULL)
+        return p;
+    p = mem_zalloc(sizeof(*p) + len + 1);
+    p->len = len;
+    memcpy(p->path, path, len);
+    HASH_ADD(hh, *set, path, len, p);
+    return p;
+}
+
+void site_paths_clear(struct site_path **set)
+{
+    struct site_path *p, *tmp;
+    HASH_ITER (hh, *set, p, tmp) {
+        HASH_DEL(*set, p);
+        free(p);
+    }
+}
+
+void site_notice(struct site *s, const char *path, size_t len, bool complete)
+{
+    const unsigned before = HASH_COUNT(s->candidates);
+    struct site_path *p = site_path_add(&s->candidates, path, len);
+    p->complete |= complete;
+    s->all->candidate_count += HASH_COUNT(s->candidates) - before;
+}
+
+void site_notice_dir(struct site *s, const char *path)
+{
+    site_path_add(&s->subtrees, path, strlen(path));
+}
+
+static void drop_candidate(struct site *s, struct site_path *p)
+{
+    HASH_DEL(s->candidates, p);
+    free(p);
+    s->all->candidate_count--;
+}
+
+static void drop_candidates(struct site *s)
+{
+    s->all->candidate_count -= HASH_COUNT(s->candidates);
+    site_paths_clear(&s->candidates);
+    watch_resume(s->all);
+}
+
+/* ---- what people are told ---- */
+
+static void set_trouble(struct site *s, const char *status, const char *error)
+{
+    if (s->troubled)
+        DL_DELETE(s->all->offer.troubles, &s->trouble);
+    s->troubled = status != NULL;
+    s->trouble =
+        (struct zone_trouble){.zone = s->id, .path = s->path, .status = status, .error = error};
+    if (s->troubled)
+        DL_APPEND(s->all->offer.troubles, &s->trouble);
+}
+
+static const char *advice(int err)
+{
+    switch (err) {
+    case -ENOSPC:
+        return ": there are too many inotify watches, raise fs.inotify.max_user_watches; the zone "
+               "is rescanned meanwhile";
+    case -EMFILE:
+        return ": there are too many inotify instances or open files, raise "
+               "fs.inotify.max_user_instances; the zone is rescanned "
+               "meanwhile";
+    default:
+        return "";
+    }
+}
+
+void site_set_error(struct site *s, int err, const char *what)
+{
+    char text[sizeof(s->error)];
+    if (err == 0) {
+        if (s->troubled && s->trouble.error != NULL)
+            log_info("landing zone is watched again", LOG_STR("zone", s->path));
+        set_trouble(s, NULL, NULL);
+        return;
+    }
+    snprintf(text, sizeof(text), "%s: %s%s", what, strerror(-err), advice(err));
+    const bool news = !s->troubled || s->trouble.error == NULL || strcmp(text, s->error) != 0;
+    memcpy(s->error, text, sizeof(text));
+    set_trouble(s, "error", s->error);
+    if (news)
+        log_warn("landing zone cannot be watched", LOG_STR("zone", s->path),
+                 LOG_STR("directory", s->directory), LOG_STR("error", text));
+}
+
+/* ---- opening ---- */
+
+static void arm_work(struct worker_job *j, void *thread_state)
+{
+    struct site *s = container_of(j, struct site, arm_job);
+    struct timespec now;
+    struct stat st;
+    int fd = zone_fs_root(&(struct zone_root){.directory = s->directory});
+    if (fd == -ENOENT && s->made_by_us && zone_fs_make(s->directory) == 0)
+        fd = zone_fs_root(&(struct zone_root){.directory = s->directory});
+    s->arm_err = fd < 0 ? fd : fstat(fd, &st) < 0 ? -errno : 0;
+    if (s->arm_err == 0) {
+        s->arm_dev = st.st_dev;
+        s->arm_ino = st.st_ino;
+        s->arm_local = zone_fs_is_local(fd);
+        s->arm_wd = watch_add_fd(s->arm_inotify, fd);
+        clock_gettime(CLOCK_REALTIME_COARSE, &now); /* what stamps files */
+        s->arm_since_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+static void retry_later(struct site *s)
+{
+    timer_set(s->all->host->timers, &s->retry, s->retry_ms);
+    s->retry_ms = s->retry_ms * 2 < ZONE_RETRY_MS_MAX ? s->retry_ms * 2 : ZONE_RETRY_MS_MAX;
+}
+
+static void armed(struct site *s)
+{
+    s->armed = true;
+    s->local = s->arm_local;
+    s->root.dev = s->arm_dev;
+    s->root.ino = s->arm_ino;
+    s->since_ns = s->arm_since_ns;
+    s->retry_ms = ZONE_RETRY_MS_MIN;
+    s->rescan = true;
+    s->unwatched = s->arm_wd < 0;
+    if (s->unwatched)
+        site_set_error(s, s->arm_wd, "cannot watch the directory");
+    else
+        site_set_error(s, 0, NULL);
+    if (!s->unwatched)
+        watch_register(s, s->arm_wd, "");
+}
+
+static void prime(struct site *s);
+
+static void arm_done(struct worker_job *j, bool cancelled)
+{
+    struct site *s = container_of(j, struct site, arm_job);
+    s->all->walking--;
+    if (!cancelled && !s->dropped) {
+        if (s->arm_err == 0) {
+            armed(s);
+        } else {
+            site_set_error(s, s->arm_err, "cannot open the directory");
+            if (s->arm_err == -ENOENT && !s->primed)
+                prime(s); /* nothing was there before it */
+            retry_later(s);
+        }
+        zones_tried(s);
+    }
+    watch_scans_done(s->all);
+    s->busy = false;
+    site_step(s);
+}
+
+static void arm(struct site *s)
+{
+    if (s->all->inotify_fd < 0)
+        watch_open(s->all);
+    s->arm_inotify = s->all->inotify_fd;
+    s->arm_job = (struct worker_job){.work = arm_work, .done = arm_done};
+    if (worker_post(s->all->worker, &s->arm_job) < 0) {
+        retry_later(s);
+        return;
+    }
+    s->busy = true;
+    s->all->walking++;
+}
+
+static void retry_due(struct timer *t)
+{
+    site_step(container_of(t, struct site, retry));
+}
+
+void site_disarm(struct site *s)
+{
+    if (!s->armed)
+        return;
+    s->armed = false;
+    s->root.ino = s->root.dev = 0;
+    watch_forget_below(s, "");
+    site_paths_clear(&s->subtrees);
+    drop_candidates(s);
+    later_clear(s);
+    timer_cancel(s->all->host->timers, &s->rescan_due);
+    if (!s->busy) {
+        scan_destroy(s->scan);
+        s->scan = NULL;
+    }
+}
+
+/* ---- what is next ---- */
+
+static void rescan_due(struct timer *t)
+{
+    struct site *s = container_of(t, struct site, rescan_due);
+    s->rescan = true;
+    site_step(s);
+}
+
+static void primed(struct ticket *t, const struct outcome *o)
+{
+    struct site *s = container_of(t, struct site, primed_ticket);
+    s->priming_out = false;
+    s->tickets--;
+    s->primed = o->err == 0;
+    if (!s->primed)
+        timer_set(s->all->host->timers, &s->rescan_due, ZONE_FAILED_MS);
+    site_step(s);
+}
+
+static void prime(struct site *s)
+{
+    struct host *h = s->all->host;
+    struct zone *z = catalog_zone(engine_catalog(h->engine), s->id);
+    if (z == NULL || s->priming_out)
+        return;
+    s->priming_out = true;
+    s->tickets++;
+    s->primed_ticket.done = primed;
+    engine_prime_zone(h->engine, h->now(h), z, &s->primed_ticket);
+}
+
+/* Everything was looked at. */
+static void scan_over(struct site *s)
+{
+    struct scan *c = s->scan;
+    uint64_t again_ms = s->def->rescan_ms;
+    s->scan = NULL;
+    if (c->whole) {
+        if (c->priming && c->def == s->def)
+            prime(s);
+        if (again_ms == 0 && (!s->local || s->unwatched))
+            again_ms = ZONE_POLL_MS;
+        if (again_ms > 0)
+            timer_set(s->all->host->timers, &s->rescan_due, again_ms);
+        if (!s->unwatched)
+            site_set_error(s, 0, NULL);
+    }
+    scan_destroy(c);
+}
+
+/* False when all of them have to wait for the disk. */
+static bool take_candidates(struct site *s)
+{
+    struct round *r = NULL;
+    struct site_path *p, *tmp;
+    HASH_ITER (hh, s->candidates, p, tmp) {
+        if (site_path_find(s->flying, p->path, p->len) != NULL)
+            continue;
+        if (r == NULL)
+            r = round_make(s);
+        round_add(r, p->path, p->len, NULL);
+        r->items.items[r->items.len - 1].complete = p->complete;
+        drop_candidate(s, p);
+        if (r->items.len == ZONE_ROUND_MAX)
+            break;
+    }
+    if (r == NULL)
+        return false;
+    s->busy = true;
+    round_start(r);
+    watch_resume(s->all);
+    return true;
+}
+
+static bool take_scan(struct site *s)
+{
+    if (s->scan == NULL && s->rescan)
+        scan_begin(s, true);
+    else if (s->scan == NULL && s->subtrees != NULL)
+        scan_begin(s, false);
+    if (s->scan == NULL)
+        return false;
+    s->busy = true;
+    scan_go_on(s->scan);
+    return true;
+}
+
+static void destroy(struct site *s)
+{
+    CHECK(!s->busy && s->tickets == 0 && s->held == 0 && s->dirs == NULL);
+    scan_destroy(s->scan);
+    if (s->touched)
+        LL_DELETE2(s->all->touched, s, touched_next);
+    drop_candidates(s);
+    site_paths_clear(&s->subtrees);
+    site_paths_clear(&s->flying);
+    later_clear(s);
+    zone_def_unref(s->def);
+    void *zones = s->all;
+    free(s->path);
+    free(s->ns);
+    free(s->directory);
+    free(s);
+    zones_part_closed(zones);
+}
+
+void site_step(struct site *s)
+{
+    if (s->busy)
+        return;
+    if (s->dropped) {
+        if (s->tickets == 0 && s->held == 0)
+            destroy(s);
+        return;
+    }
+    if (!s->armed) {
+        if (!wheel_is_set(&s->retry.w))
+            arm(s);
+        return;
+    }
+    if (s->tickets >= ZONE_FLYING_MAX)
+        return;
+    const bool scan_first = s->scan_next;
+    s->scan_next = !scan_first;
+    if (scan_first && take_scan(s))
+        return;
+    if (!take_candidates(s) && !scan_first)
+        take_scan(s);
+}
+
+void site_round_over(struct site *s, struct round *r)
+{
+    s->busy = false;
+    if (s->scan != NULL && s->scan->round == r)
+        s->scan->round = NULL;
+    if (s->scan != NULL && !s->armed) {
+        scan_destroy(s->scan);
+        s->scan = NULL;
+    } else if (s->scan != NULL && s->scan->over) {
+        scan_over(s);
+    }
+    site_step(s);
+}
+
+/* ---- beginning and end ---- */
+
+struct site *site_create(struct zones *all, const struct zone *z)
+{
+    struct site *s = mem_zalloc(sizeof(*s));
+    const char *dot = strchr(z->path, '.');
+    *s = (struct site){
+        .all = all,
+        .id = z->id,
+        .key = z->key,
+        .path = mem_strdup(z->path),
+        .directory = mem_strdup(z->directory),
+        .ns = mem_dup(z->path, (size_t)(dot - z->path)),
+        .made_by_us = z->made_by_us,
+        .primed = z->primed,
+        .def = zone_def_ref(z->def),
+        .retry_ms = ZONE_RETRY_MS_MIN,
+        .retry.fired = retry_due,
+        .look_again.fired = later_due,
+        .rescan_due.fired = rescan_due,
+    };
+    s->name = s->path + (dot + 1 - z->path);
+    s->root.directory = s->directory;
+    set_trouble(s, "starting", NULL);
+    HASH_ADD(hh, all->sites, key, sizeof(s->key), s);
+    all->open++;
+    return s;
+}
+
+void site_redefine(struct site *s, struct zone_def *def, bool is_primed)
+{
+    zone_def_unref(s->def);
+    s->def = zone_def_ref(def);
+    s->primed = is_primed;
+    s->rescan = true;
+    timer_cancel(s->all->host->timers, &s->rescan_due);
+    watch_keep_top(s); /* the scan finds again what is still wanted */
+    site_step(s);
+}
+
+void site_drop(struct site *s)
+{
+    struct timers *timers = s->all->host->timers;
+    s->dropped = true;
+    HASH_DEL(s->all->sites, s);
+    site_disarm(s);
+    zones_tried(s);
+    set_trouble(s, NULL, NULL);
+    timer_cancel(timers, &s->retry);
+    timer_cancel(timers, &s->look_again);
+    timer_cancel(timers, &s->rescan_due);
+    site_step(s);
+}
+
+void site_hold(struct site *s)
+{
+    s->held++;
+}
+
+void site_release(struct site *s)
+{
+    CHECK(s->held > 0);
+    s->held--;
+    site_step(s);
+}
+
+/* ---- events ---- */
+
+struct site_path *site_fly(struct site *s, const char *path, size_t len)
+{
+    return site_path_add(&s->flying, path, len);
+}
+
+void site_land(struct site *s, struct site_path *p)
+{
+    HASH_DEL(s->flying, p);
+    free(p);
+}
+
+static void add_member(struct str *ret, const char *name, struct slice text)
+{
+    str_printf(ret, ",\"%s\":", name);
+    str_add_json(ret, text);
+}
+
+/* What is not UTF-8 in a path can be shown, but not be opened by what is shown. */
+static void add_path(struct str *ret, const struct site *s, struct slice below)
+{
+    struct str path = {0};
+    str_printf(&path, "%s/", s->directory);
+    str_add_slice(&path, below);
+    add_member(ret, "path", str_slice(&path));
+    if (!utf8_valid(str_slice(&path))) {
+        str_add_cstr(ret, ",\"path_base64\":\"");
+        str_add_base64(ret, str_slice(&path));
+        str_add_char(ret, '"');
+    }
+    str_release(&path);
+}
+
+static void describe(const struct site *s, struct slice path, struct slice name,
+                     struct slice content_type, const struct zone_look *look, bool uploaded,
+                     struct str *ret)
+{
+    str_add_cstr(ret, "{\"namespace\":");
+    str_add_json(ret, slice_of(s->ns));
+    add_member(ret, "zone", slice_of(s->name));
+    add_member(ret, "filename", name);
+    add_path(ret, s, path);
+    add_member(ret, "relative_path", path);
+    str_add_cstr(ret, ",\"size_bytes\":");
+    str_add_u64(ret, look->size);
+    if (content_type.p != NULL)
+        add_member(ret, "content_type", content_type);
+    str_add_cstr(ret, ",\"modified_at\":");
+    str_add_time(ret, (struct wall){look->mtime_ns / 1000000});
+    if (uploaded) {
+        struct host *h = s->all->host;
+        str_add_cstr(ret, ",\"uploaded_at\":");
+        str_add_time(ret, h->now(h).wall);
+    }
+    str_add_char(ret, '}');
+}
+
+int site_feed(struct site *s, const char *path, size_t len, const struct zone_look *look,
+              struct slice name, struct slice content_type, struct ticket *t)
+{
+    struct host *h = s->all->host;
+    const bool uploaded = name.p != NULL;
+    const struct slice own = zone_name_of((struct slice){path, len});
+    struct str payload = {0};
+    if (!uploaded)
+        name = own;
+    describe(s, (struct slice){path, len}, name, content_type, look, uploaded, &payload);
+    const struct ledger_file file = {
+        .zone_key = s->key,
+        .path = {path, len},
+        .name = name,
+        .content_type = content_type,
+        .inode = look->inode,
+        .size = look->size,
+        .mtime_ns = look->mtime_ns,
+    };
+    const struct event ev = {
+        .source = "zone",
+        .type = SLICE("file.arrived"),
+        .subject = {path, len},
+        .name = name,
+        .scope = slice_of(s->path),
+        .content_type = SLICE("application/json"),
+        .payload = str_slice(&payload),
+        .key = zone_match_key(slice_of(s->path)),
+        .keep = true,
+        .file = &file,
+        .ticket = t,
+    };
+    const int matched = h->feed(h, &ev);
+    str_release(&payload);
+    return matched < 0 ? matched : 0;
+}

@@ -1,0 +1,297 @@
+/* zone_site.h - how the parts of the zone source work together. Nobody else includes it.
+ *
+ *     zone.c        the source: trigger types, the catalog's zones against the sites that are watched
+ *     zone_site.c   one site, from its directory being opened to its end: what it does next
+ *     zone_watch.c  inotify: which directory a notice is about, and what it means
+ *     zone_scan.c   going through directories, a slice at a time, on a worker
+ *     zone_round.c  candidates become arrivals: a look at the file, a look into the ledger, an event
+ *     zone_later.c  files that are not ready yet
+ *     zone_fs.c     the file system, for the workers
+ *     zone_upload.c, zone_files.c   files that come and go over HTTP
+ *
+ *     inotify ─────> candidates ──┐
+ *     scan slices ────────────────┴──> round: look, ledger, [writers] ──> feed ──> commit ──> done
+ *
+ * A site does one thing at a time: a round, or a slice of a scan, which ends in a round of its own. So two rounds never decide about
+ * the same file at once. A round is over when its events are fed; until they are on disk their paths are `flying`, and what
+ * concerns them waits. Everything that arrives twice is found in the ledger then.
+ */
+#ifndef SOURCE_ZONE_SITE_H
+#define SOURCE_ZONE_SITE_H
+#include "base/arena.h"
+#include "base/vec.h"
+#include "core/catalog.h"
+#include "core/zone.h"
+#include "io/loop/timers.h"
+#include "io/loop/worker.h"
+#include "io/store/query.h"
+#include "pawl/event.h"
+#include "pawl/host.h"
+#include "source/zone_fs.h"
+#include <dirent.h>
+#include <uthash.h>
+#include <uv.h>
+
+#define ZONE_ROUND_MAX 1024       /* candidates in one round */
+#define ZONE_CANDIDATES_MAX 65536 /* of all sites; beyond it the kernel's queue has to hold more */
+#define ZONE_FLYING_MAX 16384     /* events of a site on their way to the disk */
+#define ZONE_LATER_MAX                                                                             \
+    16384 /* files of a site that are looked at again; beyond it everything is, later */
+#define ZONE_SLICE_ENTRIES_MAX 4096 /* directory entries in one slice of a scan */
+#define ZONE_ORPHANS_MAX 4096       /* notices about directories that a scan has not reported yet */
+#define ZONE_WORKER_THREADS 4       /* so that a mount that hangs does not stop the others */
+#define ZONE_RETRY_MS_MIN 100       /* a directory that cannot be watched: first and longest wait */
+#define ZONE_RETRY_MS_MAX 5000
+#define ZONE_POLL_MS 30000  /* between rescans where the file system does not tell */
+#define ZONE_SETTLE_MS 2000 /* for a file to stand still there */
+#define ZONE_EMPTY_MS 1000  /* for one that is empty, perhaps because it has only just been made */
+#define ZONE_FAILED_MS 500  /* until what could not be written is tried again */
+
+struct site;
+struct zones;
+
+/* A path with something attached, in a hash. */
+struct site_path {
+    UT_hash_handle hh;
+    bool
+        complete; /* its writer has closed it, or it was moved here: an empty file may be all there is */
+    size_t len;
+    char path[]; /* with a NUL */
+};
+
+/* ---- rounds ---- */
+
+struct round;
+
+enum item_fate { FATE_NONE, FATE_FIRE, FATE_RECORD, FATE_FORGET };
+
+struct item {
+    struct round *round;
+    char *path; /* the round's */
+    size_t len;
+    struct zone_look look;
+    bool looked;   /* `look` is set */
+    bool checked;  /* for writers, too */
+    bool complete; /* see site_path */
+    enum item_fate fate;
+    struct ticket ticket;
+    struct site_path *flying;
+};
+
+struct round {
+    struct site *site;
+    struct worker_job job;
+    struct read_job read;
+    VEC(struct item) items;
+    struct ledger_look *ledger;
+    bool priming; /* what nobody has given notice of was there before the zone */
+    bool writers; /* the look that is under way is for writers, too */
+    int err;
+    size_t fed;  /* items dealt with by feeding */
+    size_t open; /* tickets out */
+    bool ended;  /* the site goes on without it; it is freed with the last ticket */
+    struct timer again;
+};
+
+/* Starts a round over candidates or over what a slice has found; it takes r. The site is busy until site_round_over(). */
+struct round *round_make(struct site *s);
+void round_add(struct round *r, const char *path, size_t len, const struct zone_look *look);
+void round_start(struct round *r);
+void round_destroy(struct round *r);
+
+/* ---- scans ---- */
+
+struct found_dir {
+    int wd;
+    char *path;
+};
+
+/* A walk over directories. The worker's while a slice is under way. */
+struct scan {
+    struct site *site;
+    struct worker_job job;
+    VEC(char *) todo; /* directories below the site; "" is itself */
+    DIR *dir;
+    char *dir_path;
+    struct zone_def *def;
+    int inotify_fd;
+    bool whole; /* it began at the top */
+    bool priming;
+    bool over;
+    struct round *round; /* of the slice */
+    VEC(struct found_dir) watched;
+    int watch_err; /* a directory could not be watched */
+    int err;       /* the site's directory could not be opened */
+    bool sweeping; /* the walk is over: the ledger is gone through for files that are gone */
+    struct str ledger_at;
+    struct read_job read;
+    struct arena paths;
+    struct slice *swept;
+    size_t swept_count;
+    int sweep_err;
+};
+void scan_begin(struct site *s, bool whole);
+void scan_go_on(struct scan *c); /* the next slice */
+void scan_destroy(struct scan *c);
+
+/* ---- sites ---- */
+
+struct later {
+    UT_hash_handle hh;
+    struct zone_look look; /* what it looked like, for settling */
+    uint64_t since_ms;     /* it has looked so */
+    uint64_t due_ms;       /* UINT64_MAX: it is a candidate again */
+    unsigned tries;
+    size_t len;
+    char path[];
+};
+
+/* A directory of a site that is watched. */
+struct watched_dir {
+    struct site *site;
+    struct watch *watch;
+    char *path; /* below the site; "" is itself */
+    struct watched_dir *watch_prev, *watch_next;
+    struct watched_dir *prev, *next; /* of the site */
+};
+
+/* What inotify knows as one: a directory, of as many sites as look at it. */
+struct watch {
+    int wd;
+    struct watched_dir *dirs;
+    UT_hash_handle hh;
+};
+
+struct site {
+    struct zones *all;
+    struct uuid id;
+    int64_t key;
+    char *path, *directory, *ns; /* path: "ns.name" */
+    const char *name;
+    bool made_by_us, primed;
+    struct zone_def *def;
+    UT_hash_handle hh; /* by key */
+
+    bool dropped; /* to be freed as soon as nothing is under way */
+    bool armed;   /* the directory is open to us, and watched where possible */
+    bool local;
+    bool unwatched; /* some of it cannot be watched: rescans have to do */
+    bool tried;     /* once at least */
+    struct zone_root root;
+    int64_t since_ns;
+    struct watched_dir *dirs;
+
+    /* what is to be done */
+    struct site_path *candidates, *subtrees;
+    bool rescan;
+    struct scan *scan;
+    struct later *later;
+
+    bool touched; /* in the list of those that inotify had something for */
+    struct site *touched_next;
+    bool busy;      /* with a round, a slice, or opening */
+    bool scan_next; /* the scan's turn, so that candidates cannot hold it up for ever */
+    bool priming_out;
+    struct ticket primed_ticket;
+    struct site_path *flying;
+    size_t tickets; /* out; not freed before 0 */
+    unsigned held;  /* by uploads and the like: not freed before 0 */
+
+    uint64_t retry_ms;
+    struct timer retry, look_again, rescan_due;
+    struct worker_job arm_job;
+    int arm_err, arm_wd, arm_inotify;
+    uint64_t arm_dev, arm_ino;
+    bool arm_local;
+    int64_t arm_since_ns;
+
+    struct zone_trouble trouble;
+    bool troubled;
+    char error[256];
+};
+
+struct site *site_create(struct zones *all, const struct zone *z);
+void site_step(struct site *s);   /* does what is next, unless it is busy; may free s */
+void site_disarm(struct site *s); /* the directory is another one or gone: begins anew */
+void site_drop(struct site *s);
+void site_redefine(struct site *s, struct zone_def *def, bool primed);
+void site_round_over(struct site *s, struct round *r);
+void site_hold(struct site *s);
+void site_release(struct site *s);                              /* may free s */
+void site_set_error(struct site *s, int err, const char *what); /* err 0: there is none */
+
+/* A path may have something to be noticed. Copies it. */
+void site_notice(struct site *s, const char *path, size_t len, bool complete);
+void site_notice_dir(struct site *s, const char *path);
+
+struct site_path *site_path_find(struct site_path *set, const char *path, size_t len);
+struct site_path *site_path_add(struct site_path **set, const char *path, size_t len);
+void site_paths_clear(struct site_path **set);
+
+/* From before an upload is put in place until it is on disk nobody else deals with its path. */
+struct site_path *site_fly(struct site *s, const char *path, size_t len);
+void site_land(struct site *s, struct site_path *p);
+
+/* Feeds the event of a file in s. As host->feed. */
+int site_feed(struct site *s, const char *path, size_t len, const struct zone_look *look,
+              struct slice name, struct slice content_type, struct ticket *t);
+
+/* ---- files to be looked at again: zone_later.c ---- */
+bool later_ready(
+    struct site *s,
+    const struct item *it); /* has it stood still? If not, it will be looked at again */
+void later_busy(struct site *s,
+                const struct item *it); /* it is open for writing, or could not be looked at */
+void later_again(struct site *s, const char *path, size_t len, uint64_t in_ms);
+void later_forget(struct site *s, const char *path, size_t len);
+void later_clear(struct site *s);
+void later_due(struct timer *t);
+
+/* ---- inotify: zone_watch.c ---- */
+int watch_open(struct zones *all);
+void watch_close(struct zones *all);
+void watch_drain(struct zones *all);          /* reads what is there now */
+void watch_resume(struct zones *all);         /* if it had to stop */
+int watch_add_fd(int inotify_fd, int dir_fd); /* on any thread: a wd or a negative errno */
+void watch_register(struct site *s, int wd, const char *path);
+void watch_forget_below(struct site *s, const char *path); /* "": all */
+void watch_keep_top(struct site *s);                       /* all but its own directory */
+void watch_scans_done(struct zones *all); /* orphans find their directories, or go */
+
+/* ---- the source ---- */
+
+#define ZONE_UPLOADS_MAX 64 /* at the same time; beyond it 503 */
+
+struct zones {
+    struct host *host;
+    struct zone_watcher offer;
+    struct site *sites; /* by key */
+    struct zone_waiter *waiters;
+    struct worker *worker;
+    size_t candidate_count;
+
+    int inotify_fd;
+    int inotify_err; /* why there is none */
+    uv_poll_t poll;
+    bool polling, paused;
+    struct watch *watches;
+    unsigned walking;   /* slices under way that may add watches */
+    struct str orphans; /* notices as the kernel gave them */
+    struct site *touched;
+
+    struct worker *upload_worker;
+    struct upload *uploads; /* DL */
+    unsigned upload_count;
+
+    bool stopping, ending;
+    unsigned open; /* handles, workers and held sites to be closed */
+    void (*closed)(void *arg);
+    void *arg;
+};
+
+void zone_uploads_stop(struct zones *all);
+struct site *zones_find(struct zones *all, int64_t key);
+void zones_tried(struct site *s); /* tells those who wait for it */
+void zones_part_closed(void *zones);
+
+#endif
