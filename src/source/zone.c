@@ -90,11 +90,11 @@ static int rule(json_t *config, struct rule *ret, struct diag *reterr)
     const char *pattern = json_string_value(json_object_get(config, "pattern"));
     char *scope = mem_printf("%s.%s", text_of(config, "namespace"), text_of(config, "zone_name"));
     *ret = (struct rule){
-        .key = zone_match_key(slice_of(scope)),
         .scope = scope,
         .glob = mem_strdup(pattern),
         .lists_files = true,
     };
+    rule_set_key(ret, zone_match_key(slice_of(scope)));
     return 0;
 }
 
