@@ -189,6 +189,8 @@ static void read_end(struct conn *c)
         conn_unqueue_last(c);
     if (r != NULL)
         request_release(r);
+    for (r = c->first; r != NULL; r = r->next)
+        request_client_gone(r);
     conn_last(c);
     conn_pump(c);
 }
@@ -312,6 +314,8 @@ static void abandon_queue(struct conn *c)
         r->conn = NULL;
         if (r->state != REQUEST_HANDLING)
             request_release(r);
+        else
+            request_client_gone(r);
     }
     c->queued = c->writing_count;
 }

@@ -74,6 +74,7 @@ struct http_request {
     struct arena *arena; /* dies with the request */
     void *ctx;           /* the route's context, as given to http_server_route */
     void *stream;        /* the sink's */
+    void *handling;      /* the handler's, for gone() */
 };
 
 /* The first header of that name (lower case), trimmed; SLICE_NONE when there is none. */
@@ -85,6 +86,10 @@ bool http_query(struct http_request *req, const char *name, struct slice *ret);
 /* Adds a header to the coming response. Name and value are static or arena memory and must not come from a request: CHECKed to
  * hold no control characters. */
 void http_response_header(struct http_request *req, const char *name, const char *value);
+
+/* Calls gone once if the client closes its side, or the connection breaks, before the answer. Such a request is answered all the
+ * same, later; gone() must not do it. */
+void http_on_gone(struct http_request *req, void (*gone)(struct http_request *req));
 
 /* Answers. The body is copied. content_type may be NULL when the body is empty. Content-Length, Date and Connection are added;
  * HEAD gets the headers only; 204 and 304 have no body. req is gone afterwards. */

@@ -58,6 +58,7 @@ struct request {
     struct http_server *server;
     struct conn *conn;    /* NULL: the client has gone */
     struct request *next; /* in the connection's queue, or in the pool */
+    void (*gone)(struct http_request *req); /* to be called when the client goes; NULL: nobody asked */
     enum request_state state;
     bool queued;       /* in the connection's queue */
     bool streaming;    /* its body goes to the route's sink */
@@ -76,6 +77,7 @@ struct request {
 struct request *request_of(const struct http_request *req);
 struct request *request_acquire(struct http_server *s, struct conn *c);
 void request_release(struct request *r);    /* to the pool; out of any queue already */
+void request_client_gone(struct request *r);
 void request_drop_input(struct request *r); /* body and arena are not needed any more */
 void request_cut(struct request *r); /* the sink, if there is one, is told that no more comes */
 void request_pool_release(struct http_server *s);

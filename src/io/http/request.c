@@ -26,6 +26,7 @@ struct request *request_acquire(struct http_server *s, struct conn *c)
     r->server = s;
     r->conn = c;
     r->next = NULL;
+    r->gone = NULL;
     r->state = REQUEST_READING;
     r->queued = r->continue_due = r->streaming = false;
     r->header_count = 0;
@@ -97,6 +98,24 @@ void request_pool_release(struct http_server *s)
         destroy(r);
     }
     s->request_pool_count = 0;
+}
+
+void http_on_gone(struct http_request *req, void (*gone)(struct http_request *req))
+{
+    struct request *r = request_of(req);
+
+    r->gone = gone;
+    if (r->conn == NULL || r->conn->eof)
+        request_client_gone(r);
+}
+
+void request_client_gone(struct request *r)
+{
+    void (*gone)(struct http_request * req) = r->gone;
+
+    r->gone = NULL;
+    if (r->state == REQUEST_HANDLING && gone != NULL)
+        gone(&r->pub);
 }
 
 struct slice http_header(const struct http_request *req, const char *name)
