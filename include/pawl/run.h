@@ -13,7 +13,8 @@
  *     PENDING ──> RUNNING ──> SUCCESS | FAILED | CANCELLED
  *        │  ^        │
  *        │  └────────┘ (failed or interrupted with attempts left: the next attempt)
- *        └────────────────> CANCELLED
+ *        └────────────────> CANCELLED; of a pipeline whose runs are pulled, also what a worker
+ *                           reports that never claimed it
  */
 enum run_status {
     RUN_PENDING = 0,
@@ -56,6 +57,35 @@ struct run_result {
     struct slice error;     /* for FAILED and CANCELLED: one line for a human, valid UTF-8 */
     struct slice log; /* newline-separated JSON objects {time, stream, message}; may be absent */
     bool interrupted; /* the daemon stopped while it ran */
+    bool conclusive;  /* FAILED: no further attempt, whatever the retry policy says */
+};
+
+/* ---- leases: an attempt that a worker outside carries out ---- */
+
+/* What the worker proves with that the attempt is its own. Random; nobody keeps it but the worker. */
+#define LEASE_TOKEN_SIZE 16
+struct lease_token {
+    uint8_t b[LEASE_TOKEN_SIZE];
+};
+
+/* What is kept of a token: the front of its SHA-256. All zero: the worker was given no token. */
+#define LEASE_HASH_SIZE 16
+struct lease_hash {
+    uint8_t b[LEASE_HASH_SIZE];
+};
+
+struct run_lease {
+    struct run_start start;
+    struct lease_token token;
+    struct wall expires_at;
+};
+
+/* Someone who asks for runs to carry out. Embed it in whatever waits. */
+struct claim_ticket {
+    /* A run is theirs: its lease is on disk. Borrowed for the call. */
+    void (*leased)(struct claim_ticket *t, const struct run_lease *l);
+    /* Exactly once, after all of those; done() may free the ticket. err: there was more, but it could not be written. */
+    void (*done)(struct claim_ticket *t, int err);
 };
 
 #endif

@@ -48,6 +48,8 @@ static void add_engine(struct str *s, const struct engine *e)
 {
     const struct engine_stats n = engine_stats(e);
     metric(s, "pawl_runs_running", "gauge", "Runs being carried out.", n.running);
+    metric(s, "pawl_runs_leased", "gauge", "Runs that workers have taken.", n.leased);
+    metric(s, "pawl_claims_waiting", "gauge", "Workers that wait for runs.", n.claims);
     metric(s, "pawl_runs_pending", "gauge", "Runs waiting in the durable queue.", n.pending);
     head(s, "pawl_runs_ended_total", "counter", "Runs that ended, by status.");
     for (enum run_status i = RUN_SUCCESS; i <= RUN_CANCELLED; i++)

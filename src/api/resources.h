@@ -8,7 +8,7 @@ struct resource {
     size_t count;
 };
 
-extern const struct resource resource_event_log, resource_health, resource_metrics,
-    resource_pipelines, resource_runs, resource_triggers, resource_zones;
+extern const struct resource resource_claims, resource_event_log, resource_health, resource_metrics,
+    resource_pipelines, resource_reports, resource_runs, resource_triggers, resource_zones;
 
 #endif

@@ -164,6 +164,7 @@ static void list(struct http_request *req, void *ctx)
 /* ---- cancelling ----
  *
  *     carried out ──> tell the engine ──> wait for its end, or CANCEL_WAIT_MS ──> 200
+ *     a worker has it ──> tell the engine ──> 200 after the commit; the worker learns it when it reports
  *     else read its row ──> ended: 409
  *                           pending: cancel it, 200 after the commit
  *                           running: it is changing just now: 409
@@ -294,7 +295,7 @@ static void cancel(struct http_request *req, void *ctx)
     c->found = engine_cancel(h->engine, h->now(h), id, &c->ticket);
     if (c->found == CANCEL_STARTED)
         await_end(c);
-    else
+    else if (c->found == CANCEL_UNKNOWN)
         reading_start(&c->reading);
 }
 

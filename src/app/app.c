@@ -273,6 +273,7 @@ static void make_engine(struct app *a)
 {
     const struct engine_options opt = {
         .running_max = (uint32_t)a->config->running_max,
+        .leased_max = (uint32_t)a->config->leased_max,
         .batch_bytes_max = a->config->journal_bytes_max,
     };
     a->engine = engine_create(&opt, clock_now(&a->loop), seed());

@@ -45,6 +45,8 @@ static const struct setting settings[] = {
      "serve other addresses than loopback without an API key; default false"},
     {"running_max", SET_NUMBER, AT(running_max), NULL, 64, 1, 10000,
      "runs carried out at the same time, over all pipelines; default 64"},
+    {"leased_max", SET_NUMBER, AT(leased_max), NULL, 100000, 0, 1000000,
+     "runs that workers have taken at the same time; default 100000"},
     {"stop_grace_seconds", SET_NUMBER, AT(stop_grace_seconds), NULL, 30, 0, 3600,
      "how long runs may go on after SIGTERM; default 30"},
     {"journal_bytes_max", SET_NUMBER, AT(journal_bytes_max), NULL, 64 * MIB, MIB, 4096 * MIB,

@@ -25,6 +25,7 @@ struct config {
     bool allow_unauthenticated; /* other addresses than loopback without an API key */
 
     uint64_t running_max;        /* commands and the like carried out at the same time */
+    uint64_t leased_max;         /* runs that workers have taken at the same time */
     uint64_t stop_grace_seconds; /* for runs to end when the daemon is told to stop */
     uint64_t journal_bytes_max;  /* accepted but not yet on disk; beyond it 503 */
     uint64_t retention_days;     /* 0: for ever */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/engine.h"
+#include "io/secret/lease.h"
 #include "io/store/db.h"
 #include "io/store/query.h"
 #include <stdlib.h>
@@ -18,6 +19,7 @@ struct fetch {
     int64_t pipeline_key;
     struct wall now;
     uint32_t count_max;
+    bool leased;
     struct arena arena; /* the reader's while it works */
     struct offered_run *runs;
     size_t run_count;
@@ -30,6 +32,8 @@ static void fetch_work(struct read_job *j, struct db *db)
     struct fetch *f = container_of(j, struct fetch, job);
     f->err = query_pending(db, f->pipeline_key, f->now, f->count_max, &f->arena, f->runs,
                            &f->run_count, &f->next_due);
+    for (size_t i = 0; f->leased && f->err == 0 && i < f->run_count; i++)
+        lease_token_make(&f->runs[i].token, &f->runs[i].hash);
 }
 
 static void fetch_done(struct read_job *j, int err)
@@ -58,6 +62,7 @@ static void fetch_runs(struct pump *p, const struct effect_fetch_runs *e)
         .pipeline_key = e->pipeline->key,
         .now = p->host->now(p->host).wall,
         .count_max = e->count_max,
+        .leased = e->leased,
         .runs = mem_zalloc(e->count_max * sizeof(struct offered_run)),
         .next_due = WALL_UNSET,
     };
@@ -89,6 +94,12 @@ static void carry_out(struct pump *p, const struct effect *f)
         break;
     case EFFECT_RUN_ENDED:
         p->run_ended(p, &f->run_ended);
+        break;
+    case EFFECT_LEASE_RUN:
+        f->lease_run.ticket->leased(f->lease_run.ticket, &f->lease_run.lease);
+        break;
+    case EFFECT_CLAIM_DONE:
+        f->claim_done.ticket->done(f->claim_done.ticket, f->claim_done.err);
         break;
     case EFFECT_REPLY:
         f->reply.ticket->done(f->reply.ticket, &f->reply.outcome);

@@ -42,6 +42,8 @@ enum deadline {
     DEADLINE_RUNS,     /* struct pipeline's delayed */
     DEADLINE_TICK,     /* struct trigger's tick */
     DEADLINE_COOLDOWN, /* struct trail */
+    DEADLINE_CLAIM,    /* struct claim's wait */
+    DEADLINE_LEASE,    /* struct lease's time */
 };
 
 struct pipeline {
@@ -58,8 +60,14 @@ struct pipeline {
     uint32_t reserved;       /* slots held for the FETCH_RUNS on its way; 0: none is */
     uint64_t pending;        /* durable, waiting */
     bool queued_since_fetch; /* pending grew after that FETCH_RUNS was asked for */
-    bool ready; /* in the engine's list of pipelines that may have something to start */
+    enum {             /* which of the engine's lists of pipelines that may have something to do it is in */
+        READY_NOT,
+        READY_TO_START,
+        READY_TO_LEASE, /* to be compared with the claims that wait */
+        READY_OFFERED,  /* no claim that waits wants it */
+    } ready;
     struct pipeline *ready_prev, *ready_next;
+    struct claim *claim;        /* that its FETCH_RUNS is for; NULL: for none */
     struct wheel_timer delayed; /* when the next delayed run is due */
     uint32_t refs; /* runs and fetches that point here; a dropped pipeline lives until it is 0 */
     bool dropped;

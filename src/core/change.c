@@ -51,7 +51,7 @@ void engine_change_pipeline(struct engine *e, struct now now, struct pipeline *p
     p->def = def;
     record_pipeline(e, p);
     emit_reply(e, t, UUID_NIL, NULL, 0);
-    queue_make_ready(e, p); /* the limit may have been raised */
+    queue_sort(e, p); /* the limit may have been raised, or workers pull them now */
     queue_schedule(e, now);
 }
 

@@ -39,11 +39,15 @@ static const size_t sizes[] = {
     [EFFECT_PUT_FILE] = UP_TO(put_file),
     [EFFECT_DROP_FILE] = UP_TO(drop_file),
     [EFFECT_SUCCESS] = UP_TO(success),
+    [EFFECT_PUT_LEASE] = UP_TO(put_lease),
+    [EFFECT_DROP_LEASE] = UP_TO(drop_lease),
     [EFFECT_START_RUN] = UP_TO(start_run),
     [EFFECT_CANCEL_RUN] = UP_TO(cancel_run),
     [EFFECT_FETCH_RUNS] = UP_TO(fetch_runs),
     [EFFECT_ARM] = offsetof(struct effect, put_event),
     [EFFECT_RUN_ENDED] = UP_TO(run_ended),
+    [EFFECT_LEASE_RUN] = UP_TO(lease_run),
+    [EFFECT_CLAIM_DONE] = UP_TO(claim_done),
     [EFFECT_REPLY] = UP_TO(reply),
 };
 _Static_assert(ARRAY_SIZE(sizes) == EFFECT_TYPE_COUNT, "every type has a size");

@@ -31,12 +31,16 @@ enum effect_type {
     EFFECT_PUT_FILE,  /* a file is in a zone */
     EFFECT_DROP_FILE, /* and is there no more */
     EFFECT_SUCCESS,   /* a pipeline that triggers wait for has succeeded */
+    EFFECT_PUT_LEASE,  /* a worker has a run, or has it for longer */
+    EFFECT_DROP_LEASE, /* a worker's run has moved on */
     /* deeds: after the commit */
     EFFECT_START_RUN,
     EFFECT_CANCEL_RUN,
     EFFECT_FETCH_RUNS,
     EFFECT_ARM,       /* the zones are not what they were */
     EFFECT_RUN_ENDED, /* for whoever waits for this run */
+    EFFECT_LEASE_RUN, /* a run for somebody who claims runs */
+    EFFECT_CLAIM_DONE,
     EFFECT_REPLY,
     EFFECT_TYPE_COUNT
 };
@@ -141,6 +145,23 @@ struct effect_drop {
 struct effect_fetch_runs {
     struct pipeline *pipeline; /* the engine's, alive until engine_offer() answers this effect */
     uint32_t count_max;
+    bool leased; /* for a claim: each of them is offered with a token */
+};
+
+struct effect_put_lease {
+    struct uuid run;
+    struct lease_hash hash;
+    struct wall expires_at;
+};
+
+struct effect_lease_run {
+    struct claim_ticket *ticket;
+    struct run_lease lease;
+};
+
+struct effect_claim_done {
+    struct claim_ticket *ticket;
+    int err; /* filled in by the shell */
 };
 
 struct effect_reply {
@@ -167,6 +188,10 @@ struct effect {
         struct uuid cancel_run;
         struct effect_fetch_runs fetch_runs;
         struct effect_move_run run_ended;
+        struct effect_put_lease put_lease;
+        struct uuid drop_lease;
+        struct effect_lease_run lease_run;
+        struct effect_claim_done claim_done;
         struct effect_reply reply;
     };
 };

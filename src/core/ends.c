@@ -10,11 +10,11 @@ static uint64_t backoff_ms(const struct retry_policy *r, uint32_t attempt)
     return ms < (double)r->backoff_ms_max ? (uint64_t)ms : r->backoff_ms_max;
 }
 
-static bool may_repeat(const struct run *run, enum run_status status)
+static bool may_repeat(const struct run *run, const struct run_result *r)
 {
     const struct pipeline *p = run->pipeline;
-    return status == RUN_FAILED && !run->cancelled && p != NULL && !p->dropped &&
-           run->attempt < p->def->retry.max_attempts;
+    return r->status == RUN_FAILED && !r->conclusive && !run->cancelled && p != NULL &&
+           !p->dropped && run->attempt < p->def->retry.max_attempts;
 }
 
 /* The attempt failed and another one is allowed: back into the queue. */
@@ -63,24 +63,40 @@ static void end(struct engine *e, struct now now, const struct run *run, const s
 static void end_or_repeat(struct engine *e, struct now now, const struct run *run,
                           const struct run_result *r)
 {
-    if (may_repeat(run, r->status))
+    if (may_repeat(run, r))
         repeat(e, now, run, r);
     else
         end(e, now, run, r);
+}
+
+void ends_attempt(struct engine *e, struct now now, struct run *run, const struct run_result *r,
+                  struct ticket *t)
+{
+    queue_unlink(e, run);
+    undo_add(e, UNDO_RUN_ENDED)->run = run;
+    if (run->lease != NULL)
+        emit(e, EFFECT_DROP_LEASE)->drop_lease = run->id;
+    end_or_repeat(e, now, run, r);
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+    queue_make_ready(e, run->pipeline);
+    queue_schedule(e, now);
+}
+
+void ends_pending(struct engine *e, struct now now, struct pipeline *p, const struct run *run,
+                  const struct run_result *r)
+{
+    queue_change_pending(e, p, -1);
+    queue_note_moved(e, p, run->id);
+    end_or_repeat(e, now, run, r);
 }
 
 bool engine_finish(struct engine *e, struct now now, const struct run_result *r, struct ticket *t)
 {
     struct run *run;
     HASH_FIND(hh, e->runs, &r->run, sizeof(r->run), run);
-    if (run == NULL)
+    if (run == NULL || run->lease != NULL)
         return false;
-    queue_unlink(e, run);
-    undo_add(e, UNDO_RUN_ENDED)->run = run;
-    end_or_repeat(e, now, run, r);
-    emit_reply(e, t, UUID_NIL, NULL, 0);
-    queue_make_ready(e, run->pipeline);
-    queue_schedule(e, now);
+    ends_attempt(e, now, run, r, t);
     return true;
 }
 
@@ -100,13 +116,28 @@ void engine_recover_run(struct engine *e, struct now now, struct pipeline *p, st
 
 /* ---- cancelling ---- */
 
-static void cancel_running(struct engine *e, struct run *r)
+/* A worker outside learns it when it asks for more time or reports its result. */
+static enum cancel_result cancel_leased(struct engine *e, struct now now, struct run *run,
+                                        struct ticket *t)
 {
+    const struct run_result r = {
+        .run = run->id, .status = RUN_CANCELLED, .error = SLICE("cancelled")};
+    ends_attempt(e, now, run, &r, t);
+    return CANCEL_DONE;
+}
+
+static enum cancel_result cancel_running(struct engine *e, struct now now, struct run *r,
+                                         struct ticket *t)
+{
+    if (r->lease != NULL)
+        return cancel_leased(e, now, r, t);
     if (!r->cancelled) {
         r->cancelled = true;
         undo_add(e, UNDO_CANCEL)->run = r;
     }
     emit(e, EFFECT_CANCEL_RUN)->cancel_run = r->id;
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+    return CANCEL_STARTED;
 }
 
 static void cancel_pending(struct engine *e, struct now now, struct pipeline *p, struct uuid id,
@@ -114,9 +145,7 @@ static void cancel_pending(struct engine *e, struct now now, struct pipeline *p,
 {
     const struct run run = {.id = id, .pipeline = p, .attempt = attempt, .started_at = WALL_UNSET};
     const struct run_result r = {.run = id, .status = RUN_CANCELLED, .error = SLICE("cancelled")};
-    end(e, now, &run, &r);
-    queue_change_pending(e, p, -1);
-    queue_note_moved(e, p, id);
+    ends_pending(e, now, p, &run, &r);
 }
 
 enum cancel_result engine_cancel(struct engine *e, struct now now, struct uuid run,
@@ -128,9 +157,7 @@ enum cancel_result engine_cancel(struct engine *e, struct now now, struct uuid r
         e->lookups++;
         return CANCEL_UNKNOWN;
     }
-    cancel_running(e, r);
-    emit_reply(e, t, UUID_NIL, NULL, 0);
-    return CANCEL_STARTED;
+    return cancel_running(e, now, r, t);
 }
 
 enum cancel_result engine_cancel_looked_up(struct engine *e, struct now now, struct pipeline *p,
@@ -140,14 +167,12 @@ enum cancel_result engine_cancel_looked_up(struct engine *e, struct now now, str
     HASH_FIND(hh, e->runs, &run, sizeof(run), r);
     enum cancel_result result = CANCEL_UNKNOWN;
     if (r != NULL) {
-        cancel_running(e, r);
-        result = CANCEL_STARTED;
+        result = cancel_running(e, now, r, t);
     } else if (p != NULL && !queue_has_moved(e, run)) {
         cancel_pending(e, now, p, run, attempt);
+        emit_reply(e, t, UUID_NIL, NULL, 0);
         result = CANCEL_DONE;
     }
     queue_looked_up(e);
-    if (result != CANCEL_UNKNOWN)
-        emit_reply(e, t, UUID_NIL, NULL, 0);
     return result;
 }

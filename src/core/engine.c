@@ -19,6 +19,7 @@ struct engine *engine_create(const struct engine_options *opt, struct now now, u
 static void run_destroy(struct run *r)
 {
     pipeline_unref(r->pipeline);
+    free(r->lease);
     free(r);
 }
 
@@ -34,6 +35,11 @@ void engine_destroy(struct engine *e)
     HASH_ITER (hh, e->runs, r, tmp) {
         HASH_DEL(e->runs, r);
         run_destroy(r);
+    }
+    for (int i = 0; i < CLAIM_STATES; i++) {
+        struct claim *c, *next;
+        DL_FOREACH_SAFE (e->claims[i], c, next)
+            claim_destroy(c);
     }
     catalog_deinit(&e->catalog);
     batch_destroy(e->filling);
@@ -58,6 +64,8 @@ struct engine_stats engine_stats(const struct engine *e)
 {
     struct engine_stats s = e->stats;
     s.running = e->running;
+    s.leased = e->leased;
+    s.claims = e->claim_count;
     return s;
 }
 
@@ -121,6 +129,7 @@ static void undo_drop(struct undo *u)
     case UNDO_STATE:
     case UNDO_PENDING:
     case UNDO_CANCEL:
+    case UNDO_EXTEND:
     case UNDO_RUN_STARTED:
     case UNDO_ADD_PIPELINE:
     case UNDO_ADD_TRIGGER:
@@ -152,10 +161,11 @@ static void undo_drop(struct undo *u)
     }
 }
 
-static void undo_pipeline_def(struct pipeline *p, struct pipeline_def *old)
+static void undo_pipeline_def(struct engine *e, struct pipeline *p, struct pipeline_def *old)
 {
     pipeline_def_destroy(p->def);
     p->def = old;
+    queue_sort(e, p);
 }
 
 static void undo_trigger_def(struct engine *e, struct now now, struct trigger *t,
@@ -206,13 +216,16 @@ static void undo_apply(struct engine *e, struct now now, struct undo *u)
     case UNDO_RUN_ENDED:
         queue_relink(e, u->run);
         break;
+    case UNDO_EXTEND:
+        lease_undo_extend(e, u);
+        break;
     case UNDO_ADD_PIPELINE:
         queue_leave(e, u->pipeline);
         catalog_unlink_pipeline(&e->catalog, u->pipeline);
         pipeline_destroy(u->pipeline);
         break;
     case UNDO_CHANGE_PIPELINE:
-        undo_pipeline_def(u->pipeline, u->old_pipeline_def);
+        undo_pipeline_def(e, u->pipeline, u->old_pipeline_def);
         break;
     case UNDO_DROP_PIPELINE:
         undo_drop_pipeline(e, u->pipeline, u->delta);
@@ -270,6 +283,11 @@ void engine_recycle(struct engine *e, struct batch *b)
     e->spare = b;
 }
 
+bool engine_is_full(const struct engine *e)
+{
+    return batch_is_full(e);
+}
+
 bool engine_is_idle(const struct engine *e)
 {
     return e->out == NULL && e->filling->first == NULL;
@@ -299,20 +317,25 @@ static void void_fetches(struct engine *e, const struct batch *b)
         struct pipeline *p = f->fetch_runs.pipeline;
         queue_fetch_done(e, p);
         queue_make_ready(e, p);
+        claim_void(e, p);
         pipeline_unref(p);
     }
 }
 
-/* Leaves nothing in b but a REPLY for each one that was in `from` (which may be b). */
+/* Leaves nothing in b but an answer for each one that was in `from` (which may be b). */
 static void keep_replies(struct batch *b, const struct effect *from, int err)
 {
     for (const struct effect *next, *f = from; f != NULL; f = next) {
         next = f->next;
-        if (f->type != EFFECT_REPLY)
-            continue;
-        struct ticket *t = f->reply.ticket;
-        batch_add(b, EFFECT_REPLY)->reply =
-            (struct effect_reply){.ticket = t, .outcome = {.err = err}};
+        if (f->type == EFFECT_REPLY) {
+            struct ticket *t = f->reply.ticket;
+            batch_add(b, EFFECT_REPLY)->reply =
+                (struct effect_reply){.ticket = t, .outcome = {.err = err}};
+        } else if (f->type == EFFECT_CLAIM_DONE) {
+            struct claim_ticket *t = f->claim_done.ticket;
+            batch_add(b, EFFECT_CLAIM_DONE)->claim_done =
+                (struct effect_claim_done){.ticket = t, .err = err};
+        }
     }
 }
 
@@ -357,6 +380,10 @@ static void due(struct engine *e, struct now now, struct wheel_timer *w)
 {
     if (w->tag == DEADLINE_RUNS)
         queue_make_ready(e, container_of(w, struct pipeline, delayed));
+    else if (w->tag == DEADLINE_CLAIM)
+        claim_due(e, w);
+    else if (w->tag == DEADLINE_LEASE)
+        lease_due(e, now, w);
     else
         timing_due(e, now, w);
 }
@@ -375,7 +402,8 @@ struct mono engine_wake_at(const struct engine *e)
 {
     uint64_t at =
         batch_is_full(e) ? UINT64_MAX : wheel_next(&e->wheel); /* a full one is settled first */
-    if (e->ready != NULL && !e->held && e->stalled_until.ms != 0 && e->stalled_until.ms < at)
+    bool work = (e->ready[READY_TO_START] != NULL && !e->held) || claim_has_work(e);
+    if (work && e->stalled_until.ms != 0 && e->stalled_until.ms < at)
         at = e->stalled_until.ms;
     return (struct mono){at};
 }

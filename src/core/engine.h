@@ -17,10 +17,11 @@
  * Memory follows the journal: state changes at once, so two webhooks in one batch see each other's
  * cooldown, and goes back if the commit fails. Then the batch that has been filling since is void
  * too, as it was decided on top of the failed one. A failed batch comes out of engine_settle
- * holding nothing but the REPLY effects of both, so that everybody is answered, and an ARM effect if zones have changed back.
+ * holding nothing but the REPLY and CLAIM_DONE effects of both, so that everybody is answered, and an ARM effect if zones have changed back.
  *
  * Files: engine.c (life, batches, undo), feed.c (events and decisions), queue.c (which runs start
- * when), change.c (the catalog).
+ * when), claim.c and lease.c (runs that workers outside carry out), ends.c (how they end), change.c
+ * (the catalog).
  */
 #ifndef CORE_ENGINE_H
 #define CORE_ENGINE_H
@@ -33,7 +34,8 @@
 struct engine;
 
 struct engine_options {
-    uint32_t running_max;   /* runs carried out at the same time, over all pipelines; > 0 */
+    uint32_t running_max;   /* runs carried out here at the same time, over all pipelines; > 0 */
+    uint32_t leased_max;    /* runs that workers outside have at the same time; 0: none */
     size_t batch_bytes_max; /* a filling batch with more than this accepts no more events */
 };
 
@@ -41,6 +43,8 @@ struct engine_options {
  * version's spec. */
 struct offered_run {
     struct run_start start;
+    struct lease_token token; /* these two where the fetch said `leased` */
+    struct lease_hash hash;
 };
 
 struct engine *engine_create(const struct engine_options *opt, struct now now, uint64_t seed);
@@ -82,7 +86,7 @@ void engine_offer(struct engine *e, struct now now, struct pipeline *p,
 /* What a cancellation found. */
 enum cancel_result {
     CANCEL_STARTED, /* it is being carried out: CANCEL_RUN follows, then engine_finish. The ticket will be redeemed */
-    CANCEL_DONE,    /* it was pending and is cancelled; the ticket is redeemed after the commit */
+    CANCEL_DONE,    /* it was pending, or a worker had it, and is cancelled; the ticket is redeemed after the commit */
     CANCEL_UNKNOWN, /* engine_cancel: not in memory. engine_cancel_looked_up: not pending. The ticket will not be redeemed */
 };
 
@@ -94,6 +98,63 @@ enum cancel_result engine_cancel(struct engine *e, struct now now, struct uuid r
 /* p: the run's pipeline when its row said PENDING, else NULL. `attempt` is the row's. */
 enum cancel_result engine_cancel_looked_up(struct engine *e, struct now now, struct pipeline *p,
                                            struct uuid run, uint32_t attempt, struct ticket *t);
+
+/* ---- runs that workers outside carry out ---- */
+
+#define CLAIMS_MAX 4096          /* that wait at the same time */
+#define CLAIM_RUNS_MAX 1000      /* that one may get */
+#define CLAIM_WAIT_MS_MAX 60000
+#define CLAIM_PATTERNS_MAX 64
+#define LEASE_MS_MAX (24 * 3600 * 1000)
+#define LEASE_MS_DEFAULT 60000
+
+/* After a restart every lease lasts at least this much longer: its worker could not reach us. */
+#define LEASE_GRACE_MS 10000
+
+struct claim_request {
+    const char *const *patterns; /* of pipelines' paths; '*' stands for any text, '?' for one character. Copied */
+    size_t pattern_count;        /* 1..CLAIM_PATTERNS_MAX */
+    uint32_t count_max;          /* 1..CLAIM_RUNS_MAX */
+    uint64_t lease_ms;           /* 1..LEASE_MS_MAX */
+    uint64_t wait_ms;            /* for the first run; 0: not at all */
+    struct claim_ticket *ticket;
+};
+
+/* Somebody asks for runs of pipelines that are pulled: the oldest ones of those whose turn it is. The ticket is redeemed when there
+ * are some, when the wait is over, or when the daemon is about to stop. -ENOBUFS: too many wait already; -EDQUOT: leased_max
+ * runs are out. It will not be redeemed then. */
+int engine_claim(struct engine *e, struct now now, const struct claim_request *q);
+
+/* Nobody wants that answer any more: nothing is leased for it from now on. It is redeemed all the same. */
+void engine_unclaim(struct engine *e, struct claim_ticket *t);
+
+enum lease_answer {
+    LEASE_DONE,    /* the ticket will be redeemed */
+    LEASE_REFUSED, /* the run is being carried out, but not with this token. It will not be redeemed; nor here: */
+    LEASE_UNKNOWN, /* nobody carries it out */
+};
+
+/* The worker needs more time: that much from now, 0: as much as at first. */
+enum lease_answer engine_extend(struct engine *e, struct now now, struct uuid run,
+                                struct lease_hash hash, uint64_t lease_ms, struct ticket *t,
+                                struct wall *ret_expires_at);
+/* The worker's attempt has ended. */
+enum lease_answer engine_finish_leased(struct engine *e, struct now now, struct lease_hash hash,
+                                       const struct run_result *r, struct ticket *t);
+
+/* A worker that never claimed the run says how it is. RUNNING takes, or extends, a lease without a token. After LEASE_UNKNOWN the
+ * caller reads the run's row off the loop and then calls engine_report_looked_up exactly once, as for engine_cancel. */
+enum lease_answer engine_report(struct engine *e, struct now now, const struct run_result *r,
+                                uint64_t lease_ms, struct ticket *t);
+/* p: the run's pipeline when its row said PENDING, else NULL; s: run, event, attempt, root and depth as read. */
+enum lease_answer engine_report_looked_up(struct engine *e, struct now now, struct pipeline *p,
+                                          const struct run_start *s, const struct run_result *r,
+                                          uint64_t lease_ms, struct ticket *t);
+
+/* At start: a run that a worker had when the daemon stopped. s as above; p as for engine_recover_run. */
+void engine_recover_lease(struct engine *e, struct now now, struct pipeline *p,
+                          const struct run_start *s, struct wall started_at, struct lease_hash hash,
+                          struct wall expires_at);
 
 /* ---- changes of the catalog; each is a record, each ticket is redeemed after the commit ---- */
 
@@ -151,13 +212,15 @@ void engine_hold(struct engine *e);
 /* ---- effects ---- */
 struct batch *
 engine_take(struct engine *e); /* the filling batch if it has effects and none is out; else NULL */
+bool engine_is_full(const struct engine *e); /* the filling batch accepts no more events */
 bool engine_is_idle(const struct engine *e); /* no batch is out and nothing has filled up */
 void engine_settle(struct engine *e, struct now now, struct batch *b, int err);
 void engine_recycle(struct engine *e, struct batch *b); /* takes a settled batch back for reuse */
 
 /* ---- figures for /metrics and limits ---- */
 struct engine_stats {
-    uint64_t running, pending;
+    uint64_t running, pending; /* running: here */
+    uint64_t leased, claims;   /* runs that workers have; those who wait for some */
     uint64_t verdicts[VERDICT_COUNT];
     uint64_t runs_ended[5]; /* by enum run_status */
 };

@@ -18,7 +18,33 @@ struct run {
     struct uuid event, root; /* what it is for, and where that began */
     struct wall started_at;
     bool cancelled; /* asked to end: no further attempt */
+    struct lease *lease; /* NULL: it is carried out here */
     UT_hash_handle hh;
+};
+
+/* A worker outside has the run. Destroyed with it. */
+struct lease {
+    struct wheel_timer time;
+    struct run *run;
+    struct lease_hash hash;
+    uint64_t ms; /* how long it was given for at first */
+    struct mono ends_at;
+    struct wall expires_at; /* the same, for people */
+};
+
+/* Somebody who waits for runs (claim.c). */
+struct claim {
+    struct wheel_timer wait;
+    struct claim_ticket *ticket;
+    char **patterns;
+    size_t pattern_count;
+    uint32_t count_max, asked, got; /* runs: wanted, in fetches that are out, leased */
+    unsigned fetches;               /* that are out for it */
+    uint64_t lease_ms;
+    enum { CLAIM_NEW, CLAIM_WAITING, CLAIM_FETCHING, CLAIM_STATES } state;
+    bool over;   /* the wait is: an empty answer will do */
+    bool unheard; /* nobody waits for the answer */
+    struct claim *prev, *next;
 };
 
 /* A run that stopped being pending while a read of its row may be on its way or may still be asked for: the fetch of its
@@ -39,6 +65,7 @@ enum undo_type {
     UNDO_CANCEL,      /* run: it was asked to end */
     UNDO_RUN_STARTED, /* run: it came into being in memory */
     UNDO_RUN_ENDED,   /* run: it left the table, its memory is kept */
+    UNDO_EXTEND,      /* run: its lease was over earlier before */
     UNDO_ADD_PIPELINE,
     UNDO_CHANGE_PIPELINE, /* old_pipeline_def */
     UNDO_DROP_PIPELINE,   /* delta: what was pending */
@@ -67,6 +94,10 @@ struct undo {
         struct pipeline_def *old_pipeline_def;
         struct trigger_def *old_trigger_def;
         struct zone_def *old_zone_def;
+        struct {
+            struct mono ends_at;
+            struct wall expires_at;
+        } lease;
     };
     bool was_primed;
 };
@@ -81,7 +112,10 @@ struct engine {
 
     struct run *runs;           /* being carried out, by id */
     uint32_t running, reserved; /* slots in use, slots held for fetches */
-    struct pipeline *ready;     /* DL over ready_prev, ready_next */
+    uint32_t leased, reserved_leases;
+    struct pipeline *ready[READY_OFFERED + 1]; /* DLs over ready_prev, ready_next; [READY_NOT] is none */
+    struct claim *claims[CLAIM_STATES];        /* DLs, by state */
+    uint32_t claim_count;
     struct mono stalled_until;
     struct wall counted_from; /* completion.c's */
     bool held;                /* nothing is started any more */
@@ -144,15 +178,27 @@ void timing_due(struct engine *e, struct now now,
 
 /* Whether a new run of p may start at once instead of waiting its turn. */
 bool queue_has_slot(const struct engine *e, const struct pipeline *p);
-/* Takes a slot and puts the run into the table of those being carried out. */
+/* Takes a slot and puts the run into the table of those being carried out. Takes `lease`, NULL when it is carried out here. */
 void queue_occupy(struct engine *e, struct pipeline *p, const struct run_start *s,
-                  struct wall started_at);
+                  struct wall started_at, struct lease *lease);
+/* The same without a way back, for what the store says at start. */
+void queue_adopt(struct engine *e, struct pipeline *p, const struct run_start *s,
+                 struct wall started_at, struct lease *lease);
+/* A pending run is pending no more: takes it out of the queue, occupies a slot with it, records that. */
+void queue_begin(struct engine *e, struct now now, struct pipeline *p, const struct run_start *s,
+                 struct lease *lease);
+struct run_start queue_keep_start(struct engine *e, const struct run_start *s);
+uint32_t queue_free_slots(const struct engine *e, const struct pipeline *p);
+/* Asks for at most so many of p's pending runs; how many those are. p->claim says whom for. */
+uint32_t queue_fetch(struct engine *e, struct pipeline *p, uint32_t slots);
+void queue_put(struct engine *e, struct pipeline *p, int ready); /* into one of the lists of pipelines, or none */
 void queue_add_pending(struct engine *e, struct pipeline *p);
 void queue_change_pending(struct engine *e, struct pipeline *p, int64_t delta);
 void queue_delay_until(struct engine *e, struct now now, struct pipeline *p, struct wall due);
 void queue_note_moved(struct engine *e, struct pipeline *p, struct uuid run);
 bool queue_has_moved(const struct engine *e, struct uuid run);
 void queue_make_ready(struct engine *e, struct pipeline *p);
+void queue_sort(struct engine *e, struct pipeline *p);  /* its definition has changed: into the right list */
 void queue_leave(struct engine *e, struct pipeline *p); /* out of every list and timer */
 void queue_relink(struct engine *e, struct run *r);     /* undo of a run's end */
 void queue_unlink(struct engine *e, struct run *r);     /* its end, or the undo of its start */
@@ -160,5 +206,35 @@ void queue_fetch_done(struct engine *e, struct pipeline *p);
 void queue_looked_up(struct engine *e);                /* after a look-up */
 void queue_settled(struct engine *e);                  /* after a batch was settled, either way */
 void queue_schedule(struct engine *e, struct now now); /* starts, or asks for, what may start */
+
+/* ---- ends.c ---- */
+
+/* An attempt in the table has ended. */
+void ends_attempt(struct engine *e, struct now now, struct run *run, const struct run_result *r,
+                  struct ticket *t);
+/* A run that was never in the table has. */
+void ends_pending(struct engine *e, struct now now, struct pipeline *p, const struct run *run,
+                  const struct run_result *r);
+
+/* ---- claim.c ---- */
+
+bool claim_has_work(const struct engine *e); /* for claim_schedule */
+void claim_schedule(struct engine *e);       /* asks for the runs that somebody waits for */
+void claim_hold(struct engine *e);           /* nothing is leased any more: whoever waits is told */
+void claim_due(struct engine *e, struct wheel_timer *w);
+/* A run of p's fetch for a claim. */
+void claim_take(struct engine *e, struct now now, struct pipeline *p, const struct offered_run *o);
+/* p's fetch has come back, or never will. */
+void claim_fetched(struct engine *e, struct pipeline *p);
+void claim_void(struct engine *e, struct pipeline *p);
+void claim_destroy(struct claim *c);
+
+/* ---- lease.c ---- */
+
+struct lease *lease_make(struct now now, struct lease_hash hash, uint64_t ms);
+void lease_record(struct engine *e, const struct lease *l);
+void lease_arm(struct engine *e, struct lease *l);
+void lease_due(struct engine *e, struct now now, struct wheel_timer *w);
+void lease_undo_extend(struct engine *e, const struct undo *u);
 
 #endif

@@ -97,10 +97,11 @@ static struct uuid make_run(struct engine *e, struct now now, struct pipeline *p
     };
     if (at_once) {
         const struct run_start start = describe_start(e, p, t, ev, id);
-        queue_occupy(e, p, &start, now.wall);
+        queue_occupy(e, p, &start, now.wall, NULL);
         emit(e, EFFECT_START_RUN)->start_run = start;
     } else {
         queue_add_pending(e, p);
+        queue_schedule(e, now);
     }
     return id;
 }

@@ -17,28 +17,35 @@
 #include <string.h>
 #include <utlist.h>
 
-static uint32_t free_slots(const struct engine *e, const struct pipeline *p)
+/* What is free of `max` when so many are used, which may be more after a restart with another limit. */
+static uint32_t left_of(uint32_t max, uint32_t used)
 {
-    uint32_t all = e->opt.running_max - e->running - e->reserved;
+    return used < max ? max - used : 0;
+}
+
+uint32_t queue_free_slots(const struct engine *e, const struct pipeline *p)
+{
+    uint32_t all = p->def->pull ? left_of(e->opt.leased_max, e->leased + e->reserved_leases)
+                                : left_of(e->opt.running_max, e->running + e->reserved);
     if (p->def->running_max == 0)
         return all;
-    uint32_t used = p->running + p->reserved; /* may be above the limit after a change */
-    uint32_t own = used < p->def->running_max ? p->def->running_max - used : 0;
+    uint32_t own = left_of(p->def->running_max, p->running + p->reserved);
     return own < all ? own : all;
 }
 
 void engine_hold(struct engine *e)
 {
     e->held = true;
+    claim_hold(e);
 }
 
 bool queue_has_slot(const struct engine *e, const struct pipeline *p)
 {
-    return !e->held && !p->def->pull && p->pending == 0 && free_slots(e, p) > 0;
+    return !e->held && !p->def->pull && p->pending == 0 && queue_free_slots(e, p) > 0;
 }
 
-void queue_occupy(struct engine *e, struct pipeline *p, const struct run_start *s,
-                  struct wall started_at)
+static struct run *add_run(struct engine *e, struct pipeline *p, const struct run_start *s,
+                           struct wall started_at, struct lease *lease)
 {
     struct run *r = mem_zalloc(sizeof(*r));
     *r = (struct run){
@@ -49,24 +56,50 @@ void queue_occupy(struct engine *e, struct pipeline *p, const struct run_start *
         .event = s->event,
         .root = s->root,
         .started_at = started_at,
+        .lease = lease,
     };
+    if (lease != NULL)
+        lease->run = r;
     p->refs++;
     queue_relink(e, r);
+    return r;
+}
+
+void queue_occupy(struct engine *e, struct pipeline *p, const struct run_start *s,
+                  struct wall started_at, struct lease *lease)
+{
+    struct run *r = add_run(e, p, s, started_at, lease);
     undo_add(e, UNDO_RUN_STARTED)->run = r;
+}
+
+void queue_adopt(struct engine *e, struct pipeline *p, const struct run_start *s,
+                 struct wall started_at, struct lease *lease)
+{
+    add_run(e, p, s, started_at, lease);
 }
 
 void queue_relink(struct engine *e, struct run *r)
 {
     HASH_ADD(hh, e->runs, id, sizeof(r->id), r);
-    e->running++;
     r->pipeline->running++;
+    if (r->lease == NULL) {
+        e->running++;
+    } else {
+        e->leased++;
+        lease_arm(e, r->lease);
+    }
 }
 
 void queue_unlink(struct engine *e, struct run *r)
 {
     HASH_DEL(e->runs, r);
-    e->running--;
     r->pipeline->running--;
+    if (r->lease == NULL) {
+        e->running--;
+    } else {
+        e->leased--;
+        wheel_cancel(&e->wheel, &r->lease->time);
+    }
 }
 
 void queue_change_pending(struct engine *e, struct pipeline *p, int64_t delta)
@@ -87,23 +120,28 @@ void queue_add_pending(struct engine *e, struct pipeline *p)
 
 void queue_make_ready(struct engine *e, struct pipeline *p)
 {
-    if (p->ready || p->pending == 0 || p->reserved > 0 || p->def->pull || p->dropped)
-        return;
-    p->ready = true;
-    DL_APPEND2(e->ready, p, ready_prev, ready_next);
+    if (p->ready == READY_NOT && p->pending > 0 && p->reserved == 0 && !p->dropped)
+        queue_put(e, p, p->def->pull ? READY_TO_LEASE : READY_TO_START);
 }
 
-static void unready(struct engine *e, struct pipeline *p)
+void queue_put(struct engine *e, struct pipeline *p, int ready)
 {
-    if (!p->ready)
-        return;
-    p->ready = false;
-    DL_DELETE2(e->ready, p, ready_prev, ready_next);
+    if (p->ready != READY_NOT)
+        DL_DELETE2(e->ready[p->ready], p, ready_prev, ready_next);
+    p->ready = ready;
+    if (ready != READY_NOT)
+        DL_APPEND2(e->ready[ready], p, ready_prev, ready_next);
+}
+
+void queue_sort(struct engine *e, struct pipeline *p)
+{
+    queue_put(e, p, READY_NOT);
+    queue_make_ready(e, p);
 }
 
 void queue_leave(struct engine *e, struct pipeline *p)
 {
-    unready(e, p);
+    queue_put(e, p, READY_NOT);
     wheel_cancel(&e->wheel, &p->delayed);
 }
 
@@ -149,21 +187,27 @@ void queue_settled(struct engine *e)
 
 /* ---- fetching ---- */
 
-static void fetch(struct engine *e, struct pipeline *p, uint32_t slots)
+static uint32_t *reserved_for(struct engine *e, const struct pipeline *p)
+{
+    return p->claim != NULL ? &e->reserved_leases : &e->reserved;
+}
+
+uint32_t queue_fetch(struct engine *e, struct pipeline *p, uint32_t slots)
 {
     uint32_t n = slots < p->pending ? slots : (uint32_t)p->pending;
     p->reserved = n;
-    e->reserved += n;
+    *reserved_for(e, p) += n;
     p->queued_since_fetch = false;
     p->refs++;
     emit(e, EFFECT_FETCH_RUNS)->fetch_runs =
-        (struct effect_fetch_runs){.pipeline = p, .count_max = n};
+        (struct effect_fetch_runs){.pipeline = p, .count_max = n, .leased = p->claim != NULL};
+    return n;
 }
 
 void queue_fetch_done(struct engine *e, struct pipeline *p)
 {
     CHECK(p->reserved > 0);
-    e->reserved -= p->reserved;
+    *reserved_for(e, p) -= p->reserved;
     p->reserved = 0;
     forget_moved(e, p);
 }
@@ -172,25 +216,28 @@ void queue_fetch_done(struct engine *e, struct pipeline *p)
  * own slots is free. */
 void queue_schedule(struct engine *e, struct now now)
 {
-    if (e->held || e->ready == NULL || now.mono.ms < e->stalled_until.ms)
+    bool work = !e->held && e->ready[READY_TO_START] != NULL;
+    if ((!work && !claim_has_work(e)) || now.mono.ms < e->stalled_until.ms)
         return;
     e->stalled_until.ms = 0;
-    while (e->ready != NULL && e->running + e->reserved < e->opt.running_max) {
-        struct pipeline *p = e->ready;
-        unready(e, p);
-        uint32_t slots = p->pending > 0 ? free_slots(e, p) : 0;
+    while (work && e->running + e->reserved < e->opt.running_max) {
+        struct pipeline *p = e->ready[READY_TO_START];
+        queue_put(e, p, READY_NOT);
+        uint32_t slots = p->pending > 0 ? queue_free_slots(e, p) : 0;
         if (slots > 0)
-            fetch(e, p, slots);
+            queue_fetch(e, p, slots);
+        work = e->ready[READY_TO_START] != NULL;
     }
+    claim_schedule(e);
 }
 
-static void start_offered(struct engine *e, struct now now, struct pipeline *p,
-                          const struct run_start *s)
+void queue_begin(struct engine *e, struct now now, struct pipeline *p, const struct run_start *s,
+                 struct lease *lease)
 {
     queue_change_pending(e, p, -1);
     if (e->lookups > 0)
         queue_note_moved(e, p, s->run);
-    queue_occupy(e, p, s, now.wall);
+    queue_occupy(e, p, s, now.wall, lease);
     emit(e, EFFECT_MOVE_RUN)->move_run = (struct effect_move_run){
         .id = s->run,
         .pipeline_key = p->key,
@@ -200,17 +247,33 @@ static void start_offered(struct engine *e, struct now now, struct pipeline *p,
         .finished_at = WALL_UNSET,
         .due_at = WALL_UNSET,
     };
-    struct run_start *out = &emit(e, EFFECT_START_RUN)->start_run;
-    *out = *s;
-    out->pipeline = keep(e, s->pipeline);
-    out->spec = keep(e, s->spec);
-    out->trigger_type = keep(e, s->trigger_type);
-    out->source = keep(e, s->source);
-    out->type = keep(e, s->type);
-    out->subject = keep(e, s->subject);
-    out->content_type = keep(e, s->content_type);
-    out->payload = keep(e, s->payload);
-    out->files = keep(e, s->files);
+}
+
+struct run_start queue_keep_start(struct engine *e, const struct run_start *s)
+{
+    struct run_start out = *s;
+    out.pipeline = keep(e, s->pipeline);
+    out.spec = keep(e, s->spec);
+    out.trigger_type = keep(e, s->trigger_type);
+    out.source = keep(e, s->source);
+    out.type = keep(e, s->type);
+    out.subject = keep(e, s->subject);
+    out.content_type = keep(e, s->content_type);
+    out.payload = keep(e, s->payload);
+    out.files = keep(e, s->files);
+    return out;
+}
+
+static void start_offered(struct engine *e, struct now now, struct pipeline *p,
+                          const struct offered_run *o)
+{
+    if (p->claim != NULL) {
+        claim_take(e, now, p, o);
+        return;
+    }
+    queue_begin(e, now, p, &o->start, NULL);
+    struct run_start start = queue_keep_start(e, &o->start);
+    emit(e, EFFECT_START_RUN)->start_run = start;
 }
 
 void queue_delay_until(struct engine *e, struct now now, struct pipeline *p, struct wall due)
@@ -234,10 +297,12 @@ static void recount(struct engine *e, struct pipeline *p, size_t n, struct wall 
 void engine_offer(struct engine *e, struct now now, struct pipeline *p,
                   const struct offered_run *runs, size_t n, struct wall next_due, int err)
 {
-    bool more = p->queued_since_fetch || n >= p->reserved;
-    for (size_t i = 0; !p->dropped && !e->held && i < n; i++)
+    bool unheard = p->claim != NULL && p->claim->unheard;
+    bool more =
+        p->queued_since_fetch || n > 0 || unheard; /* fewer than asked for may be all that fits */
+    for (size_t i = 0; !p->dropped && !e->held && !unheard && i < n; i++)
         if (!queue_has_moved(e, runs[i].start.run))
-            start_offered(e, now, p, &runs[i].start);
+            start_offered(e, now, p, &runs[i]);
     queue_fetch_done(e, p);
     if (err != 0)
         e->stalled_until.ms = now.mono.ms + STALL_MS;
@@ -247,6 +312,7 @@ void engine_offer(struct engine *e, struct now now, struct pipeline *p,
         queue_delay_until(e, now, p, next_due);
     if (more || err != 0)
         queue_make_ready(e, p);
+    claim_fetched(e, p);
     pipeline_unref(p);
     queue_schedule(e, now);
 }

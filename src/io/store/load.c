@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "io/store/page.h"
 #include <errno.h>
+#include <string.h>
 
 struct loader {
     struct db *db;
@@ -182,19 +183,41 @@ static int load_successes(const struct loader *l)
     return unreadable(l, stmt_end(&q));
 }
 
+static int recover_run(const struct loader *l, struct stmt *q)
+{
+    struct pipeline *p = catalog_pipeline(engine_catalog(l->engine), column_uuid(q, 2));
+    const struct slice hash = column_slice(q, 6);
+    const struct wall started_at = column_time(q, 5);
+    struct run_start s = {
+        .run = column_row_id(q, 0),
+        .event = column_uuid(q, 3),
+        .attempt = (uint32_t)column_int(q, 4),
+    };
+    struct lease_hash lease;
+    if (hash.len != sizeof(lease.b)) {
+        engine_recover_run(l->engine, l->now, p, s.run, s.event, s.attempt, started_at);
+        return 0;
+    }
+    const int err = query_origin(l->db, s.event, &s.root, &s.depth);
+    memcpy(lease.b, hash.p, sizeof(lease.b));
+    engine_recover_lease(l->engine, l->now, p, &s, started_at, lease, column_time(q, 7));
+    return unreadable(l, err);
+}
+
 /* Pipelines that were deleted while their runs were going on are not in the catalog. */
 static int recover_runs(const struct loader *l)
 {
     struct stmt q;
+    int err = 0;
     stmt_begin(&q, l->db,
-               "SELECT r.key, r.rest, p.id, r.event, r.attempt, r.started_at FROM pipelines p"
-               " CROSS JOIN runs r ON r.pipeline = p.key AND r.state = 'r' ORDER BY r.key");
-    while (stmt_row(&q))
-        engine_recover_run(l->engine, l->now,
-                           catalog_pipeline(engine_catalog(l->engine), column_uuid(&q, 2)),
-                           column_row_id(&q, 0), column_uuid(&q, 3), (uint32_t)column_int(&q, 4),
-                           column_time(&q, 5));
-    return unreadable(l, stmt_end(&q));
+               "SELECT r.key, r.rest, p.id, r.event, r.attempt, r.started_at, l.hash,"
+               " l.expires_at FROM pipelines p"
+               " CROSS JOIN runs r ON r.pipeline = p.key AND r.state = 'r'"
+               " LEFT JOIN leases l ON l.run = r.key ORDER BY r.key");
+    while (err == 0 && stmt_row(&q))
+        err = recover_run(l, &q);
+    const int err_end = stmt_end(&q);
+    return err != 0 ? err : unreadable(l, err_end);
 }
 
 int store_load(struct db *db, struct engine *e, struct now now, const struct def_maker *mk,

@@ -44,4 +44,7 @@ void add_id(struct str *s, struct uuid id);
 /* Runs a query for one number. */
 int count_rows(struct stmt *q, uint64_t *ret);
 
+/* Where the chain that an event belongs to began, and how far from there it is; nil and 0 when the event is gone. */
+int query_origin(struct db *db, struct uuid event, struct uuid *ret_root, uint32_t *ret_depth);
+
 #endif

@@ -50,11 +50,13 @@ int query_run_logs(
     struct db *db, struct uuid id,
     struct str *ret); /* {"run_id","logs":[{time,stream,message}...],"truncated":bool} */
 
-/* A run's state as plain values, for cancel and idempotent answers. */
+/* A run's state as plain values, for cancel, reports and idempotent answers. */
 struct run_row {
     struct uuid id, pipeline;
     enum run_status status;
     uint32_t attempt;
+    struct uuid event, root; /* what it is for, and where that began */
+    uint32_t depth;
 };
 int query_run_row(struct db *db, struct uuid id, struct run_row *ret);
 
@@ -111,7 +113,8 @@ int query_ledger_paths(struct db *db, int64_t zone_key, struct slice after, stru
                        struct slice *ret, size_t max, size_t *ret_n);
 
 /* ---- the durable queue: the oldest pending runs of a pipeline that are due, each with its event and its version's spec.
- * Texts live in the arena. *ret_next_due: the earliest due time of the delayed ones, unset when none ---- */
+ * Texts live in the arena. *ret_next_due: the earliest due time of the delayed ones, unset when none.
+ * Fewer than there are may come when they are large, but not none. ---- */
 int query_pending(struct db *db, int64_t pipeline_key, struct wall now, uint32_t max,
                   struct arena *a, struct offered_run *ret, size_t *ret_n,
                   struct wall *ret_next_due);

@@ -208,3 +208,20 @@ int query_dedupe(struct db *db, const struct dedupe_key *key, struct wall now,
     const int err = stmt_end(&q);
     return err != 0 ? err : found ? 0 : -ENOENT;
 }
+
+int query_origin(struct db *db, struct uuid event, struct uuid *ret_root, uint32_t *ret_depth)
+{
+    struct row_key k;
+    struct stmt q;
+    *ret_root = UUID_NIL;
+    *ret_depth = 0;
+    if (!row_key_of(event, &k))
+        return 0;
+    if (stmt_begin(&q, db, "SELECT root, depth FROM events WHERE key = ?1") == 0)
+        bind_int(&q, 1, k.key);
+    if (stmt_row(&q)) {
+        *ret_root = column_uuid(&q, 0);
+        *ret_depth = (uint32_t)column_int(&q, 1);
+    }
+    return stmt_end(&q);
+}

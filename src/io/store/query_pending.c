@@ -9,6 +9,9 @@
 /* Files that one run is told of; of more it learns that there are more. */
 #define FILES_LISTED_MAX 10000
 
+/* Not many more bytes than these are read at once, however many runs were asked for. */
+#define PENDING_BYTES_MAX ((size_t)16 << 20)
+
 /* ---- the files a run is for ---- */
 
 /* Whether the trigger fired for the event, or would have but for its cooldown. */
@@ -200,11 +203,12 @@ int query_pending(struct db *db, int64_t pipeline_key, struct wall now, uint32_t
     int err = read_begin(db);
     if (err == 0)
         err = find_due(db, pipeline_key, now, max, w, &n);
-    for (size_t i = 0; err == 0 && i < n; i++)
-        err = find_run(db, w[i].key, w[i].event_key, pipeline_key, a, &ret[i].start);
+    size_t found = 0;
+    for (; err == 0 && found < n && a->used < PENDING_BYTES_MAX; found++)
+        err = find_run(db, w[found].key, w[found].event_key, pipeline_key, a, &ret[found].start);
     if (err == 0)
         err = find_next_due(db, pipeline_key, now, ret_next_due);
-    *ret_n = err == 0 ? n : 0;
+    *ret_n = err == 0 ? found : 0;
     free(w);
     return read_end(db, err);
 }

@@ -116,7 +116,7 @@ int query_run_row(struct db *db, struct uuid id, struct run_row *ret)
 {
     struct stmt q;
     int err = begin_run(&q, db, id,
-                        "SELECT r.key, r.rest, p.id, r.state, r.attempt FROM runs r"
+                        "SELECT r.key, r.rest, p.id, r.state, r.attempt, r.event FROM runs r"
                         " LEFT JOIN pipelines p ON p.key = r.pipeline WHERE r.key = ?1");
     if (err != 0)
         return err;
@@ -127,9 +127,12 @@ int query_run_row(struct db *db, struct uuid id, struct run_row *ret)
             .pipeline = column_uuid(&q, 2),
             .status = run_state_status(column_slice(&q, 3).p[0]),
             .attempt = (uint32_t)column_int(&q, 4),
+            .event = column_uuid(&q, 5),
         };
     err = stmt_end(&q);
-    return err != 0 ? err : found ? 0 : -ENOENT;
+    if (err == 0)
+        err = found ? query_origin(db, ret->event, &ret->root, &ret->depth) : -ENOENT;
+    return err;
 }
 
 int query_run(struct db *db, struct uuid id, struct str *ret)

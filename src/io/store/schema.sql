@@ -147,6 +147,13 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_pipeline ON runs (pipeline, state);
 CREATE INDEX runs_by_due ON runs (pipeline, due_at) WHERE due_at IS NOT NULL;
 
+-- Running runs that workers outside have.
+CREATE TABLE leases (
+    run INTEGER PRIMARY KEY,
+    expires_at INTEGER NOT NULL,
+    hash BLOB NOT NULL
+);
+
 -- Only for runs that said something.
 CREATE TABLE run_outputs (
     run INTEGER PRIMARY KEY,

@@ -82,6 +82,34 @@ static int move_run(struct db *db, const struct effect *f)
     return err == 0 && has_output(r) ? put_output(db, r, k) : err;
 }
 
+/* ---- leases ---- */
+
+static int put_lease(struct db *db, const struct effect *f)
+{
+    const struct effect_put_lease *l = &f->put_lease;
+    struct row_key k;
+    struct stmt q;
+    CHECK(row_key_of(l->run, &k));
+    if (stmt_begin(&q, db,
+                   "INSERT OR REPLACE INTO leases (run, expires_at, hash) VALUES (?1, ?2, ?3)") ==
+        0) {
+        bind_int(&q, 1, k.key);
+        bind_int(&q, 2, l->expires_at.ms);
+        bind_blob(&q, 3, (struct slice){(const char *)l->hash.b, sizeof(l->hash.b)});
+    }
+    return stmt_finish(&q);
+}
+
+static int drop_lease(struct db *db, const struct effect *f)
+{
+    struct row_key k;
+    struct stmt q;
+    CHECK(row_key_of(f->drop_lease, &k));
+    if (stmt_begin(&q, db, "DELETE FROM leases WHERE run = ?1") == 0)
+        bind_int(&q, 1, k.key);
+    return stmt_finish(&q);
+}
+
 /* ---- triggers ---- */
 
 static int write_state(struct db *db, const char *sql, const struct effect_trigger_state *t)
@@ -325,7 +353,8 @@ static writer *const writers[] = {
     [EFFECT_PUT_TRIGGER] = put_trigger,   [EFFECT_DROP_TRIGGER] = drop_trigger,
     [EFFECT_PUT_ZONE] = put_zone,         [EFFECT_DROP_ZONE] = drop_zone,
     [EFFECT_PUT_FILE] = put_file,         [EFFECT_DROP_FILE] = drop_file,
-    [EFFECT_SUCCESS] = success,
+    [EFFECT_SUCCESS] = success,           [EFFECT_PUT_LEASE] = put_lease,
+    [EFFECT_DROP_LEASE] = drop_lease,
 };
 
 /* New events and runs come first: no other record has to be there before them. */

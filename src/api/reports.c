@@ -1,0 +1,437 @@
+/* reports.c - what workers outside say of the runs they have: more time, success, failure.
+ *
+ *     POST /api/v1/runs/{id}/heartbeat | complete | fail | status       one run
+ *     POST /api/v1/runs/complete                                        up to REPORTS_MAX of them
+ *
+ * All of it is one way: a request is a list of reports. Those whose lease holds go to the engine at once and are answered after
+ * the commit. For the others the run's row says why not; a status without a token is then for a run that nobody has claimed.
+ */
+#include "api/resources.h"
+#include "api/work.h"
+#include "base/check.h"
+#include "base/hex.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/rfc3339.h"
+#include "core/engine.h"
+#include "io/secret/lease.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REPORTS_MAX 1000
+#define REPORTS_BYTES_MAX ((size_t)16 << 20)
+
+/* A lease without a token, of a worker that says "running" and no more. */
+#define ANONYMOUS_LEASE_MS (3600 * 1000)
+
+struct report {
+    struct uuid run;
+    bool has_token;
+    struct lease_hash hash;
+    struct run_result result; /* RUNNING: a heartbeat */
+    struct str output;        /* what result.output points into, if that is not a string */
+    uint64_t lease_ms;        /* 0: as before */
+    enum lease_answer answer;
+    struct wall expires_at;
+    int err; /* of reading the row */
+    struct run_row row;
+};
+
+struct reporting {
+    struct ticket ticket; /* redeemed once for each report that was accepted */
+    struct read_job job;
+    struct api *api;
+    struct http_request *req;
+    bool many;
+    json_t *body; /* the results' texts are in it */
+    struct report *reports;
+    size_t count, to_commit, to_read;
+    bool reading;
+    int err; /* of the commit */
+};
+
+/* ---- the answer ---- */
+
+static const char *why_not(const struct report *r)
+{
+    if (run_status_is_final(r->row.status))
+        return "the run has ended";
+    if (r->row.status == RUN_PENDING)
+        return "the lease is over; the run waits for its next attempt";
+    return r->has_token ? "the lease token is not the one that holds the run"
+                        : "the run is being carried out: only who does that can report it";
+}
+
+static void add_error(struct str *s, const char *code, const char *message)
+{
+    str_printf(s, "\"error\":{\"code\":\"%s\",\"message\":\"%s\"}", code, message);
+}
+
+/* The members of a report's answer. Returns its HTTP status. */
+static int describe(struct str *s, const struct report *r)
+{
+    if (r->answer == LEASE_DONE) {
+        str_printf(s, "\"status\":\"%s\"", run_status_name(r->result.status));
+        if (r->result.status != RUN_RUNNING)
+            return 200;
+        str_add_cstr(s, ",\"lease_expires_at\":");
+        str_add_time(s, r->expires_at);
+        return 200;
+    }
+    if (r->err == -ENOENT) {
+        add_error(s, "NOT_FOUND", "there is no such run");
+        return 404;
+    }
+    if (r->err != 0) {
+        add_error(s, "UNAVAILABLE", "the store cannot be read now, try again");
+        return 503;
+    }
+    add_error(s, "FAILED_PRECONDITION", why_not(r));
+    str_printf(s, ",\"status\":\"%s\",\"attempt\":%u", run_status_name(r->row.status),
+               r->row.attempt);
+    return 409;
+}
+
+static void release(struct reporting *w)
+{
+    for (size_t i = 0; i < w->count; i++)
+        str_release(&w->reports[i].output);
+    free(w->reports);
+    json_decref(w->body);
+}
+
+static void answer(struct reporting *w)
+{
+    struct str s = {0};
+    int status = 200;
+    str_add_cstr(&s, w->many ? "{\"runs\":[" : "");
+    for (size_t i = 0; i < w->count; i++) {
+        str_add_cstr(&s, i > 0 ? ",{\"run_id\":\"" : "{\"run_id\":\"");
+        str_add_uuid(&s, w->reports[i].run);
+        str_add_cstr(&s, "\",");
+        status = describe(&s, &w->reports[i]);
+        str_add_char(&s, '}');
+    }
+    str_add_cstr(&s, w->many ? "]}" : "");
+    release(w);
+    if (status == 503)
+        http_response_header(w->req, "Retry-After", "1");
+    http_respond_json(w->req, w->many ? 200 : status, str_slice(&s));
+    str_release(&s);
+}
+
+static void step(struct reporting *w)
+{
+    if (w->to_commit > 0 || w->reading)
+        return;
+    if (w->err != 0) {
+        release(w);
+        respond_unavailable(w->req);
+    } else {
+        answer(w);
+    }
+}
+
+static void committed(struct ticket *t, const struct outcome *o)
+{
+    struct reporting *w = container_of(t, struct reporting, ticket);
+    if (o->err != 0)
+        w->err = o->err;
+    w->to_commit--;
+    step(w);
+}
+
+/* ---- those that the engine does not know ---- */
+
+static void read_rows(struct read_job *j, struct db *db)
+{
+    struct reporting *w = container_of(j, struct reporting, job);
+    for (size_t i = 0; i < w->count; i++) {
+        struct report *r = &w->reports[i];
+        if (r->answer != LEASE_DONE)
+            r->err = query_run_row(db, r->run, &r->row);
+    }
+}
+
+/* Nobody has claimed it, as far as the engine knew when it was asked. */
+static void report_unclaimed(struct reporting *w, struct report *r)
+{
+    struct host *h = w->api->host;
+    const bool pending = r->err == 0 && r->row.status == RUN_PENDING;
+    struct pipeline *p =
+        pending ? catalog_pipeline(engine_catalog(h->engine), r->row.pipeline) : NULL;
+    const struct now now = h->now(h);
+    const struct run_start s = {
+        .run = r->run,
+        .event = r->row.event,
+        .attempt = r->row.attempt,
+        .root = r->row.root,
+        .depth = r->row.depth,
+    };
+    const uint64_t lease_ms = r->lease_ms > 0 ? r->lease_ms : ANONYMOUS_LEASE_MS;
+    r->answer = engine_report_looked_up(h->engine, now, p, &s, &r->result, lease_ms, &w->ticket);
+    if (r->answer == LEASE_REFUSED)
+        r->row.status = RUN_RUNNING;
+    r->expires_at.ms = now.wall.ms + (int64_t)lease_ms;
+    w->to_commit += r->answer == LEASE_DONE;
+}
+
+static void rows_read(struct read_job *j, int err)
+{
+    struct reporting *w = container_of(j, struct reporting, job);
+    w->reading = false;
+    for (size_t i = 0; i < w->count; i++) {
+        struct report *r = &w->reports[i];
+        if (r->answer == LEASE_DONE)
+            continue;
+        if (err != 0)
+            r->err = err;
+        if (r->answer == LEASE_UNKNOWN && !r->has_token)
+            report_unclaimed(w, r);
+    }
+    step(w);
+}
+
+/* ---- handing in ---- */
+
+static void hand_in(struct reporting *w, struct report *r)
+{
+    struct host *h = w->api->host;
+    struct engine *e = h->engine;
+    const struct now now = h->now(h);
+    r->result.run = r->run;
+    if (!r->has_token)
+        r->answer = engine_report(e, now, &r->result, r->lease_ms, &w->ticket);
+    else if (r->result.status == RUN_RUNNING)
+        r->answer = engine_extend(e, now, r->run, r->hash, r->lease_ms, &w->ticket, &r->expires_at);
+    else
+        r->answer = engine_finish_leased(e, now, r->hash, &r->result, &w->ticket);
+    if (!r->has_token)
+        r->expires_at.ms = now.wall.ms + (int64_t)r->lease_ms;
+    if (r->answer == LEASE_DONE)
+        w->to_commit++;
+    else
+        w->to_read++;
+}
+
+static void hand_in_all(struct reporting *w)
+{
+    for (size_t i = 0; i < w->count; i++)
+        hand_in(w, &w->reports[i]);
+    if (w->to_read == 0)
+        return;
+    w->job = (struct read_job){.work = read_rows, .done = rows_read};
+    w->reading = true;
+    const int err = w->api->host->read(w->api->host, &w->job);
+    if (err != 0)
+        rows_read(&w->job, err);
+}
+
+/* ---- requests ---- */
+
+static void take_token(struct json_fields *f, struct report *r, enum json_need need)
+{
+    struct lease_token token;
+    const char *text = json_take_string(f, "lease_token", need);
+    if (text == NULL)
+        return;
+    r->has_token = true;
+    if (hex_decode(slice_of(text), token.b, sizeof(token.b)))
+        r->hash = lease_hash_of(&token);
+    else
+        json_fields_fail(f, "lease_token", "must be the %d digits that the claim gave",
+                         2 * LEASE_TOKEN_SIZE);
+}
+
+static void take_lease_seconds(struct json_fields *f, struct report *r)
+{
+    if (json_has(f, "lease_seconds"))
+        r->lease_ms =
+            (uint64_t)(json_take_number(f, "lease_seconds", 0, 0.1, LEASE_MS_MAX / 1000.0) * 1000);
+}
+
+/* A string is the output itself, anything else its JSON. */
+static void take_output(struct json_fields *f, struct report *r)
+{
+    const json_t *v = json_take_any(f, "output");
+    if (v == NULL || json_is_null(v))
+        return;
+    if (json_is_string(v)) {
+        r->result.output = (struct slice){json_string_value(v), json_string_length(v)};
+        return;
+    }
+    str_add_json_value(&r->output, v);
+    r->result.output = str_slice(&r->output);
+}
+
+static void take_failure(struct json_fields *f, struct report *r)
+{
+    const char *error = json_take_string(f, "error", JSON_OPTIONAL);
+    if (r->result.status == RUN_FAILED || r->result.status == RUN_CANCELLED)
+        r->result.error = slice_of(error != NULL                       ? error
+                                   : r->result.status == RUN_CANCELLED ? "cancelled by its worker"
+                                                                       : "failed");
+    if (r->result.status == RUN_FAILED)
+        r->result.conclusive = !json_take_bool(f, "retry", true);
+    else
+        json_ignore(f, "retry");
+}
+
+static void take_status(struct json_fields *f, struct report *r, bool or_running)
+{
+    const char *status = json_take_string(f, "status", JSON_REQUIRED);
+    if (status == NULL)
+        return;
+    if (!run_status_parse(slice_of(status), &r->result.status) || r->result.status == RUN_PENDING ||
+        (r->result.status == RUN_RUNNING && !or_running)) {
+        json_fields_fail(f, "status", "must be %ssuccess, failed or cancelled",
+                         or_running ? "running, " : "");
+        r->result.status = RUN_FAILED;
+    }
+}
+
+enum form { FORM_HEARTBEAT, FORM_COMPLETE, FORM_FAIL, FORM_STATUS, FORM_ONE_OF_MANY };
+
+static int take_report(json_t *body, const char *path, enum form form, struct report *r,
+                       struct diag *reterr)
+{
+    static const enum run_status status_of[] = {[FORM_HEARTBEAT] = RUN_RUNNING,
+                                                [FORM_COMPLETE] = RUN_SUCCESS,
+                                                [FORM_FAIL] = RUN_FAILED,
+                                                [FORM_STATUS] = RUN_FAILED,
+                                                [FORM_ONE_OF_MANY] = RUN_FAILED};
+    struct json_fields f;
+    json_fields_begin(&f, body, path, reterr);
+    r->result.status = status_of[form];
+    if (form == FORM_ONE_OF_MANY) {
+        const char *id = json_take_string(&f, "run_id", JSON_REQUIRED);
+        if (id != NULL && !uuid_parse(slice_of(id), &r->run))
+            json_fields_fail(&f, "run_id", "must be a UUID");
+    }
+    take_token(&f, r, form == FORM_STATUS ? JSON_OPTIONAL : JSON_REQUIRED);
+    if (form == FORM_STATUS || form == FORM_ONE_OF_MANY)
+        take_status(&f, r, form == FORM_STATUS);
+    if (form == FORM_HEARTBEAT || form == FORM_STATUS)
+        take_lease_seconds(&f, r);
+    if (form != FORM_HEARTBEAT) {
+        take_output(&f, r);
+        take_failure(&f, r);
+    }
+    return json_fields_end(&f);
+}
+
+/* An object that all requests begin with; NULL when it was answered already. */
+static struct reporting *begin(struct api *a, struct http_request *req)
+{
+    struct diag why;
+    if (engine_is_full(a->host->engine)) {
+        respond_unavailable(req);
+        return NULL;
+    }
+    json_t *body = json_parse_object(req->body, &why);
+    if (body == NULL) {
+        http_respond_diag(req, &why);
+        return NULL;
+    }
+    struct reporting *w = arena_zalloc(req->arena, sizeof(*w));
+    w->ticket.done = committed;
+    w->api = a;
+    w->req = req;
+    w->body = body;
+    return w;
+}
+
+static void make_reports(struct reporting *w, size_t n)
+{
+    w->count = n;
+    w->reports = mem_zalloc(n * sizeof(*w->reports));
+}
+
+static void refuse(struct reporting *w, const struct diag *why)
+{
+    release(w);
+    http_respond_diag(w->req, why);
+}
+
+static void one(struct http_request *req, struct api *a, enum form form)
+{
+    struct uuid id;
+    struct diag why;
+    if (!take_path_id(req, 0, "there is no such run", &id))
+        return;
+    struct reporting *w = begin(a, req);
+    if (w == NULL)
+        return;
+    make_reports(w, 1);
+    w->reports[0].run = id;
+    if (take_report(w->body, "", form, &w->reports[0], &why) < 0)
+        refuse(w, &why);
+    else
+        hand_in_all(w);
+}
+
+static int take_many(struct reporting *w, struct diag *reterr)
+{
+    struct json_fields f;
+    json_fields_begin(&f, w->body, "", reterr);
+    json_t *list = json_take_array(&f, "runs", JSON_REQUIRED);
+    const size_t n = json_array_size(list);
+    if (list != NULL && (n == 0 || n > REPORTS_MAX))
+        json_fields_fail(&f, "runs", "must be 1 to %d", REPORTS_MAX);
+    if (json_fields_end(&f) < 0)
+        return -EINVAL;
+    make_reports(w, n);
+    for (size_t i = 0; i < n; i++) {
+        char path[32];
+        json_t *item = json_array_get(list, i);
+        snprintf(path, sizeof(path), "runs[%zu]", i);
+        if (!json_is_object(item))
+            return diag_set(reterr, DIAG_INVALID_ARGUMENT, "%s: must be an object", path);
+        if (take_report(item, path, FORM_ONE_OF_MANY, &w->reports[i], reterr) < 0)
+            return -EINVAL;
+    }
+    return 0;
+}
+
+static void many(struct http_request *req, void *ctx)
+{
+    struct diag why;
+    struct reporting *w = begin(ctx, req);
+    if (w == NULL)
+        return;
+    w->many = true;
+    if (take_many(w, &why) < 0)
+        refuse(w, &why);
+    else
+        hand_in_all(w);
+}
+
+static void heartbeat(struct http_request *req, void *ctx)
+{
+    one(req, ctx, FORM_HEARTBEAT);
+}
+
+static void complete(struct http_request *req, void *ctx)
+{
+    one(req, ctx, FORM_COMPLETE);
+}
+
+static void fail(struct http_request *req, void *ctx)
+{
+    one(req, ctx, FORM_FAIL);
+}
+
+static void status(struct http_request *req, void *ctx)
+{
+    one(req, ctx, FORM_STATUS);
+}
+
+static const struct http_route routes[] = {
+    {"POST", "/api/v1/runs/complete", many, SCOPE_API, REPORTS_BYTES_MAX},
+    {"POST", "/api/v1/runs/{id}/complete", complete, SCOPE_API, 0},
+    {"POST", "/api/v1/runs/{id}/fail", fail, SCOPE_API, 0},
+    {"POST", "/api/v1/runs/{id}/heartbeat", heartbeat, SCOPE_API, 0},
+    {"POST", "/api/v1/runs/{id}/status", status, SCOPE_API, 0},
+};
+const struct resource resource_reports = {routes, ARRAY_SIZE(routes)};

@@ -1,0 +1,184 @@
+/* lease.c - runs that workers outside carry out: how long they may, and what they report.
+ *
+ * A lease ends with the attempt: by the worker's report, by a cancellation, or because nobody asked for more time. It counts until
+ * it is taken back, even when that is a moment late.
+ */
+#include "base/check.h"
+#include "base/mem.h"
+#include "core/engine_internal.h"
+
+static const struct lease_hash no_token;
+
+static bool is_hash(struct lease_hash a, struct lease_hash b)
+{
+    uint8_t diff = 0; /* in constant time */
+    for (size_t i = 0; i < sizeof(a.b); i++)
+        diff |= a.b[i] ^ b.b[i];
+    return diff == 0;
+}
+
+static void set_end(struct lease *l, struct now now, uint64_t ms)
+{
+    l->ends_at.ms = now.mono.ms + ms;
+    l->expires_at.ms = now.wall.ms + (int64_t)ms;
+}
+
+struct lease *lease_make(struct now now, struct lease_hash hash, uint64_t ms)
+{
+    struct lease *l = mem_zalloc(sizeof(*l));
+    l->time.tag = DEADLINE_LEASE;
+    l->hash = hash;
+    l->ms = ms;
+    set_end(l, now, ms);
+    return l;
+}
+
+void lease_arm(struct engine *e, struct lease *l)
+{
+    /* What could not be written when it was over is tried again after the stall, not at once. */
+    uint64_t at = l->ends_at.ms > e->stalled_until.ms ? l->ends_at.ms : e->stalled_until.ms;
+    wheel_set(&e->wheel, &l->time, at);
+}
+
+void lease_record(struct engine *e, const struct lease *l)
+{
+    emit(e, EFFECT_PUT_LEASE)->put_lease = (struct effect_put_lease){
+        .run = l->run->id,
+        .hash = l->hash,
+        .expires_at = l->expires_at,
+    };
+}
+
+void lease_due(struct engine *e, struct now now, struct wheel_timer *w)
+{
+    struct run *run = container_of(w, struct lease, time)->run;
+    const struct run_result r = {
+        .run = run->id, .status = RUN_FAILED, .error = SLICE("lease expired")};
+    ends_attempt(e, now, run, &r, NULL);
+}
+
+/* ---- what workers say ---- */
+
+static enum lease_answer find(struct engine *e, struct uuid id, struct lease_hash hash,
+                              struct run **ret)
+{
+    HASH_FIND(hh, e->runs, &id, sizeof(id), *ret);
+    if (*ret == NULL)
+        return LEASE_UNKNOWN;
+    return (*ret)->lease != NULL && is_hash((*ret)->lease->hash, hash) ? LEASE_DONE : LEASE_REFUSED;
+}
+
+enum lease_answer engine_extend(struct engine *e, struct now now, struct uuid id,
+                                struct lease_hash hash, uint64_t lease_ms, struct ticket *t,
+                                struct wall *ret_expires_at)
+{
+    struct run *run;
+    CHECK(lease_ms <= LEASE_MS_MAX);
+    const enum lease_answer answer = find(e, id, hash, &run);
+    if (answer != LEASE_DONE)
+        return answer;
+    struct lease *l = run->lease;
+    struct undo *u = undo_add(e, UNDO_EXTEND);
+    u->run = run;
+    u->lease.ends_at = l->ends_at;
+    u->lease.expires_at = l->expires_at;
+    set_end(l, now, lease_ms > 0 ? lease_ms : l->ms);
+    lease_arm(e, l);
+    lease_record(e, l);
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+    *ret_expires_at = l->expires_at;
+    return LEASE_DONE;
+}
+
+void lease_undo_extend(struct engine *e, const struct undo *u)
+{
+    struct lease *l = u->run->lease;
+    l->ends_at = u->lease.ends_at;
+    l->expires_at = u->lease.expires_at;
+    lease_arm(e, l);
+}
+
+enum lease_answer engine_finish_leased(struct engine *e, struct now now, struct lease_hash hash,
+                                       const struct run_result *r, struct ticket *t)
+{
+    struct run *run;
+    CHECK(run_status_is_final(r->status));
+    const enum lease_answer answer = find(e, r->run, hash, &run);
+    if (answer == LEASE_DONE)
+        ends_attempt(e, now, run, r, t);
+    return answer;
+}
+
+/* ---- without a claim ---- */
+
+enum lease_answer engine_report(struct engine *e, struct now now, const struct run_result *r,
+                                uint64_t lease_ms, struct ticket *t)
+{
+    struct wall ignored;
+    const enum lease_answer answer =
+        r->status == RUN_RUNNING ? engine_extend(e, now, r->run, no_token, lease_ms, t, &ignored)
+                                 : engine_finish_leased(e, now, no_token, r, t);
+    if (answer == LEASE_UNKNOWN)
+        e->lookups++;
+    return answer;
+}
+
+static void report_pending(struct engine *e, struct now now, struct pipeline *p,
+                           const struct run_start *s, const struct run_result *r, uint64_t lease_ms)
+{
+    if (r->status == RUN_RUNNING) {
+        struct lease *l = lease_make(now, no_token, lease_ms);
+        queue_begin(e, now, p, s, l);
+        lease_record(e, l);
+        return;
+    }
+    const struct run run = {
+        .id = s->run,
+        .pipeline = p,
+        .attempt = s->attempt,
+        .depth = s->depth,
+        .event = s->event,
+        .root = s->root,
+        .started_at = WALL_UNSET,
+    };
+    ends_pending(e, now, p, &run, r);
+}
+
+enum lease_answer engine_report_looked_up(struct engine *e, struct now now, struct pipeline *p,
+                                          const struct run_start *s, const struct run_result *r,
+                                          uint64_t lease_ms, struct ticket *t)
+{
+    struct run *run;
+    HASH_FIND(hh, e->runs, &s->run, sizeof(s->run), run);
+    enum lease_answer answer = LEASE_UNKNOWN;
+    if (run != NULL) {
+        answer = LEASE_REFUSED; /* somebody took it meanwhile */
+    } else if (p != NULL && p->def->pull && !queue_has_moved(e, s->run)) {
+        report_pending(e, now, p, s, r, lease_ms);
+        emit_reply(e, t, UUID_NIL, NULL, 0);
+        answer = LEASE_DONE;
+    }
+    queue_looked_up(e);
+    return answer;
+}
+
+/* ---- at start ---- */
+
+void engine_recover_lease(struct engine *e, struct now now, struct pipeline *p,
+                          const struct run_start *s, struct wall started_at, struct lease_hash hash,
+                          struct wall expires_at)
+{
+    if (p == NULL) {
+        emit(e, EFFECT_DROP_LEASE)->drop_lease = s->run;
+        engine_recover_run(e, now, p, s->run, s->event, s->attempt, started_at);
+        return;
+    }
+    int64_t left = expires_at.ms - now.wall.ms; /* the clock may have been set meanwhile */
+    if (left < LEASE_GRACE_MS)
+        left = LEASE_GRACE_MS;
+    else if (left > LEASE_MS_MAX)
+        left = LEASE_MS_MAX;
+    struct lease *l = lease_make(now, hash, (uint64_t)left);
+    l->ms = LEASE_MS_DEFAULT;
+    queue_adopt(e, p, s, started_at, l);
+}
