@@ -2,14 +2,19 @@
 import collections
 import concurrent.futures
 import json
+import os
 import random
+import re
+import shutil
+import subprocess
+import sys
 import threading
 import time
 import uuid
 
 import pytest
 
-from pawl import PATIENCE, wait_until
+from pawl import PATIENCE, ROOT, wait_until
 
 PULL = {"type": "pull"}
 RUN_FIELDS = {"run_id", "attempt", "lease_token", "lease_expires_at", "pipeline", "pipeline_version", "trigger", "executor", "event"}
@@ -326,3 +331,21 @@ def test_completion_fires_what_follows(daemon):
     followers = claim(daemon, ["default.bronze.down"], wait_seconds=10)
     assert len(followers) == 1 and followers[0]["event"]["payload"]["output"] == {"rows": 7}
     assert followers[0]["event"]["lineage"]["depth"] == 1
+
+
+@pytest.mark.parametrize("language", ["python", "sh"])
+def test_the_workers_of_the_documentation(daemon, tmp_path, language):
+    with open(os.path.join(ROOT, "docs", "executors.md"), encoding="utf-8") as f:
+        script = re.search(rf"```{language}\n(.*?)```", f.read(), re.S).group(1).replace("http://127.0.0.1:8080", daemon.url)
+    if language == "sh" and not shutil.which("jq"):
+        pytest.skip("there is no jq")
+    (tmp_path / "work").write_text("#!/bin/sh\ncat >/dev/null\n")
+    (tmp_path / "work").chmod(0o755)
+    _, ids = make(daemon, 3)
+    with open(tmp_path / "worker.log", "wb") as log, subprocess.Popen(
+            [sys.executable if language == "python" else "sh", "-c", script], cwd=tmp_path, stdout=log, stderr=log) as worker:
+        try:
+            for run_id in ids:
+                daemon.wait_run(run_id, "success")
+        finally:
+            worker.kill()
