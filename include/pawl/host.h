@@ -85,8 +85,8 @@ struct host {
     /* Whether there is a landing zone at "namespace.name". */
     bool (*zone_exists)(struct host *h, struct slice path);
 
-    /* Runs a job on a reader thread. -EAGAIN when too many wait already: done() will not be called
-     * then. */
+    /* Runs a job on a reader thread. -EAGAIN when too many wait already, -ECANCELED when the daemon
+     * stops: done() will not be called then. */
     int (*read)(struct host *h, struct read_job *j);
 
     /* Calls w->ended once when the run has ended. The run must not have ended yet: call it before,

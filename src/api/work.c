@@ -16,6 +16,9 @@ void respond_unavailable(struct http_request *req)
 
 /* ---- reading ---- */
 
+/* Too many readings wait already: one that must be answered tries again after this long. */
+#define READ_AGAIN_MS 20
+
 static void answer(struct reading *r)
 {
     switch (r->err) {
@@ -74,13 +77,34 @@ void *reading_make(struct api *a, struct http_request *req, size_t size,
     return r;
 }
 
+/* A request that has changed something is not told that it failed because the readers are busy: its answer may hold what is shown
+ * only once. */
+static bool must_be_answered(const struct reading *r)
+{
+    return strcmp(r->req->method, "GET") != 0;
+}
+
+static void post(struct reading *r)
+{
+    struct host *h = r->api->host;
+    const int err = h->read(h, &r->job);
+    if (err == -EAGAIN && must_be_answered(r))
+        timer_set(h->timers, &r->again, READ_AGAIN_MS);
+    else if (err < 0)
+        done(&r->job, err);
+}
+
+static void post_again(struct timer *t)
+{
+    post(container_of(t, struct reading, again));
+}
+
 void reading_start(struct reading *r)
 {
     r->body = (struct str){0};
     r->err = 0;
-    const int err = r->api->host->read(r->api->host, &r->job);
-    if (err < 0)
-        done(&r->job, err);
+    r->again.fired = post_again;
+    post(r);
 }
 
 /* ---- writing ---- */

@@ -13,6 +13,7 @@
 #define API_WORK_H
 #include "api/api.h"
 #include "base/str.h"
+#include "io/loop/timers.h"
 #include "io/store/query.h"
 #include "pawl/event.h"
 
@@ -31,6 +32,7 @@ struct reading {
     struct page page;    /* the handler's */
     int err;
     struct read_job job;
+    struct timer again;
 };
 
 /* A zeroed object of `size` bytes that begins with a struct reading. */

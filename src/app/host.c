@@ -47,7 +47,7 @@ static bool host_zone_exists(struct host *h, struct slice path)
 static int host_read(struct host *h, struct read_job *j)
 {
     if (app_host(h)->refusing)
-        return -EAGAIN;
+        return -ECANCELED;
     return reader_post(app_host(h)->reader, j);
 }
 
