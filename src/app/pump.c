@@ -123,20 +123,74 @@ static void wake_when_due(struct pump *p)
     timer_set(p->host->timers, &p->alarm, at > now ? at - now : 0);
 }
 
+/* ---- when a batch goes out ----
+ *
+ * As a rule at once when the journal is free: while it syncs, the next batch fills by itself. With many short runs under way that rule
+ * makes many small syncs, which cost the cores that the runs need. Then a small batch waits a moment for company:
+ * only if there are enough runs to come, enough records have come lately, and for a millisecond at most.
+ */
+#define BATCH_RECORDS_GOOD 16
+#define COMPANY_RUNS_MIN 8    /* carried out at this moment */
+#define COMPANY_RECORDS_MIN 8 /* in the last COMPANY_MS */
+#define COMPANY_MS 4
+#define WAIT_MS 1
+
+static void note_pace(struct pump *p, size_t records)
+{
+    const uint64_t ms = p->host->now(p->host).mono.ms;
+    if (ms - p->pace_since >= COMPANY_MS) {
+        p->pace_before = ms - p->pace_since < 2 * COMPANY_MS ? p->pace : 0;
+        p->pace = 0;
+        p->pace_since = ms;
+    }
+    p->pace += records;
+}
+
+static bool company_will_come(const struct pump *p, size_t filled)
+{
+    const uint64_t running = engine_stats(p->engine).running;
+    return running >= COMPANY_RUNS_MIN && filled < running / 2 &&
+           p->pace + p->pace_before >= COMPANY_RECORDS_MIN;
+}
+
+/* Whether the batch that is filling had better wait; sees to it that the loop wakes up again in time. */
+static bool better_waits(struct pump *p)
+{
+    const size_t filled = engine_filled(p->engine);
+    const uint64_t ms = p->host->now(p->host).mono.ms;
+    if (filled == 0 || filled >= BATCH_RECORDS_GOOD || !company_will_come(p, filled))
+        return false;
+    if (p->waits_since == 0) {
+        p->waits_since = ms;
+        timer_set(p->host->timers, &p->wait_over, WAIT_MS);
+    }
+    return ms - p->waits_since < WAIT_MS;
+}
+
+static void wait_over(struct timer *t)
+{
+    /* before_sleep() follows */
+}
+
 static void hand_over(struct pump *p)
 {
-    if (journal_busy(p->journal))
+    if (journal_busy(p->journal) || better_waits(p))
         return;
     struct batch *b = engine_take(p->engine);
-    if (b != NULL)
-        journal_commit(p->journal, b);
+    if (b == NULL)
+        return;
+    p->waits_since = 0;
+    timer_cancel(p->host->timers, &p->wait_over);
+    note_pace(p, b->record_count);
+    journal_commit(p->journal, b);
 }
 
 void pump_committed(void *pump, struct batch *b, int err)
 {
     struct pump *p = pump;
     engine_settle(p->engine, p->host->now(p->host), b, err);
-    hand_over(p);
+    if (engine_filled(p->engine) >= BATCH_RECORDS_GOOD)
+        hand_over(p);
     for (const struct effect *next, *f = b->first; f != NULL; f = next) {
         next = f->next;
         carry_out(p, f);
@@ -161,6 +215,7 @@ static void alarm_fired(struct timer *t)
 void pump_start(struct pump *p)
 {
     p->alarm.fired = alarm_fired;
+    p->wait_over.fired = wait_over;
     p->alarm_at = UINT64_MAX;
     CHECK(uv_prepare_init(p->host->loop, &p->before_sleep) == 0);
     p->before_sleep.data = p;
@@ -177,5 +232,6 @@ bool pump_idle(const struct pump *p)
 void pump_close(struct pump *p, void (*closed)(uv_handle_t *h))
 {
     timer_cancel(p->host->timers, &p->alarm);
+    timer_cancel(p->host->timers, &p->wait_over);
     uv_close((uv_handle_t *)&p->before_sleep, closed);
 }

@@ -25,6 +25,12 @@ struct pump {
     uv_prepare_t before_sleep;
     struct timer alarm;
     uint64_t alarm_at; /* the engine's wake_at that alarm is set for */
+
+    /* when a small batch had better wait for company */
+    struct timer wait_over;
+    uint64_t waits_since;                /* ms; 0: it does not wait */
+    uint64_t pace_since;                 /* ms */
+    size_t pace, pace_before;            /* records since then, and in the span before */
 };
 
 /* The fields up to `settled` are set by the caller, `journal` with pump_committed as its callback and the pump as its argument. */

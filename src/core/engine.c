@@ -288,6 +288,11 @@ bool engine_is_full(const struct engine *e)
     return batch_is_full(e);
 }
 
+size_t engine_filled(const struct engine *e)
+{
+    return e->filling->record_count;
+}
+
 bool engine_is_idle(const struct engine *e)
 {
     return e->out == NULL && e->filling->first == NULL;

@@ -210,9 +210,10 @@ struct mono engine_wake_at(const struct engine *e); /* when the next tick is due
 void engine_hold(struct engine *e);
 
 /* ---- effects ---- */
-struct batch *
-engine_take(struct engine *e); /* the filling batch if it has effects and none is out; else NULL */
+/* The filling batch if it has effects and none is out; else NULL. */
+struct batch *engine_take(struct engine *e);
 bool engine_is_full(const struct engine *e); /* the filling batch accepts no more events */
+size_t engine_filled(const struct engine *e);  /* records in the batch that is filling */
 bool engine_is_idle(const struct engine *e); /* no batch is out and nothing has filled up */
 void engine_settle(struct engine *e, struct now now, struct batch *b, int err);
 void engine_recycle(struct engine *e, struct batch *b); /* takes a settled batch back for reuse */
