@@ -113,6 +113,22 @@ static void move_run(struct sim_store *s, const struct effect *f)
     r->started_at = m->started_at;
 }
 
+static void put_lease(struct sim_store *s, const struct effect *f)
+{
+    struct sim_run *r = sim_store_run(s, f->put_lease.run);
+    CHECK(r != NULL && r->status == RUN_RUNNING);
+    r->leased = true;
+    r->hash = f->put_lease.hash;
+    r->expires_at = f->put_lease.expires_at;
+}
+
+static void drop_lease(struct sim_store *s, const struct effect *f)
+{
+    struct sim_run *r = sim_store_run(s, f->drop_lease);
+    CHECK(r != NULL && r->leased);
+    r->leased = false;
+}
+
 static void trigger_state(struct sim_store *s, const struct effect *f)
 {
     struct sim_trigger *t = find_trigger(s, f->trigger_state.trigger_key);
@@ -181,6 +197,7 @@ void sim_store_apply(struct sim_store *s, const struct batch *b)
         [EFFECT_PUT_EVENT] = put_event,       [EFFECT_PUT_RUN] = put_run,
         [EFFECT_MOVE_RUN] = move_run,         [EFFECT_TRIGGER_STATE] = trigger_state,
         [EFFECT_PUT_PIPELINE] = put_pipeline, [EFFECT_DROP_PIPELINE] = drop_pipeline,
+        [EFFECT_PUT_LEASE] = put_lease,       [EFFECT_DROP_LEASE] = drop_lease,
         [EFFECT_PUT_TRIGGER] = put_trigger,   [EFFECT_DROP_TRIGGER] = drop_trigger,
     };
     for (const struct effect *f = b->first; f != NULL; f = f->next)
@@ -241,6 +258,14 @@ static void load_trigger(const struct sim_store *s, struct engine *e, struct now
     engine_load_trigger(e, now, t);
 }
 
+static void recover_lease(const struct sim_store *s, struct engine *e, struct now now,
+                          const struct sim_run *r)
+{
+    const struct run_start start = {.run = r->id, .event = r->event, .attempt = r->attempt};
+    struct pipeline *p = catalog_pipeline(engine_catalog(e), find_pipeline(s, r->pipeline_key)->id);
+    engine_recover_lease(e, now, p, &start, r->started_at, r->hash, r->expires_at);
+}
+
 void sim_store_load(const struct sim_store *s, struct engine *e, struct now now)
 {
     struct catalog *c = engine_catalog(e);
@@ -257,7 +282,9 @@ void sim_store_load(const struct sim_store *s, struct engine *e, struct now now)
             c->trigger_key_last = t->key;
     }
     for (const struct sim_run *r = s->runs; r != NULL; r = r->hh.next)
-        if (r->status == RUN_RUNNING)
+        if (r->status == RUN_RUNNING && r->leased)
+            recover_lease(s, e, now, r);
+        else if (r->status == RUN_RUNNING)
             engine_recover_run(e, now, catalog_pipeline(c, find_pipeline(s, r->pipeline_key)->id),
                                r->id, r->event, r->attempt, r->started_at);
 }

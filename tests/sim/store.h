@@ -16,6 +16,9 @@ struct sim_run {
     uint32_t attempt;
     struct wall due_at, started_at;
     uint32_t version;
+    bool leased; /* a worker has it, with this: */
+    struct lease_hash hash;
+    struct wall expires_at;
     UT_hash_handle hh;
 };
 
