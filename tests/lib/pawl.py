@@ -423,6 +423,50 @@ class Daemon:
         """Calls the webhook and waits for the run on the server's side: the Response."""
         return self.fire(trigger, body, query=f"mode=sync&timeout={wait}", timeout=60, **kw)
 
+    # ---- landing zones ----
+
+    def create_zone(self, name=None, namespace="default", **fields):
+        """Creates a landing zone and returns the object."""
+        body = {"namespace": namespace, "name": name or f"z{next(self._names)}", **fields}
+        return self.post("/api/v1/landing-zones", body).expect(201).json()
+
+    @staticmethod
+    def zone_path(zone):
+        return "/api/v1/landing-zones/{namespace}/{name}".format(**zone)
+
+    def zone(self, zone):
+        return self.get(self.zone_path(zone)).expect(200).json()
+
+    def create_file_trigger(self, pipeline, zone, pattern=None, **fields):
+        """A trigger for the files of a zone, with a pattern of type file_pattern."""
+        config = {"namespace": zone["namespace"], "zone_name": zone["name"], **({"pattern": pattern} if pattern else {})}
+        body = {"type": "file_pattern" if pattern else "landing_zone_upload", "config": config, **fields}
+        return self.post(self.pipeline_path(pipeline) + "/triggers", body).expect(201).json()
+
+    def upload(self, zone, filename, content=b"hello", content_type="text/plain", timeout=30.0):
+        """Sends a file to a zone: the Response, whatever it is. filename may be bytes, quotes and all."""
+        name = filename if isinstance(filename, bytes) else filename.replace("\\", "\\\\").replace('"', '\\"').encode()
+        body = (b'--frontier\r\nContent-Disposition: form-data; name="file"; filename="' + name + b'"\r\nContent-Type: ' +
+                content_type.encode() + b"\r\n\r\n" + content + b"\r\n--frontier--\r\n")
+        return self.post(self.zone_path(zone) + "/files", body, timeout=timeout,
+                         headers={"Content-Type": "multipart/form-data; boundary=frontier"})
+
+    def file_events(self, zone, events="subject"):
+        """What arrived in a zone, oldest first, as the database has it: a list of paths below it."""
+        with self.db() as con:
+            con.text_factory = bytes
+            return [bytes(row[0]) for row in con.execute(
+                f"SELECT {events} FROM events WHERE zone = (SELECT key FROM zones WHERE id = ?) ORDER BY key", (uuid_blob(zone["id"]),))]
+
+    def wait_files(self, zone, *names, timeout=20.0):
+        """Waits until just these files have arrived in the zone, in any order, once each."""
+        wanted = sorted(n if isinstance(n, bytes) else n.encode() for n in names)
+        wait_until(lambda: len(self.file_events(zone)) >= len(wanted), timeout, f"{len(wanted)} files in {zone['name']}")
+        got = sorted(self.file_events(zone))
+        assert got == wanted, f"got {got[:20]}, wanted {wanted[:20]}"
+
+    # ---- runs ----
+
     def run(self, run_id):
         return self.get(f"/api/v1/runs/{run_id}").expect(200).json()
 
