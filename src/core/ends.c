@@ -168,7 +168,7 @@ enum cancel_result engine_cancel_looked_up(struct engine *e, struct now now, str
     enum cancel_result result = CANCEL_UNKNOWN;
     if (r != NULL) {
         result = cancel_running(e, now, r, t);
-    } else if (p != NULL && !queue_has_moved(e, run)) {
+    } else if (p != NULL && queue_is_certain(e, run)) {
         cancel_pending(e, now, p, run, attempt);
         emit_reply(e, t, UUID_NIL, NULL, 0);
         result = CANCEL_DONE;

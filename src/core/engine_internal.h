@@ -121,6 +121,7 @@ struct engine {
     bool held;                /* nothing is started any more */
     VEC(struct moved_run) moved;
     uint32_t lookups; /* rows being read for engine_cancel_looked_up */
+    bool moved_lost;  /* more runs were started during look-ups than are remembered */
 
     struct batch *filling, *out, *spare; /* spare: a list over next */
     undo_log undo_filling, undo_out;
@@ -197,6 +198,7 @@ void queue_change_pending(struct engine *e, struct pipeline *p, int64_t delta);
 void queue_delay_until(struct engine *e, struct now now, struct pipeline *p, struct wall due);
 void queue_note_moved(struct engine *e, struct pipeline *p, struct uuid run);
 bool queue_has_moved(const struct engine *e, struct uuid run);
+bool queue_is_certain(const struct engine *e, struct uuid run); /* a look-up that says PENDING is right */
 void queue_make_ready(struct engine *e, struct pipeline *p);
 void queue_sort(struct engine *e, struct pipeline *p);  /* its definition has changed: into the right list */
 void queue_leave(struct engine *e, struct pipeline *p); /* out of every list and timer */

@@ -153,7 +153,7 @@ enum lease_answer engine_report_looked_up(struct engine *e, struct now now, stru
     enum lease_answer answer = LEASE_UNKNOWN;
     if (run != NULL) {
         answer = LEASE_REFUSED; /* somebody took it meanwhile */
-    } else if (p != NULL && p->def->pull && !queue_has_moved(e, s->run)) {
+    } else if (p != NULL && p->def->pull && queue_is_certain(e, s->run)) {
         report_pending(e, now, p, s, r, lease_ms);
         emit_reply(e, t, UUID_NIL, NULL, 0);
         answer = LEASE_DONE;

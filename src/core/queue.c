@@ -152,6 +152,23 @@ void queue_note_moved(struct engine *e, struct pipeline *p, struct uuid run)
     vec_push(&e->moved, ((struct moved_run){run, p, p->reserved > 0, e->batch_number}));
 }
 
+/* With cancellations looked up without a pause there is never a moment to forget. Beyond the limit the look-ups learn nothing: whoever
+ * cancels a pending run just then is told to try again. */
+#define MOVED_MAX 4096
+
+static void note_started(struct engine *e, struct pipeline *p, struct uuid run)
+{
+    if (e->moved.len < MOVED_MAX)
+        queue_note_moved(e, p, run);
+    else
+        e->moved_lost = true;
+}
+
+bool queue_is_certain(const struct engine *e, struct uuid run)
+{
+    return !e->moved_lost && !queue_has_moved(e, run);
+}
+
 bool queue_has_moved(const struct engine *e, struct uuid run)
 {
     for (size_t i = 0; i < e->moved.len; i++)
@@ -176,7 +193,8 @@ static void forget_moved(struct engine *e, const struct pipeline *p)
 void queue_looked_up(struct engine *e)
 {
     CHECK(e->lookups > 0);
-    e->lookups--;
+    if (--e->lookups == 0)
+        e->moved_lost = false;
     forget_moved(e, NULL);
 }
 
@@ -236,7 +254,7 @@ void queue_begin(struct engine *e, struct now now, struct pipeline *p, const str
 {
     queue_change_pending(e, p, -1);
     if (e->lookups > 0)
-        queue_note_moved(e, p, s->run);
+        note_started(e, p, s->run);
     queue_occupy(e, p, s, now.wall, lease);
     emit(e, EFFECT_MOVE_RUN)->move_run = (struct effect_move_run){
         .id = s->run,

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "core/decision.h"
 #include "core/engine.h"
+#include "core/engine_internal.h"
 
 /* An engine with one pipeline and one trigger, whose commits come back when the test says so. */
 struct world {
@@ -440,6 +441,37 @@ static void test_cancel_pending_once(void **state)
     assert_int_equal(engine_stats(w->engine).pending, 0);
 }
 
+/* Look-ups without a pause: what is remembered for them stays bounded, and a run that came and went meanwhile is not cancelled. */
+static void test_lookups_remember_no_end(void **state)
+{
+    struct world *w = *state;
+    engine_change_trigger(w->engine, w->now, w->trigger, trigger_def(true, 0), SLICE("x"), NULL);
+    assert_int_equal(fire(w), VERDICT_FIRED);
+    struct uuid running = w->run, watched = UUID_NIL;
+    for (unsigned i = 0; i < 5000; i++) {
+        assert_int_equal(fire(w), VERDICT_FIRED);
+        struct uuid next = w->run;
+        if (i == 4500) {
+            watched = next;
+            assert_int_equal(engine_cancel(w->engine, w->now, watched, NULL), CANCEL_UNKNOWN);
+        } else if (i == 0) {
+            assert_int_equal(engine_cancel(w->engine, w->now, next, NULL), CANCEL_UNKNOWN);
+        }
+        finish(w, running, RUN_SUCCESS);
+        commit(w, 0);
+        const struct offered_run offer = {.start = {.run = next, .attempt = 1}};
+        engine_offer(w->engine, w->now, w->pipeline, &offer, 1, WALL_UNSET, 0);
+        commit(w, 0);
+        running = next;
+    }
+    assert_true(w->engine->moved.len <= 4096 + 16);
+    assert_int_equal(engine_cancel_looked_up(w->engine, w->now, w->pipeline, watched, 1, NULL),
+                     CANCEL_UNKNOWN);
+    assert_int_equal(engine_cancel_looked_up(w->engine, w->now, NULL, watched, 1, NULL),
+                     CANCEL_UNKNOWN);
+    assert_int_equal(w->engine->moved.len, 0);
+}
+
 static void test_full_batch_refuses(void **state)
 {
     struct world *w = *state;
@@ -532,6 +564,7 @@ int main(void)
         TEST(test_retry_backs_off),
         TEST(test_cancel_running),
         TEST(test_cancel_pending_once),
+        TEST(test_lookups_remember_no_end),
         TEST(test_full_batch_refuses),
         TEST(test_manual),
         TEST(test_held_engine_starts_nothing),
