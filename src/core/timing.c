@@ -6,6 +6,13 @@
 #include "core/schedule.h"
 #include <stdio.h>
 
+/* Nothing is due again right after a commit has failed: a full disk would keep us busy. */
+static void set_timer(struct engine *e, struct wheel_timer *w, enum deadline tag, uint64_t at)
+{
+    w->tag = tag;
+    wheel_set(&e->wheel, w, at > e->stalled_until.ms ? at : e->stalled_until.ms);
+}
+
 /* ---- the end of a cooldown ---- */
 
 static void arm_trail(struct engine *e, struct now now, struct trigger *t)
@@ -14,18 +21,19 @@ static void arm_trail(struct engine *e, struct now now, struct trigger *t)
         return;
     if (t->trail == NULL) {
         t->trail = mem_zalloc(sizeof(*t->trail));
-        t->trail->w.tag = DEADLINE_COOLDOWN;
         t->trail->trigger = t;
     }
     int64_t over_ms = t->state.fired_ms + (int64_t)t->def->cooldown_ms;
     uint64_t at = over_ms > (int64_t)now.mono.ms ? (uint64_t)over_ms : now.mono.ms;
-    wheel_set(&e->wheel, &t->trail->w, at);
+    set_timer(e, &t->trail->w, DEADLINE_COOLDOWN, at);
 }
 
-/* The firing that makes up for what was held back. */
+/* The firing that makes up for what was held back, unless an event that came at this very moment was faster. */
 static void cooled(struct engine *e, struct now now, struct trigger *t)
 {
     struct str text = {0};
+    if (t->state.held == 0)
+        return;
     str_add_cstr(&text, "{\"held\":");
     str_add_u64(&text, t->state.held);
     str_add_cstr(&text, ",\"since_event_id\":\"");
@@ -38,9 +46,15 @@ static void cooled(struct engine *e, struct now now, struct trigger *t)
         .payload = str_slice(&text),
         .trailing = true,
     };
-    if (t->state.held > 0)
-        feed_trigger(e, now, &ev, t);
+    feed_trigger(e, now, &ev, t);
     str_release(&text);
+    if (t->state.held == 0)
+        return;
+    /* It did not fire, for want of its dependencies: that is all there was to make up for. */
+    struct trigger_state next = t->state;
+    next.held = 0;
+    next.held_from = UUID_NIL;
+    feed_set_state(e, t, &next);
 }
 
 /* ---- due times of a schedule ---- */
@@ -76,8 +90,7 @@ static void arm_tick(struct engine *e, struct now now, struct trigger *t)
         return;
     uint64_t jitter = s->jitter_s > 0 ? prng_below(&e->prng, s->jitter_s * UINT64_C(1000) + 1) : 0;
     uint64_t at = now.mono.ms + wait_ms(now, due) + jitter;
-    t->tick.tag = DEADLINE_TICK;
-    wheel_set(&e->wheel, &t->tick, at > e->stalled_until.ms ? at : e->stalled_until.ms);
+    set_timer(e, &t->tick, DEADLINE_TICK, at);
 }
 
 static void fire_at(struct engine *e, struct now now, struct trigger *t, struct wall due)
