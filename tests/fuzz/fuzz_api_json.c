@@ -104,7 +104,7 @@ static bool host_zone_exists(struct host *h, struct slice path)
 /* There is no store: what is answered after a query is answered with 503. */
 static int host_read(struct host *h, struct read_job *j)
 {
-    return -EAGAIN;
+    return -ECANCELED;
 }
 
 /* ---- one request ---- */
@@ -130,6 +130,8 @@ static const struct {
     {&resource_triggers, "POST", PIPELINE "/triggers"},
     {&resource_triggers, "PUT", PIPELINE "/triggers/{id}"},
     {&resource_runs, "POST", "/api/v1/runs"},
+    {&resource_zones, "POST", "/api/v1/landing-zones"},
+    {&resource_zones, "PUT", "/api/v1/landing-zones/{ns}/{name}"},
 };
 
 /* Commits what the request made: the tickets are redeemed, the definitions load again. Returns the number of records. */
@@ -203,6 +205,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int status;
     CHECK(call(&a, 0, pipeline, NULL, &status) == 1);
     CHECK(call(&a, 2, SLICE("{\"type\":\"webhook\",\"config\":{}}"), NULL, &status) == 1);
+    CHECK(call(&a, 5, SLICE("{\"namespace\":\"default\",\"name\":\"bronze\"}"), NULL, &status) ==
+          1);
 
     const struct slice body = {(const char *)data + 1, size - 1};
     const size_t records = call(&a, (uint8_t)(data[0] - (unsigned)'0') % ARRAY_SIZE(requests), body,
