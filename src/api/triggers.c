@@ -372,7 +372,7 @@ static void explain(struct http_request *req, void *ctx)
         return;
     struct explaining *x = reading_make(ctx, req, sizeof(*x), query_why);
     x->reading.id = t->id;
-    x->since = t->created_at;
+    x->since = uuid_time(t->id);
     if (take_page(req, PAGE_LIMIT_DEFAULT, &x->reading.page))
         reading_start(&x->reading);
 }

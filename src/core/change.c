@@ -123,6 +123,7 @@ struct trigger *engine_add_trigger(struct engine *e, struct now now, struct pipe
         .state = {.last_fired = WALL_UNSET, .last_due = WALL_UNSET},
     };
     catalog_link_trigger(&e->catalog, tr);
+    tr->created_at = completion_since(e, tr, now.wall);
     undo_add(e, UNDO_ADD_TRIGGER)->trigger = tr;
     timing_adopt(e, now, tr, false);
     record_trigger(e, tr, label);

@@ -27,12 +27,23 @@ static void note_success(struct engine *e, struct now now, const struct pipeline
         (struct effect_success){.path = keep(e, slice_of(p->path)), .at = f->last_success};
 }
 
-/* A success counts from the millisecond after a firing on. So that none is lost that came later in that millisecond, or after the
- * clock was set back, it is recorded as later than every firing it could be compared with. */
+/* A trigger that needs successes compares their times with that of its last firing, or its creation. Clocks stand still for a
+ * millisecond and may be set back, so the times are made to tell the order: a success is recorded as later than everything it
+ * could be compared with, and a firing or a creation as no earlier than the successes before it. */
 void completion_count_from(struct engine *e, const struct trigger *t, struct wall at)
 {
     if (t->def->rule.needs_upstreams && at.ms > e->counted_from.ms)
         e->counted_from = at;
+}
+
+struct wall completion_since(struct engine *e, const struct trigger *t, struct wall now)
+{
+    const struct rule *r = &t->def->rule;
+    for (size_t i = 0; r->needs_upstreams && i < r->upstream_count; i++)
+        if (r->upstreams[i].followed->last_success.ms > now.ms)
+            now = r->upstreams[i].followed->last_success;
+    completion_count_from(e, t, now);
+    return now;
 }
 
 static bool anybody_cares(const struct engine *e, const struct event *ev)

@@ -153,6 +153,8 @@ bool batch_is_full(const struct engine *e);
 
 /* The successes that t needs count from this time on: it was made, or has fired. */
 void completion_count_from(struct engine *e, const struct trigger *t, struct wall at);
+/* The same for what happens now; the time that is recorded for it. */
+struct wall completion_since(struct engine *e, const struct trigger *t, struct wall now);
 
 /* A run has ended for good: an event for those who follow its pipeline. */
 void completion_feed(struct engine *e, struct now now, const struct run *run,

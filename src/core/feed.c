@@ -138,8 +138,7 @@ void feed_set_state(struct engine *e, struct trigger *t, const struct trigger_st
 static void fired(struct engine *e, struct now now, struct trigger *t, struct uuid run)
 {
     struct trigger_state next = t->state;
-    completion_count_from(e, t, now.wall);
-    next.last_fired = now.wall;
+    next.last_fired = completion_since(e, t, now.wall);
     next.fired_ms = (int64_t)now.mono.ms;
     next.held = 0;
     next.held_from = UUID_NIL;

@@ -153,7 +153,8 @@ void timing_adopt(struct engine *e, struct now now, struct trigger *t, bool load
         completion_count_from(e, t, t->state.last_fired);
     if (s != NULL) {
         cron_anchor(&s->cron, t->created_at);
-        if (!wall_is_set(t->state.last_due) || (loaded && s->misfire == MISFIRE_SKIP))
+        const bool skip = loaded && s->misfire == MISFIRE_SKIP;
+        if (!wall_is_set(t->state.last_due) || (skip && t->state.last_due.ms < now.wall.ms))
             t->state.last_due = now.wall;
     }
     timing_arm(e, now, t);

@@ -276,6 +276,30 @@ static void a_success_after_the_clock_was_set_back_counts(void **state)
     assert_int_equal(w->started.len, runs + 1);
 }
 
+/* A success from before the clock was set back has a later time than what follows it, and is older all the same. */
+static void a_success_from_before_the_clock_was_set_back_counts_once(void **state)
+{
+    struct world *w = *state;
+    static const char *const one[] = {"n.l.a", NULL};
+    setup_dependencies(w);
+    depend(w, at(w, "n.l.c"), one);
+    live(w, 29 * MIN + 30 * S);
+    succeed(w, "n.l.a");
+    step(w, -10 * MIN);
+    const size_t runs = w->started.len;
+    live(w, 11 * MIN); /* the due times of the last ten minutes were dealt with */
+    assert_int_equal(w->started.len, runs + 1);
+    live(w, 5 * MIN);
+    assert_int_equal(w->started.len, runs + 1);
+    succeed(w, "n.l.a");
+    step(w, -10 * MIN);
+    depend(w, at(w, "n.l.b"), one); /* made after it */
+    restart(w, 0);
+    live(w, 5 * MIN);
+    for (size_t i = runs + 2; i < w->started.len; i++)
+        assert_int_not_equal(w->started.items[i].pipeline_key, 2);
+}
+
 static void an_undone_success_does_not_count(void **state)
 {
     struct world *w = *state;
@@ -391,6 +415,7 @@ int main(void)
         T(successes_survive_a_restart),
         T(a_success_right_after_a_firing_counts),
         T(a_success_after_the_clock_was_set_back_counts),
+        T(a_success_from_before_the_clock_was_set_back_counts_once),
         T(an_undone_success_does_not_count),
         T(a_trailing_dependency_asks_once),
         T(cycles_are_spelled_out),

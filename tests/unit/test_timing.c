@@ -147,6 +147,18 @@ static void a_step_back_doubles_nothing(void **state)
     DUES(w, 10 * MIN, 20 * MIN, 30 * MIN);
 }
 
+static void skip_does_not_go_back_at_a_start(void **state)
+{
+    struct world *w = *state;
+    add_with(w, "*/10 * * * *", MISFIRE_SKIP, 86400);
+    live(w, 20 * MIN);
+    restart(w, -15 * MIN); /* the clock was set back meanwhile */
+    live(w, 24 * MIN);
+    DUES(w, 10 * MIN, 20 * MIN);
+    live(w, MIN);
+    DUES(w, 10 * MIN, 20 * MIN, 30 * MIN);
+}
+
 /* It was wrong before: waiting for the day it said would be waiting for long. */
 static void a_long_step_back_is_believed(void **state)
 {
@@ -442,6 +454,7 @@ int main(void)
         T(never_fired_before_the_restart),
         T(a_step_forward_misses_times),
         T(a_step_back_doubles_nothing),
+        T(skip_does_not_go_back_at_a_start),
         T(a_long_step_back_is_believed),
         T(fire_all_is_bounded),
         T(a_failed_commit_keeps_the_due_time),
