@@ -16,7 +16,7 @@
 #include "io/loop/worker.h"
 #include "io/store/stmt.h"
 
-#define CHECKPOINT_FRAMES 4096
+#define CHECKPOINT_FRAMES 1024
 #define CHECKPOINT_REST 256
 #define CHECKPOINT_PASSES_MAX 4
 
