@@ -11,6 +11,7 @@
 #include "core/rule.h"
 #include "io/http/http.h"
 #include "pawl/source.h"
+#include "source/config.h"
 #include "source/zone_http.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -61,9 +62,10 @@ static int check(struct host *h, json_t *config, struct trigger_draft *ret, bool
                          "is not a glob: it is empty, has a [ that is never closed, a \\ at its "
                          "end, or more than %d **",
                          GLOB_STARSTARS_MAX);
+    config_take_trailing(&f);
     if (json_fields_end(&f) < 0 || check_exists(h, ns, name, reterr) < 0)
         return -EINVAL;
-    *ret = (struct trigger_draft){.config = json_incref(config)};
+    config_keep(config, ret);
     return 0;
 }
 
@@ -93,6 +95,7 @@ static int rule(json_t *config, struct rule *ret, struct diag *reterr)
         .scope = scope,
         .glob = mem_strdup(pattern),
         .lists_files = true,
+        .trailing = strcmp(text_of(config, "cooldown_mode"), "trailing") == 0,
     };
     rule_set_key(ret, zone_match_key(slice_of(scope)));
     return 0;
@@ -121,11 +124,12 @@ static void label_pattern(json_t *config, char ret[TRIGGER_LABEL_SIZE])
     {                                                                                              \
         "zone_name", "string", true, "name of the landing zone"                                    \
     }
-static const struct option_doc upload_options[] = {ZONE_OPTIONS, {NULL}};
+static const struct option_doc upload_options[] = {ZONE_OPTIONS, OPTION_COOLDOWN_MODE, {NULL}};
 static const struct option_doc pattern_options[] = {
     ZONE_OPTIONS,
     {"pattern", "string", true,
      "glob that the file's name has to match; with a slash, its path below the zone"},
+    OPTION_COOLDOWN_MODE,
     {NULL},
 };
 

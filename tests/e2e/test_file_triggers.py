@@ -261,6 +261,18 @@ def test_held_back_files_survive_a_restart(daemon, zone, orders):
     assert names(wait_runs(daemon, 3)[2]) == ["f.csv"]
 
 
+def test_trailing_does_not_wait_for_the_next_file(daemon, zone, orders):
+    config = {"namespace": "default", "zone_name": "raw-uploads", "cooldown_mode": "trailing"}
+    body = {"type": "landing_zone_upload", "config": config, "cooldown_seconds": 2}
+    assert daemon.post(TRIGGERS, body).expect(201).json()["config"] == config
+    for name in ("first", "second", "third"):
+        daemon.upload(zone, name).expect(201)
+    first, trailing = wait_runs(daemon, 2)
+    assert names(first) == ["first"] and names(trailing) == ["second", "third"]
+    event = daemon.get(f"/api/v1/event-log/{trailing['event_id']}").expect(200).json()
+    assert event["type"] == "cooldown.ended" and json.loads(event["payload"])["held"] == 2
+
+
 def test_a_waiting_run_has_its_file(daemon, zone):
     """Of a pipeline that runs one at a time the second run is read back from the queue."""
     pipeline = daemon.create_pipeline("one", ["/bin/cat"], concurrency=1)
