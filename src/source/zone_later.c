@@ -14,6 +14,11 @@ static struct later *find(struct site *s, const char *path, size_t len)
     return l;
 }
 
+bool later_has(struct site *s, const char *path, size_t len)
+{
+    return find(s, path, len) != NULL;
+}
+
 static uint64_t now_ms(const struct site *s)
 {
     struct host *h = s->all->host;

@@ -103,6 +103,10 @@ static int carry_out(struct item *it)
 static int feed_one(struct item *it)
 {
     struct site *s = it->round->site;
+    if (site_path_find(s->flying, it->path, it->len) != NULL) { /* found twice by one scan */
+        site_notice(s, it->path, it->len, it->complete);
+        return 0;
+    }
     it->ticket.done = landed;
     const int err = carry_out(it);
     if (err < 0)
@@ -192,11 +196,17 @@ static bool is_known(const struct item *it, const struct ledger_look *l)
            l->mtime_ns == it->look.mtime_ns;
 }
 
-/* Nobody has told of it since the directory is watched, and it has not changed since then. */
+/* Whether there was a notice about it, or about a directory it is in. */
+static bool is_noticed(struct site *s, const struct item *it)
+{
+    return site_path_find(s->candidates, it->path, it->len) != NULL ||
+           later_has(s, it->path, it->len) || site_path_covered(s->subtrees, it->path, it->len);
+}
+
+/* It has not changed since the directory is watched, and nobody has told of it. */
 static bool was_there_before(const struct round *r, const struct item *it)
 {
-    return r->priming && it->look.ctime_ns <= r->site->since_ns &&
-           site_path_find(r->site->candidates, it->path, it->len) == NULL;
+    return r->priming && it->look.ctime_ns <= r->site->since_ns && !is_noticed(r->site, it);
 }
 
 static enum item_fate decide_file(const struct round *r, const struct item *it,

@@ -19,19 +19,21 @@ void scan_begin(struct site *s, bool whole)
     struct scan *c = mem_zalloc(sizeof(*c));
     c->site = s;
     c->whole = whole;
-    c->priming = !s->primed;
+    c->priming = whole && !s->primed;
     c->def = zone_def_ref(s->def);
     c->inotify_fd = s->all->inotify_fd;
     if (whole) {
         s->rescan = false;
         s->unwatched = c->inotify_fd < 0;
-        site_paths_clear(&s->subtrees);
         vec_push(&c->todo, mem_strdup(""));
     }
     struct site_path *p, *tmp;
-    HASH_ITER (hh, s->subtrees, p, tmp)
-        vec_push(&c->todo, mem_strdup(p->path));
-    site_paths_clear(&s->subtrees);
+    HASH_ITER (hh, s->subtrees, p, tmp) {
+        if (!whole && !site_path_covered(s->subtrees, p->path, p->len))
+            vec_push(&c->todo, mem_strdup(p->path));
+    }
+    if (!c->priming) /* else they are new, and so is what is below them: they have their turn afterwards */
+        site_paths_clear(&s->subtrees);
     s->scan = c;
 }
 

@@ -30,6 +30,14 @@ struct site_path *site_path_find(struct site_path *set, const char *path, size_t
     return p;
 }
 
+bool site_path_covered(struct site_path *set, const char *path, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (path[i] == '/' && site_path_find(set, path, i) != NULL)
+            return true;
+    return false;
+}
+
 struct site_path *site_path_add(struct site_path **set, const char *path, size_t len)
 {
     struct site_path *p = site_path_find(*set, path, len);
@@ -140,7 +148,7 @@ static void arm_work(struct worker_job *j, void *thread_state)
         s->arm_ino = st.st_ino;
         s->arm_local = zone_fs_is_local(fd);
         s->arm_wd = watch_add_fd(s->arm_inotify, fd);
-        clock_gettime(CLOCK_REALTIME_COARSE, &now); /* what stamps files */
+        clock_gettime(CLOCK_REALTIME, &now);
         s->arm_since_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
     }
     if (fd >= 0)
@@ -173,6 +181,21 @@ static void armed(struct site *s)
 
 static void prime(struct site *s);
 
+static void told(struct timer *t)
+{
+    zones_tried(container_of(t, struct site, tell));
+}
+
+/* Files are stamped with a clock that goes in ticks: whoever is told only after one has passed cannot make a file that looks older than
+ * the watch. Where there is a notice for each file it does not matter what it looks like. */
+static void tell(struct site *s)
+{
+    if (s->primed || s->tried || !s->armed || (!s->def->recursive && !s->unwatched))
+        zones_tried(s);
+    else
+        timer_set(s->all->host->timers, &s->tell, ZONE_TICK_MS);
+}
+
 static void arm_done(struct worker_job *j, bool cancelled)
 {
     struct site *s = container_of(j, struct site, arm_job);
@@ -186,7 +209,7 @@ static void arm_done(struct worker_job *j, bool cancelled)
                 prime(s); /* nothing was there before it */
             retry_later(s);
         }
-        zones_tried(s);
+        tell(s);
     }
     watch_scans_done(s->all);
     s->busy = false;
@@ -394,6 +417,7 @@ struct site *site_create(struct zones *all, const struct zone *z)
         .retry.fired = retry_due,
         .look_again.fired = later_due,
         .rescan_due.fired = rescan_due,
+        .tell.fired = told,
     };
     s->name = s->path + (dot + 1 - z->path);
     s->root.directory = s->directory;
@@ -425,6 +449,7 @@ void site_drop(struct site *s)
     timer_cancel(timers, &s->retry);
     timer_cancel(timers, &s->look_again);
     timer_cancel(timers, &s->rescan_due);
+    timer_cancel(timers, &s->tell);
     site_step(s);
 }
 
@@ -444,6 +469,7 @@ void site_release(struct site *s)
 
 struct site_path *site_fly(struct site *s, const char *path, size_t len)
 {
+    CHECK(site_path_find(s->flying, path, len) == NULL);
     return site_path_add(&s->flying, path, len);
 }
 

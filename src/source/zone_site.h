@@ -45,6 +45,7 @@
 #define ZONE_POLL_MS 30000  /* between rescans where the file system does not tell */
 #define ZONE_SETTLE_MS 2000 /* for a file to stand still there */
 #define ZONE_EMPTY_MS 1000  /* for one that is empty, perhaps because it has only just been made */
+#define ZONE_TICK_MS 12     /* longer than a tick of the clock that stamps files, at 100 Hz */
 #define ZONE_FAILED_MS 500  /* until what could not be written is tried again */
 
 struct site;
@@ -198,7 +199,7 @@ struct site {
     unsigned held;  /* by uploads and the like: not freed before 0 */
 
     uint64_t retry_ms;
-    struct timer retry, look_again, rescan_due;
+    struct timer retry, look_again, rescan_due, tell;
     struct worker_job arm_job;
     int arm_err, arm_wd, arm_inotify;
     uint64_t arm_dev, arm_ino;
@@ -225,6 +226,8 @@ void site_notice(struct site *s, const char *path, size_t len, bool complete);
 void site_notice_dir(struct site *s, const char *path);
 
 struct site_path *site_path_find(struct site_path *set, const char *path, size_t len);
+/* Whether a directory that it is in is in the set. */
+bool site_path_covered(struct site_path *set, const char *path, size_t len);
 struct site_path *site_path_add(struct site_path **set, const char *path, size_t len);
 void site_paths_clear(struct site_path **set);
 
@@ -242,6 +245,7 @@ bool later_ready(
     const struct item *it); /* has it stood still? If not, it will be looked at again */
 void later_busy(struct site *s,
                 const struct item *it); /* it is open for writing, or could not be looked at */
+bool later_has(struct site *s, const char *path, size_t len);
 void later_again(struct site *s, const char *path, size_t len, uint64_t in_ms);
 void later_forget(struct site *s, const char *path, size_t len);
 void later_clear(struct site *s);

@@ -336,6 +336,15 @@ static void write_next(struct upload *u)
     post(u, write_work);
 }
 
+static void choose_name(struct upload *u)
+{
+    struct host *h = u->all->host;
+    uint32_t random;
+    str_reset(&u->stored);
+    secret_random(&random, sizeof(random));
+    zone_name_store(str_slice(&u->name), h->now(h).wall, random, &u->stored);
+}
+
 /* After each write, and when the body is complete. */
 static void go_on(struct upload *u)
 {
@@ -346,6 +355,8 @@ static void go_on(struct upload *u)
     if (u->filling.len >= WRITE_BYTES_MIN || (u->filling.len > 0 && u->state == UPLOAD_FINISHING)) {
         write_next(u);
     } else if (u->state == UPLOAD_FINISHING) {
+        while (site_path_find(u->site->flying, u->stored.p, u->stored.len) != NULL)
+            choose_name(u); /* once in sixteen million times, in the same millisecond */
         u->flying = site_fly(u->site, u->stored.p, u->stored.len);
         post(u, finish_work);
     }
@@ -364,15 +375,13 @@ static int malformed(struct diag *why, const char *text)
 
 static int begin_file(struct upload *u, struct diag *why)
 {
-    uint32_t random;
     if (u->has_file)
         return malformed(why, "file: there must be one");
     if (u->form.filename.len == 0)
         return malformed(why, "file: must be a file, with a filename");
     u->has_file = u->in_file = true;
     zone_name_make_safe(u->form.filename, &u->name);
-    secret_random(&random, sizeof(random));
-    zone_name_store(str_slice(&u->name), u->all->host->now(u->all->host).wall, random, &u->stored);
+    choose_name(u);
     if (u->form.content_type.len > 0 && u->form.content_type.len <= 255)
         u->content_type = mem_dup(u->form.content_type.p, u->form.content_type.len);
     return 0;

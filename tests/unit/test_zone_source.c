@@ -179,7 +179,6 @@ static void await(struct world *w, const char *sql, int64_t n)
     while (count(w, sql) < n) {
         assert_true(uv_hrtime() / 1000000 < give_up);
         assert_true(uv_run(&w->loop, UV_RUN_NOWAIT) != 0);
-        usleep(200);
     }
     assert_int_equal(count(w, sql), n);
 }
