@@ -96,6 +96,11 @@ static int host_feed(struct host *h, const struct event *ev)
     return engine_feed(h->engine, now, ev);
 }
 
+static bool host_pipeline_exists(struct host *h, struct slice path)
+{
+    return catalog_pipeline_at(engine_catalog(h->engine), path) != NULL;
+}
+
 static bool host_zone_exists(struct host *h, struct slice path)
 {
     return catalog_zone_at(engine_catalog(h->engine), path) != NULL;
@@ -198,6 +203,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                      .now = host_now,
                      .feed = host_feed,
                      .read = host_read,
+                     .pipeline_exists = host_pipeline_exists,
                      .zone_exists = host_zone_exists,
                      .data = "/data"};
     struct api a = {.host = &h};
