@@ -113,10 +113,21 @@ static int migrate(struct db *db, struct diag *reterr)
     return err;
 }
 
+/* In one transaction: another process may be making the database at this moment, and half of what it did says the wrong thing. */
+static int examine_whole(struct db *db, int64_t *ret_version, struct diag *reterr)
+{
+    int err = exec(db, "BEGIN", reterr);
+    if (err == 0)
+        err = examine(db, ret_version, reterr);
+    if (!sqlite3_get_autocommit(db->sql))
+        sqlite3_exec(db->sql, "ROLLBACK", NULL, NULL, NULL);
+    return err;
+}
+
 int schema_check(struct db *db, struct diag *reterr)
 {
     int64_t version;
-    const int err = examine(db, &version, reterr);
+    const int err = examine_whole(db, &version, reterr);
     if (err == 0 && version < SCHEMA_VERSION) {
         diag_set(reterr, DIAG_UNAVAILABLE, "%s was made by an older pawl and not migrated yet",
                  db->path);
@@ -128,7 +139,7 @@ int schema_check(struct db *db, struct diag *reterr)
 int schema_prepare(struct db *db, struct diag *reterr)
 {
     int64_t version;
-    int err = examine(db, &version, reterr);
+    int err = examine_whole(db, &version, reterr);
     if (err == 0)
         err = exec(db, "PRAGMA journal_mode = WAL", reterr);
     if (err == 0 && version < SCHEMA_VERSION)
