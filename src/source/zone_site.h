@@ -6,6 +6,7 @@
  *     zone_scan.c   going through directories, a slice at a time, on a worker
  *     zone_round.c  candidates become arrivals: a look at the file, a look into the ledger, an event
  *     zone_later.c  files that are not ready yet
+ *     zone_event.c  an arrival as an event
  *     zone_fs.c     the file system, for the workers
  *     zone_upload.c, zone_files.c   files that come and go over HTTP
  *
