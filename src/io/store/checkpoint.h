@@ -16,8 +16,8 @@
 #include "io/loop/worker.h"
 #include "io/store/stmt.h"
 
-#define CHECKPOINT_FRAMES 1024
-#define CHECKPOINT_REST 256
+#define CHECKPOINT_FRAMES 256
+#define CHECKPOINT_REST 64
 #define CHECKPOINT_PASSES_MAX 4
 
 struct checkpoint {
