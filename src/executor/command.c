@@ -18,8 +18,8 @@
 #include "base/vec.h"
 #include "executor/dispatcher.h"
 #include "core/event_doc.h"
-#include "executor/process.h"
-#include "executor/run_log.h"
+#include "io/process/process.h"
+#include "io/process/run_log.h"
 #include "pawl/executor.h"
 #include <ctype.h>
 #include <errno.h>

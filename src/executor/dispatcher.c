@@ -2,7 +2,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "executor/process.h"
+#include "io/process/process.h"
 #include <stdlib.h>
 
 struct dispatcher {

@@ -22,6 +22,7 @@ LAYERS = {
     "io/yaml": ["io/yaml", "core", "base", "pawl"],
     "io/tzdata": ["io/tzdata", "core", "base", "pawl"],
     "io/http": ["io/http", "io/loop", "core", "base", "pawl"],
+    "io/process": ["io/process", "io/loop", "core", "base", "pawl"],
     "io/store": ["io/store", "io/loop", "core", "base", "pawl"],
     "source": ["source", "io", "core", "base", "pawl"],
     "executor": ["executor", "io", "core", "base", "pawl"],
@@ -37,7 +38,7 @@ EXCEPTIONS = {
 
 # A third-party header, and where it may be included.
 HOMES = {
-    "uv.h": ["io/loop", "io/http", "io/store", "source", "executor", "app"],
+    "uv.h": ["io/loop", "io/http", "io/process", "io/store", "source", "executor", "app"],
     "sqlite3.h": ["io/store"],
     "sodium.h": ["io/secret"],
     "llhttp.h": ["io/http"],

@@ -1,7 +1,7 @@
 #include "executor_fixture.h"
 #include "core/event_doc.h"
-#include "executor/process.h"
-#include "executor/run_log.h"
+#include "io/process/process.h"
+#include "io/process/run_log.h"
 
 /* ---- how programs end ---- */
 

@@ -1,4 +1,4 @@
-#include "executor/run_log.h"
+#include "io/process/run_log.h"
 #include "base/json.h"
 #include <setjmp.h>
 #include <stdarg.h>

@@ -11,7 +11,7 @@
  * waits RUNNING   the leader lives; pidfd and streams are polled DRAINING  the leader is reaped,
  * someone still holds a stream; `patience` limits the wait CLOSING   handles are closing
  */
-#include "executor/process.h"
+#include "io/process/process.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include <errno.h>

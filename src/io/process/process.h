@@ -13,10 +13,10 @@
  *
  * The daemon ignores SIGPIPE: a child that closes its stdin early is not an error.
  */
-#ifndef EXECUTOR_PROCESS_H
-#define EXECUTOR_PROCESS_H
+#ifndef IO_PROCESS_PROCESS_H
+#define IO_PROCESS_PROCESS_H
 #include "base/str.h"
-#include "executor/launch.h"
+#include "io/process/launch.h"
 #include "io/loop/timers.h"
 #include "io/loop/worker.h"
 #include <stdatomic.h>

@@ -9,10 +9,10 @@
  * and 2. There is no shell: argv[0] is looked up in the PATH of this process, the rest is passed as
  * it is.
  */
-#ifndef EXECUTOR_LAUNCH_H
-#define EXECUTOR_LAUNCH_H
+#ifndef IO_PROCESS_LAUNCH_H
+#define IO_PROCESS_LAUNCH_H
 #include "base/str.h"
-#include "executor/become.h"
+#include "io/process/become.h"
 #include <sys/types.h>
 
 struct launch_options {

@@ -1,4 +1,4 @@
-#include "executor/run_log.h"
+#include "io/process/run_log.h"
 #include "base/rfc3339.h"
 #include <string.h>
 #include <unistd.h>

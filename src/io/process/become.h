@@ -3,8 +3,8 @@
  * What posix_spawn does, by hand, because it has no way to set a limit. Until the exec the child runs in the daemon's memory while its
  * parent's thread stands still: nothing here allocates, locks, or returns.
  */
-#ifndef EXECUTOR_BECOME_H
-#define EXECUTOR_BECOME_H
+#ifndef IO_PROCESS_BECOME_H
+#define IO_PROCESS_BECOME_H
 #include <stdnoreturn.h>
 
 enum launch_step { LAUNCH_PIPES, LAUNCH_CHDIR, LAUNCH_EXEC };

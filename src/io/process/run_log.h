@@ -9,8 +9,8 @@
  * object says so:
  * {"time":...,"stream":...,"message":"[log truncated at 1048576 bytes]","truncated":true}.
  */
-#ifndef EXECUTOR_RUN_LOG_H
-#define EXECUTOR_RUN_LOG_H
+#ifndef IO_PROCESS_RUN_LOG_H
+#define IO_PROCESS_RUN_LOG_H
 #include "base/str.h"
 #include "pawl/time.h"
 #include <stdbool.h>

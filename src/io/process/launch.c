@@ -1,4 +1,4 @@
-#include "executor/launch.h"
+#include "io/process/launch.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include <errno.h>

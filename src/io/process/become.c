@@ -1,4 +1,4 @@
-#include "executor/become.h"
+#include "io/process/become.h"
 #include "base/fdlimit.h"
 #include <errno.h>
 #include <limits.h>
