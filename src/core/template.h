@@ -1,0 +1,34 @@
+/* template.h - texts with look-ups in them: what an ArkEvent gives its targets as input.
+ *
+ *     "report on {{ .trigger.body.topic }}"      -> "report on quantum computing"
+ *
+ * Between braces stands one look-up and nothing else: nothing is computed, called or repeated.
+ *
+ *     .trigger.name         of the ArkEvent
+ *     .trigger.firedAt      when it fired, RFC 3339
+ *     .trigger.output       of the run whose end fired it
+ *     .trigger.body         of the webhook call, if that is JSON
+ *     .trigger.body.a.b     a member of it
+ *
+ * What is not there, or is null, gives an empty text. A JSON string stands as it is, any other value as compact JSON. A text is
+ * looked through once: what was put in is not looked at again.
+ */
+#ifndef CORE_TEMPLATE_H
+#define CORE_TEMPLATE_H
+#include "base/str.h"
+#include "pawl/err.h"
+#include "base/json.h"
+
+/* What the look-ups find. Borrowed. */
+struct template_values {
+    struct slice name, fired_at, output; /* SLICE_NONE: not there */
+    const json_t *body;                  /* NULL: not there, or no JSON */
+};
+
+/* 0, or -EINVAL with *reterr saying what stands between which braces and what may stand there; its column is the byte, from 1. */
+int template_check(struct slice text, struct diag *reterr);
+
+/* Appends the text with its look-ups replaced. It must have passed template_check(). */
+void template_render(struct slice text, const struct template_values *v, struct str *ret);
+
+#endif
