@@ -22,6 +22,7 @@ LAYERS = {
     "io/yaml": ["io/yaml", "core", "base", "pawl"],
     "io/tzdata": ["io/tzdata", "core", "base", "pawl"],
     "io/http": ["io/http", "io/loop", "core", "base", "pawl"],
+    "io/curl": ["io/curl", "io/loop", "core", "base", "pawl"],
     "io/process": ["io/process", "io/loop", "core", "base", "pawl"],
     "io/store": ["io/store", "io/loop", "core", "base", "pawl"],
     "source": ["source", "io", "core", "base", "pawl"],
@@ -38,12 +39,12 @@ EXCEPTIONS = {
 
 # A third-party header, and where it may be included.
 HOMES = {
-    "uv.h": ["io/loop", "io/http", "io/process", "io/store", "source", "executor", "app"],
+    "uv.h": ["io/loop", "io/curl", "io/http", "io/process", "io/store", "source", "executor", "app"],
     "sqlite3.h": ["io/store"],
     "sodium.h": ["io/secret"],
     "llhttp.h": ["io/http"],
     "yaml.h": ["io/yaml"],
-    "curl/curl.h": ["io/http"],
+    "curl/curl.h": ["io/curl"],
     "jansson.h": ["pawl", "src/base/json.h"],
     "uthash.h": list(LAYERS),
     "utlist.h": list(LAYERS),
@@ -54,7 +55,7 @@ PURE = """assert.h ctype.h errno.h float.h inttypes.h limits.h math.h stdalign.h
     stdnoreturn.h string.h strings.h fnmatch.h""".split()
 
 # The rest of what Linux and the C library offer.
-SYSTEM = """arpa/inet.h dirent.h fcntl.h fnmatch.h getopt.h grp.h locale.h malloc.h net/if.h netdb.h netinet/in.h netinet/tcp.h poll.h
+SYSTEM = """arpa/inet.h dirent.h dlfcn.h fcntl.h fnmatch.h getopt.h grp.h locale.h malloc.h net/if.h netdb.h netinet/in.h netinet/tcp.h poll.h
     pthread.h pwd.h sched.h setjmp.h signal.h spawn.h stdatomic.h sys/epoll.h sys/eventfd.h sys/file.h sys/inotify.h sys/ioctl.h
     sys/mman.h sys/pidfd.h sys/prctl.h sys/random.h sys/resource.h sys/select.h sys/signalfd.h sys/socket.h sys/stat.h sys/statfs.h
     sys/statvfs.h sys/syscall.h sys/sysinfo.h sys/time.h sys/timerfd.h sys/types.h sys/uio.h sys/un.h sys/utsname.h sys/wait.h
