@@ -145,7 +145,8 @@ int launch(const struct launch_options *opt, struct launched *ret)
     for (int i = 0; i < 3 && err == 0; i++)
         err = open_pipe(i, ret, &child);
     if (err == 0) {
-        write_ahead(opt->input, ret);
+        if (!opt->keep_input)
+            write_ahead(opt->input, ret);
         err = start_child(opt, ret, &child);
     }
     close_all(child.fd);

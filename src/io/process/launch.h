@@ -13,6 +13,7 @@
 #define IO_PROCESS_LAUNCH_H
 #include "base/str.h"
 #include "io/process/become.h"
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct launch_options {
@@ -20,6 +21,7 @@ struct launch_options {
     char *const *env;   /* NAME=value, ends with NULL */
     const char *cwd;    /* NULL: that of this process */
     struct slice input; /* for the child's stdin: as much as fits its pipe is written ahead */
+    bool keep_input;    /* the stdin stays open, and nothing is written ahead */
 };
 
 struct launched {

@@ -17,17 +17,23 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utlist.h>
 
 enum { SPAWNING, RUNNING, DRAINING, CLOSING };
+
+static void before_sleep(uv_prepare_t *h);
 
 struct spawner *spawner_create(uv_loop_t *loop, struct timers *timers)
 {
     struct spawner *s = mem_zalloc(sizeof(*s));
     s->loop = loop;
     s->timers = timers;
+    CHECK(uv_prepare_init(loop, &s->before_sleep) == 0);
+    s->before_sleep.data = s;
     signal(
         SIGCHLD,
         SIG_DFL); /* whoever started the daemon may have left it ignored: no exit could be collected */
@@ -46,11 +52,18 @@ static void worker_closed(void *arg)
     closed(closed_arg);
 }
 
+static void prepare_closed(uv_handle_t *h)
+{
+    struct spawner *s = h->data;
+    worker_close(s->worker, worker_closed, s);
+}
+
 void spawner_close(struct spawner *s, void (*closed)(void *arg), void *arg)
 {
+    CHECK(s->writing == NULL);
     s->closed = closed;
     s->arg = arg;
-    worker_close(s->worker, worker_closed, s);
+    uv_close((uv_handle_t *)&s->before_sleep, prepare_closed);
 }
 
 /* ---- the end ---- */
@@ -77,10 +90,23 @@ static void handle_closed(uv_handle_t *h)
         report(p);
 }
 
+static void stop_writing(struct process *p)
+{
+    if (p->writing_prev == NULL)
+        return;
+    DL_DELETE2(p->spawner->writing, p, writing_prev, writing_next);
+    p->writing_prev = p->writing_next = NULL;
+}
+
 static void close_stream(struct process_stream *s)
 {
     if (s->fd < 0)
         return;
+    if (s == &s->process->streams[STDIN_FILENO]) {
+        stop_writing(s->process);
+        str_release(&s->process->input);
+        s->process->input_sent = 0;
+    }
     uv_close((uv_handle_t *)&s->watch, handle_closed);
     close(s->fd);
     s->fd = -1;
@@ -104,6 +130,15 @@ static void drain_over(struct timer *t)
 
 /* ---- the streams ---- */
 
+/* The other side has closed it. */
+static void lose_stream(struct process_stream *s)
+{
+    struct process *p = s->process;
+    close_stream(s);
+    if (p->state == RUNNING && p->options.closed != NULL)
+        p->options.closed(p, (int)(s - p->streams));
+}
+
 /* Reads once. False when there is nothing more to read now. */
 static bool read_stream(struct process_stream *s)
 {
@@ -114,9 +149,14 @@ static bool read_stream(struct process_stream *s)
         p->options.output(p, (int)(s - p->streams), bytes);
         return true;
     }
-    if (n == 0 || (s->fd >= 0 && errno != EAGAIN && errno != EINTR))
-        close_stream(s);
+    if (s->fd >= 0 && (n == 0 || (errno != EAGAIN && errno != EINTR)))
+        lose_stream(s);
     return false;
+}
+
+bool process_read(struct process *p, int fd)
+{
+    return read_stream(&p->streams[fd]);
 }
 
 static bool streams_are_closed(const struct process *p)
@@ -144,10 +184,114 @@ static void input_writable(uv_poll_t *h, int status, int events)
     if (n > 0)
         p->child.input_sent += (size_t)n;
     bool gone = n < 0 && (status < 0 || (errno != EAGAIN && errno != EINTR));
-    if (gone || p->child.input_sent == p->input.len) {
+    if (gone || p->child.input_sent == p->input.len)
         close_stream(s);
+}
+
+/* ---- the stdin of an interactive process ---- */
+
+static void interactive_writable(uv_poll_t *h, int status, int events);
+
+/* Also without anything to write it is watched: libuv reports that the other side has closed its end as an error. */
+static void watch_input(struct process *p, bool blocked)
+{
+    p->input_blocked = blocked;
+    CHECK(uv_poll_start(&p->streams[STDIN_FILENO].watch,
+                        UV_DISCONNECT | (blocked ? UV_WRITABLE : 0), interactive_writable) == 0);
+}
+
+static void forget_sent(struct process *p, size_t n)
+{
+    p->input_taken += n;
+    p->input_sent += n;
+    if (p->input_sent < p->input.len)
+        return;
+    p->input_sent = 0;
+    if (p->input.cap > PROCESS_INPUT_KEPT_BYTES)
         str_release(&p->input);
+    else
+        str_reset(&p->input);
+}
+
+static void write_input(struct process *p)
+{
+    struct process_stream *s = &p->streams[STDIN_FILENO];
+    stop_writing(p);
+    while (process_unsent(p) > 0) {
+        ssize_t n = write(s->fd, p->input.p + p->input_sent, process_unsent(p));
+        if (n < 0 && errno == EAGAIN)
+            break;
+        if (n < 0 && errno != EINTR) {
+            lose_stream(s);
+            return;
+        }
+        if (n > 0)
+            forget_sent(p, (size_t)n);
     }
+    const bool blocked = process_unsent(p) > 0;
+    if (!blocked && p->input_over)
+        close_stream(s);
+    else if (blocked != p->input_blocked)
+        watch_input(p, blocked);
+}
+
+static void interactive_writable(uv_poll_t *h, int status, int events)
+{
+    struct process_stream *s = container_of(h, struct process_stream, watch);
+    if (status < 0)
+        lose_stream(s);
+    else
+        write_input(s->process);
+}
+
+static void before_sleep(uv_prepare_t *h)
+{
+    struct spawner *s = h->data;
+    while (s->writing != NULL)
+        write_input(s->writing);
+    uv_prepare_stop(h);
+}
+
+static void write_soon(struct process *p)
+{
+    struct spawner *s = p->spawner;
+    if (p->state != RUNNING || p->streams[STDIN_FILENO].fd < 0 || p->input_blocked ||
+        p->writing_prev != NULL)
+        return;
+    DL_APPEND2(s->writing, p, writing_prev, writing_next);
+    CHECK(uv_prepare_start(&s->before_sleep, before_sleep) == 0);
+}
+
+/* What was sent already goes away before the memory would grow for it. */
+static void make_room(struct process *p)
+{
+    if (p->input_sent < p->input.len / 2 || p->input_sent == 0)
+        return;
+    p->input.len -= p->input_sent;
+    memmove(p->input.p, p->input.p + p->input_sent, p->input.len);
+    p->input_sent = 0;
+}
+
+void process_write(struct process *p, struct slice bytes)
+{
+    CHECK(p->options.interactive);
+    if (p->input_over || (p->state != SPAWNING && p->streams[STDIN_FILENO].fd < 0))
+        return;
+    make_room(p);
+    str_add_slice(&p->input, bytes);
+    write_soon(p);
+}
+
+size_t process_unsent(const struct process *p)
+{
+    return p->input.len - p->input_sent;
+}
+
+void process_close_input(struct process *p)
+{
+    CHECK(p->options.interactive);
+    p->input_over = true;
+    write_soon(p);
 }
 
 /* ---- stopping ---- */
@@ -213,15 +357,17 @@ void process_kill(struct process *p)
  * all. */
 static void drain(struct process *p)
 {
+    p->state = DRAINING; /* nobody signals it any more */
     for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++)
         for (int n = 0; n < PROCESS_DRAIN_READS_MAX && read_stream(&p->streams[i]); n++)
             ;
+    if (p->state == CLOSING)
+        return; /* the reader of the output has stopped it */
     close_stream(&p->streams[STDIN_FILENO]);
     if (streams_are_closed(p)) {
         finish(p);
         return;
     }
-    p->state = DRAINING;
     p->patience.fired = drain_over;
     timer_set(p->spawner->timers, &p->patience, PROCESS_DRAIN_MS);
 }
@@ -258,12 +404,19 @@ static void watch_child(struct process *p)
         struct process_stream *s = &p->streams[i];
         s->process = p;
         s->fd = p->child.fd[i];
-        if (s->fd >= 0)
-            watch(p, &s->watch, s->fd, i == STDIN_FILENO ? UV_WRITABLE : UV_READABLE,
-                  i == STDIN_FILENO ? input_writable : stream_readable);
+        if (s->fd < 0)
+            continue;
+        if (i != STDIN_FILENO)
+            watch(p, &s->watch, s->fd, UV_READABLE, stream_readable);
+        else if (p->options.interactive)
+            watch(p, &s->watch, s->fd, UV_DISCONNECT, interactive_writable);
+        else
+            watch(p, &s->watch, s->fd, UV_WRITABLE, input_writable);
     }
     if (p->streams[STDIN_FILENO].fd < 0)
         str_release(&p->input);
+    if (p->options.interactive && (p->input.len > 0 || p->input_over))
+        write_soon(p);
 }
 
 static void spawn_work(struct worker_job *j, void *thread_state)
@@ -274,11 +427,14 @@ static void spawn_work(struct worker_job *j, void *thread_state)
     if (!atomic_load(&p->forbidden)) {
         if (p->options.prepare != NULL)
             p->options.prepare(p);
-        p->err = launch(&(struct launch_options){.argv = p->options.argv,
-                                                 .env = p->options.env,
-                                                 .cwd = p->options.cwd,
-                                                 .input = str_slice(&p->input)},
-                        &p->child);
+        p->err =
+            launch(&(struct launch_options){.argv = p->options.argv,
+                                            .env = p->options.env,
+                                            .cwd = p->options.cwd,
+                                            .input = p->options.interactive ? SLICE_NONE
+                                                                            : str_slice(&p->input),
+                                            .keep_input = p->options.interactive},
+                   &p->child);
     }
     uv_mutex_unlock(&p->spawning);
 }
@@ -295,6 +451,8 @@ static void spawn_done(struct worker_job *j, bool cancelled)
     watch_child(p);
     if (p->cause != PROCESS_BY_ITSELF)
         terminate(p);
+    else if (p->options.started != NULL)
+        p->options.started(p);
 }
 
 static void spawn_refused(struct timer *t)

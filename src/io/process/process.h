@@ -12,6 +12,10 @@
  * .output = ..., .ended = ...});
  *
  * The daemon ignores SIGPIPE: a child that closes its stdin early is not an error.
+ *
+ * An interactive process is written to for as long as it lives: process_write() takes bytes at any time, before it runs, too, and they
+ * go out before the loop sleeps, what was written in one turn as one write(2). What the pipe has no room for waits here: the caller
+ * looks at process_unsent() and stops in time. closed() says that the other side will not read, or not write, any more.
  */
 #ifndef IO_PROCESS_PROCESS_H
 #define IO_PROCESS_PROCESS_H
@@ -29,6 +33,7 @@
     16 /* such reads when the leader has exited, before other handles get their turn */
 #define PROCESS_KILL_GRACE_MS                                                                      \
     10000 /* between SIGTERM and SIGKILL, unless the options say otherwise */
+#define PROCESS_INPUT_KEPT_BYTES (64 << 10) /* of memory, for the next process_write() */
 #define SPAWNER_THREADS 2
 #define SPAWNER_WAITING_MAX 65536 /* processes that wait to be started */
 
@@ -40,6 +45,8 @@ struct spawner {
     struct timers *timers;
     struct worker *worker;
     uv_loop_t *loop;
+    uv_prepare_t before_sleep; /* active while there is something to write */
+    struct process *writing;   /* DL over writing_prev, writing_next */
     void (*closed)(void *arg);
     void *arg;
     char scratch[PROCESS_READ_BYTES];
@@ -71,6 +78,10 @@ struct process_options {
     const char *cwd;     /* NULL: the daemon's */
     uint64_t timeout_ms; /* 0: none; counts from process_start */
     uint64_t kill_grace_ms;
+    bool interactive;                   /* its stdin stays open for process_write() */
+    void (*started)(struct process *p); /* it runs now; may be NULL */
+    void (*closed)(struct process *p,
+                   int fd); /* while the leader lives, as far as is known; may be NULL */
     void (*prepare)(struct process *p); /* on a spawner's thread before the start: may fill
                                            p->input; may be NULL */
     void (*output)(struct process *p, int fd,
@@ -90,7 +101,7 @@ struct process {
     struct process_options options;
     /* the spawner's thread, until the job is done */
     struct worker_job job;
-    struct str input; /* for its stdin, followed by the end of file */
+    struct str input; /* for its stdin, followed by the end of file; of an interactive one: the loop's, what is unsent */
     struct launched child;
     int err;
     /* both */
@@ -103,6 +114,10 @@ struct process {
     uv_poll_t exit_watch;
     struct process_stream streams[3];
     struct timer timeout, patience; /* patience: the kill grace, then the drain */
+    bool input_over, input_blocked; /* no more is to come; the pipe is full */
+    size_t input_sent;              /* of an interactive one: so much of input is in the pipe */
+    uint64_t input_taken;           /* and so much in all */
+    struct process *writing_prev, *writing_next; /* the spawner's; prev is NULL when it is not in there */
     siginfo_t exit;
 };
 
@@ -112,6 +127,15 @@ void process_start(struct process *p, struct spawner *s, const struct process_op
 /* Ends it early, with cause PROCESS_STOPPED unless it was ending already. Harmless at any time
  * before ended(). */
 void process_stop(struct process *p);
+
+/* For interactive ones. Copies bytes; after process_close_input(), or when the other side has closed its end, they go nowhere. */
+void process_write(struct process *p, struct slice bytes);
+size_t process_unsent(const struct process *p);
+/* The end of file, behind what was written. */
+void process_close_input(struct process *p);
+
+/* Reads what a stream holds at this moment, PROCESS_READ_BYTES at most: output() is called from inside. False when there is nothing. */
+bool process_read(struct process *p, int fd);
 
 /* SIGKILLs the group now. Waits for a start that is under way, so it is for a daemon that is about
  * to exit. */
