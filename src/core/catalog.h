@@ -24,6 +24,7 @@ struct retry_policy {
     uint64_t backoff_ms;   /* before the second attempt */
     double backoff_factor; /* each further wait is this much longer */
     uint64_t backoff_ms_max;
+    double jitter; /* 0..1: up to this part of a wait is taken off it, by chance */
 };
 
 /* What a pipeline is at one version. Immutable, owned by the pipeline. */

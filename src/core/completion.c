@@ -3,8 +3,8 @@
  * It is evaluated in the batch that holds the run's end, so a chain never loses a link. Nobody follows most pipelines; then no
  * event is recorded.
  */
-#include "base/json_compact.h"
 #include "core/engine_internal.h"
+#include "core/output_doc.h"
 #include <utlist.h>
 
 struct match_key completion_key(struct slice path)
@@ -57,17 +57,16 @@ static bool anybody_cares(const struct engine *e, const struct event *ev)
     return false;
 }
 
-/* {"run_id","pipeline","status","output"|"error"}: an output that is JSON stands as it is, any other as a string. */
+/* {"run_id","pipeline","status","output"|"error"} */
 static void describe(const struct run *run, const struct run_result *r, struct str *ret)
 {
     str_add_cstr(ret, "{\"run_id\":\"");
     str_add_uuid(ret, run->id);
     str_printf(ret, "\",\"pipeline\":\"%s\",\"status\":\"%s\"", run->pipeline->path,
                run_status_name(r->status));
-    if (r->output.p != NULL) {
-        str_add_cstr(ret, ",\"output\":");
-        if (!json_compact(r->output, ret))
-            str_add_json(ret, r->output);
+    if (r->status == RUN_SUCCESS || r->output.len > 0) {
+        str_add_char(ret, ',');
+        output_doc_add(ret, r->output);
     }
     if (r->error.p != NULL) {
         str_add_cstr(ret, ",\"error\":");

@@ -1,14 +1,7 @@
 /* ends.c - how runs end: success, failure with or without another attempt, cancellation, interruption. */
 #include "base/check.h"
 #include "core/engine_internal.h"
-
-static uint64_t backoff_ms(const struct retry_policy *r, uint32_t attempt)
-{
-    double ms = (double)r->backoff_ms;
-    for (uint32_t i = 1; i < attempt && ms < (double)r->backoff_ms_max; i++)
-        ms *= r->backoff_factor;
-    return ms < (double)r->backoff_ms_max ? (uint64_t)ms : r->backoff_ms_max;
-}
+#include "core/retry.h"
 
 static bool may_repeat(const struct run *run, const struct run_result *r)
 {
@@ -22,7 +15,8 @@ static void repeat(struct engine *e, struct now now, const struct run *run,
                    const struct run_result *r)
 {
     struct pipeline *p = run->pipeline;
-    struct wall due = {now.wall.ms + (int64_t)backoff_ms(&p->def->retry, run->attempt)};
+    const uint64_t wait_ms = retry_wait_ms(&p->def->retry, run->attempt, &e->prng);
+    const struct wall due = {now.wall.ms + (int64_t)wait_ms};
     emit(e, EFFECT_MOVE_RUN)->move_run = (struct effect_move_run){
         .id = run->id,
         .pipeline_key = p->key,

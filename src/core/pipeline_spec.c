@@ -29,6 +29,7 @@ static int check_retry(json_t *retry, struct retry_policy *ret, struct diag *ret
     ret->backoff_factor = json_take_number(&f, "backoff_factor", 2, 1, 100);
     ret->backoff_ms_max =
         seconds_to_ms(json_take_number(&f, "max_backoff_seconds", 300, 0, PIPELINE_BACKOFF_S_MAX));
+    ret->jitter = json_take_number(&f, "jitter", 0, 0, 1);
     return json_fields_end(&f);
 }
 

@@ -8,7 +8,7 @@
  *
  *     "concurrency": 4                  or {"max_runs": 4, "policy": "queue"}
  *     "retry": {"max_attempts": 3, "backoff_seconds": 1, "backoff_factor": 2,
- *               "max_backoff_seconds": 300}
+ *               "max_backoff_seconds": 300, "jitter": 0}          core/retry.h says what they mean
  *     "timeout_seconds": 60             0 or absent: none
  */
 #ifndef CORE_PIPELINE_SPEC_H

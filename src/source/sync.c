@@ -1,6 +1,7 @@
 #include "source/sync.h"
 #include "base/check.h"
 #include "base/duration.h"
+#include "core/output_doc.h"
 #include "io/loop/timers.h"
 #include <errno.h>
 #include <stdio.h>
@@ -59,7 +60,7 @@ static const char stopping[] = "the daemon is stopping";
 static void run_ended(struct run_waiter *waiter, const struct run_result *r, uint64_t duration_ms)
 {
     static const char *const heads[] = {
-        [RUN_SUCCESS] = "{\"status\":\"succeeded\",\"output\":",
+        [RUN_SUCCESS] = "{\"status\":\"succeeded\",",
         [RUN_FAILED] = "{\"status\":\"failed\",\"error\":",
         [RUN_CANCELLED] = "{\"status\":\"cancelled\",\"error\":",
     };
@@ -69,11 +70,12 @@ static void run_ended(struct run_waiter *waiter, const struct run_result *r, uin
         return;
     }
     const bool succeeded = r->status == RUN_SUCCESS;
-    const struct slice text = succeeded ? r->output : r->error;
     struct str body = {0};
     str_add_cstr(&body, heads[r->status]);
-    if (text.p != NULL)
-        str_add_json(&body, text);
+    if (succeeded)
+        output_doc_add(&body, r->output);
+    else if (r->error.p != NULL)
+        str_add_json(&body, r->error);
     else
         str_add_cstr(&body, "null");
     str_add_cstr(&body, ",\"durationMs\":");

@@ -1,12 +1,12 @@
 /* sync.h - `?mode=sync&timeout=30s`: the caller's connection stays open until the run has ended.
  *
- *     200 {"status":"succeeded","output":"...","durationMs":12}
+ *     200 {"status":"succeeded","output":...,"durationMs":12}
  *     500 {"status":"failed","error":"...","durationMs":12}          also "cancelled"
  *     504 {"error":"timed out after 30s ...","durationMs":30000,"runs":["..."]}
  *
  * After 504 the run goes on; it is also the answer when the daemon stops waiting because it stops.
  *
- * `output` is the text the run gave out, null when there was none. durationMs counts from the
+ * `output` is as core/output_doc.h says. durationMs counts from the
  * event's commit. A client that is gone is waited for nevertheless; that costs no more than its
  * request.
  */

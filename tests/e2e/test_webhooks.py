@@ -1,4 +1,5 @@
 """POST /api/v1/webhooks: tokens, cooldowns, idempotency keys, sync mode, limits."""
+import base64
 import concurrent.futures
 import datetime
 import threading
@@ -273,7 +274,22 @@ def test_sync_success(daemon):
 
 def test_sync_output_is_valid_json_whatever_it_was(daemon):
     t = sync_trigger(daemon, "/usr/bin/printf", "\\377\\001x")
-    assert daemon.fire_sync(t).expect(200).json()["output"] == "\ufffd\u0001x"
+    answer = daemon.fire_sync(t).expect(200).json()
+    assert answer["output"] is None and base64.b64decode(answer["output_base64"]) == b"\xff\x01x"
+
+
+@pytest.mark.parametrize("printed,output", [
+    ('{"a": [1, null], "b": 2.50}\n', {"a": [1, None], "b": 2.5}), ("[]", []), ("42\n", 42), ("true", True), ('"x"\n', "x"),
+    ("null", None), ("", None), ("\n", "\n"), ("42 apples", "42 apples"), ('{"a":1}\n{"a":2}\n', '{"a":1}\n{"a":2}\n')])
+def test_output_that_is_json_is_json_everywhere(daemon, printed, output):
+    first = daemon.create_pipeline("first", argv=["/usr/bin/printf", "%s", printed])
+    then = daemon.create_pipeline("then", argv=["/bin/cat"])
+    daemon.create_trigger(then, "pipeline_success", {"namespace": "default", "layer": "bronze", "pipeline": "first"})
+    assert daemon.fire_sync(daemon.create_webhook_trigger(first)).expect(200).json()["output"] == output
+    run = daemon.all_runs(pipeline="first")[0]
+    assert run["output"] == output and "output_base64" not in run
+    following = wait_until(lambda: daemon.all_runs(pipeline="then"), what="the run that follows")[0]
+    assert daemon.wait_run(following["id"], "success")["output"]["payload"]["output"] == output
 
 
 def test_sync_failure(daemon):

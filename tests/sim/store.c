@@ -15,7 +15,8 @@ struct pipeline_def *sim_pipeline_def(uint32_t running_max, uint32_t max_attempt
         .retry = {.max_attempts = max_attempts,
                   .backoff_ms = 500,
                   .backoff_factor = 2,
-                  .backoff_ms_max = 60000},
+                  .backoff_ms_max = 60000,
+                  .jitter = max_attempts > 2 ? 0.5 : 0},
     };
     return d;
 }

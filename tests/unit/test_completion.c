@@ -75,10 +75,10 @@ static void a_success_fires_with_its_output(void **state)
         struct slice output;
         const char *shown;
     } rows[] = {
-        {SLICE_NONE, ""},
+        {SLICE_NONE, ",\"output\":null"},
         {{"{\"n\": 1}", 8}, ",\"output\":{\"n\":1}"},
         {{"plain \"text\"", 12}, ",\"output\":\"plain \\\"text\\\"\""},
-        {{"", 0}, ",\"output\":\"\""},
+        {{"", 0}, ",\"output\":null"},
     };
     struct world *w = *state;
     struct pipeline *a = add_pipeline(w, "n.l.a");

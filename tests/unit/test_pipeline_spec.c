@@ -20,6 +20,7 @@ static void takes_defaults(void **state)
     assert_int_equal(d.retry.backoff_ms, 1000);
     assert_int_equal(d.retry.backoff_ms_max, 300000);
     assert_true(d.retry.backoff_factor == 2.0);
+    assert_true(d.retry.jitter == 0);
     assert_int_equal(d.version, 7); /* not its business */
     assert_true(d.pull);
 }
@@ -32,7 +33,7 @@ static void reads_policy(void **state)
     const struct slice text = SLICE(
         "{" X ",\"concurrency\":{\"max_runs\":4,\"policy\":\"queue\"},\"timeout_seconds\":1.5,"
         "\"retry\":{\"max_attempts\":3,\"backoff_seconds\":0.25,\"backoff_factor\":1.5,\"max_"
-        "backoff_seconds\":10},"
+        "backoff_seconds\":10,\"jitter\":0.25},"
         "\"description\":\"d\",\"type\":\"sql\",\"source\":\"s\",\"unique_key\":[\"id\"],\"owner\":"
         "\"o\",\"options\":{}}");
     assert_int_equal(pipeline_spec_parse(text, &d, &spec, &why), 0);
@@ -42,6 +43,7 @@ static void reads_policy(void **state)
     assert_int_equal(d.retry.backoff_ms, 250);
     assert_int_equal(d.retry.backoff_ms_max, 10000);
     assert_true(d.retry.backoff_factor == 1.5);
+    assert_true(d.retry.jitter == 0.25);
     assert_string_equal(json_string_value(json_object_get(spec, "owner")), "o");
     json_decref(spec);
 
@@ -74,6 +76,9 @@ static void refuses(void **state)
         {"{" X ",\"retry\":{\"backoff_seconds\":-1}}", "retry.backoff_seconds: "},
         {"{" X ",\"retry\":{\"backoff_factor\":0.5}}", "retry.backoff_factor: "},
         {"{" X ",\"retry\":{\"max_backoff_seconds\":86401}}", "retry.max_backoff_seconds: "},
+        {"{" X ",\"retry\":{\"jitter\":1.1}}", "retry.jitter: "},
+        {"{" X ",\"retry\":{\"jitter\":-0.1}}", "retry.jitter: "},
+        {"{" X ",\"retry\":{\"jitter\":true}}", "retry.jitter: "},
         {"{" X ",\"timeout_seconds\":-1}", "timeout_seconds: "},
         {"{" X ",\"timeout_seconds\":true}", "timeout_seconds: "},
         {"{" X ",\"timeout_seconds\":1e300}", "timeout_seconds: "},

@@ -9,6 +9,7 @@
  */
 #include "base/check.h"
 #include "base/rfc3339.h"
+#include "core/output_doc.h"
 #include "io/store/page.h"
 #include "io/store/run_state.h"
 #include <errno.h>
@@ -24,13 +25,11 @@
 static void add_output(struct stmt *q, struct str *ret)
 {
     const struct slice output = column_slice(q, 12);
-    str_add_cstr(ret, ",\"output\":");
-    if (output.p != NULL)
-        str_add_json(ret, output);
-    else
-        str_add_cstr(ret, "null");
+    str_add_char(ret, ',');
     if (output.p != NULL && (int64_t)output.len < column_int(q, 13))
-        str_add_cstr(ret, ",\"output_truncated\":true");
+        output_doc_add_cut(ret, output);
+    else
+        output_doc_add(ret, output);
 }
 
 static void add_text(struct str *ret, struct slice text, const char *absent)
