@@ -15,161 +15,57 @@
 #include "base/duration.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/vec.h"
 #include "executor/dispatcher.h"
+#include "executor/program.h"
 #include "core/event_doc.h"
 #include "io/process/process.h"
 #include "io/process/run_log.h"
 #include "pawl/executor.h"
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 extern const struct executor_type executor_command;
 
-#define KILL_GRACE_SECONDS_MAX 3600
-#define RESERVED_PREFIX "PAWL_"
-
 struct command {
     struct execution x;
     struct process process;
-    struct arena arena;   /* argv, env, cwd and the copy of the run_start */
+    struct arena arena; /* of the program and the copy of the run_start */
+    struct program program;
     struct run_start run; /* its slices are in the arena */
     struct run_log log;
     bool interrupted; /* why it was stopped, when it was */
 };
 
-static const char *const inherited[] = {"PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME"};
-
 /* ---- the config ---- */
 
 static const struct option_doc command_options[] = {
-    {"argv", "array", true, "program and arguments; no shell is involved"},
-    {"cwd", "string", false, "absolute path of the working directory; default: the daemon's"},
-    {"env", "object", false, "environment variables beside the standard ones"},
-    {"kill_grace_seconds", "number", false,
-     "between SIGTERM and SIGKILL; default 10, at most 3600"},
-    {NULL},
+    PROGRAM_OPTION_ARGV, PROGRAM_OPTION_CWD, PROGRAM_OPTION_ENV, PROGRAM_OPTION_KILL_GRACE, {NULL},
 };
-
-static void check_argv(struct json_fields *f, json_t *argv)
-{
-    size_t i;
-    json_t *arg;
-    char name[48];
-    if (argv != NULL && json_array_size(argv) == 0)
-        json_fields_fail(f, "argv", "must name a program");
-    json_array_foreach(argv, i, arg)
-    {
-        snprintf(name, sizeof(name), "argv[%zu]", i);
-        if (json_string_length(arg) == 0)
-            json_fields_fail(f, name, "must be a string that is not empty");
-    }
-}
-
-static bool env_name_is_valid(const char *name)
-{
-    if (isdigit((unsigned char)name[0]) || name[0] == '\0')
-        return false;
-    for (; *name != '\0'; name++)
-        if (!isalnum((unsigned char)*name) && *name != '_')
-            return false;
-    return true;
-}
-
-static void check_env(struct json_fields *f, json_t *env)
-{
-    const char *name;
-    json_t *value;
-    json_object_foreach(env, name, value)
-    {
-        if (!env_name_is_valid(name))
-            json_fields_fail(f, "env", "'%s' is not a name of letters, digits and '_'", name);
-        else if (strncmp(name, RESERVED_PREFIX, strlen(RESERVED_PREFIX)) == 0)
-            json_fields_fail(f, "env", "'%s': names that begin with " RESERVED_PREFIX " are taken",
-                             name);
-        else if (!json_is_string(value))
-            json_fields_fail(f, "env", "the value of '%s' must be a string", name);
-    }
-}
 
 static int command_check(json_t *config, struct diag *reterr)
 {
     struct json_fields f;
     json_fields_begin(&f, config, "executor", reterr);
     json_take_string(&f, "type", JSON_REQUIRED);
-    check_argv(&f, json_take_array(&f, "argv", JSON_REQUIRED));
-    check_env(&f, json_take_object(&f, "env", JSON_OPTIONAL));
-    const char *cwd = json_take_string(&f, "cwd", JSON_OPTIONAL);
-    if (cwd != NULL && cwd[0] != '/')
-        json_fields_fail(&f, "cwd", "must be an absolute path");
-    json_take_number(&f, "kill_grace_seconds", 0, 0, KILL_GRACE_SECONDS_MAX);
+    program_check(&f);
     return json_fields_end(&f);
 }
 
 /* ---- what the program gets ---- */
 
-static char **make_argv(struct arena *a, json_t *argv)
-{
-    size_t i;
-    json_t *arg;
-    char **ret = arena_zalloc(a, (json_array_size(argv) + 1) * sizeof(*ret));
-    json_array_foreach(argv, i, arg) ret[i] = arena_strdup(a, slice_of(json_string_value(arg)));
-    return ret;
-}
-
-static char *make_variable(struct arena *a, const char *name, struct slice value)
-{
-    size_t name_len = strlen(name);
-    char *ret = arena_alloc(a, name_len + value.len + 2);
-    memcpy(ret, name, name_len);
-    ret[name_len] = '=';
-    memcpy(ret + name_len + 1, value.p, value.len);
-    ret[name_len + 1 + value.len] = '\0';
-    return ret;
-}
-
-static size_t add_run_variables(struct arena *a, const struct run_start *s, char **env)
+static void read_program(struct command *c, json_t *config, const struct run_start *s)
 {
     char run[UUID_TEXT_LEN + 1], event[UUID_TEXT_LEN + 1], attempt[16];
     uuid_format(s->run, run);
     uuid_format(s->event, event);
     snprintf(attempt, sizeof(attempt), "%u", s->attempt);
-    const struct {
-        const char *name;
-        struct slice value;
-    } variables[] = {
-        {RESERVED_PREFIX "RUN_ID", slice_of(run)},
-        {RESERVED_PREFIX "EVENT_ID", slice_of(event)},
-        {RESERVED_PREFIX "PIPELINE", s->pipeline},
-        {RESERVED_PREFIX "TRIGGER_TYPE", s->trigger_type},
-        {RESERVED_PREFIX "ATTEMPT", slice_of(attempt)},
+    const struct program_variable variables[] = {
+        {"RUN_ID", slice_of(run)},      {"EVENT_ID", slice_of(event)},
+        {"PIPELINE", s->pipeline},      {"TRIGGER_TYPE", s->trigger_type},
+        {"ATTEMPT", slice_of(attempt)},
     };
-    for (size_t i = 0; i < ARRAY_SIZE(variables); i++)
-        env[i] = make_variable(a, variables[i].name, variables[i].value);
-    return ARRAY_SIZE(variables);
-}
-
-static char **make_env(struct arena *a, json_t *config_env, const struct run_start *s)
-{
-    enum { RUN_VARIABLES_MAX = 8 };
-    size_t n = 0;
-    const char *name;
-    json_t *value;
-    size_t count_max = ARRAY_SIZE(inherited) + json_object_size(config_env) + RUN_VARIABLES_MAX;
-    char **env = arena_zalloc(a, (count_max + 1) * sizeof(*env));
-
-    for (size_t i = 0; i < ARRAY_SIZE(inherited); i++) {
-        const char *of_daemon = getenv(inherited[i]);
-        if (of_daemon != NULL && json_object_get(config_env, inherited[i]) == NULL)
-            env[n++] = make_variable(a, inherited[i], slice_of(of_daemon));
-    }
-    json_object_foreach(config_env, name, value) env[n++] =
-        make_variable(a, name, slice_of(json_string_value(value)));
-    n += add_run_variables(a, s, env + n);
-    CHECK(n <= count_max);
-    return env;
+    program_read(&c->arena, config, variables, ARRAY_SIZE(variables), &c->program);
 }
 
 static struct run_start keep_run_start(struct arena *a, const struct run_start *s)
@@ -204,31 +100,6 @@ static void command_output(struct process *p, int fd, struct slice bytes)
     run_log_add(&c->log, fd, bytes, wall_now(c));
 }
 
-static void explain_failed_start(const struct command *c, const struct process_end *e,
-                                 struct diag *why)
-{
-    const struct process_options *opt = &c->process.options;
-    const char *reason = strerror(-e->err);
-    if (e->err == -EAGAIN && e->failed == LAUNCH_PIPES)
-        diag_set(why, DIAG_UNAVAILABLE,
-                 "cannot start \"%s\": too many processes wait to be started", opt->argv[0]);
-    else if (e->failed == LAUNCH_CHDIR)
-        diag_set(why, DIAG_INTERNAL, "cannot change to directory \"%s\": %s", opt->cwd, reason);
-    else
-        diag_set(why, DIAG_INTERNAL, "cannot start \"%s\": %s", opt->argv[0], reason);
-}
-
-static void explain_exit(const struct process_end *e, struct diag *why)
-{
-    if (e->signo == 0) {
-        diag_set(why, DIAG_INTERNAL, "exit status %d", e->exit_status);
-        return;
-    }
-    const char *name = sigabbrev_np(e->signo);
-    diag_set(why, DIAG_INTERNAL,
-             name != NULL ? "killed by signal %d (SIG%s)" : "killed by signal %d", e->signo, name);
-}
-
 static void explain_timeout(const struct command *c, struct diag *why)
 {
     char limit[DURATION_TEXT_MAX];
@@ -246,9 +117,9 @@ static enum run_status judge(const struct command *c, const struct process_end *
     if (e->cause == PROCESS_TIMED_OUT)
         explain_timeout(c, why);
     else if (e->err < 0)
-        explain_failed_start(c, e, why);
+        program_explain_start(&c->program, e, why);
     else if (e->signo != 0 || e->exit_status != 0)
-        explain_exit(e, why);
+        program_explain_exit(e, "exit status", "killed", why);
     else
         return RUN_SUCCESS;
     return RUN_FAILED;
@@ -273,32 +144,20 @@ static void command_ended(struct process *p, const struct process_end *e)
 
 /* ---- the type ---- */
 
-static const char *keep_cwd(struct arena *a, json_t *cwd)
-{
-    return cwd == NULL ? NULL : arena_strdup(a, slice_of(json_string_value(cwd)));
-}
-
-static uint64_t kill_grace_ms(json_t *config)
-{
-    json_t *seconds = json_object_get(config, "kill_grace_seconds");
-    if (!json_is_number(seconds))
-        return PROCESS_KILL_GRACE_MS;
-    return (uint64_t)(json_number_value(seconds) * 1000);
-}
-
 static struct execution *command_start(struct dispatcher *d, const struct run_start *s,
                                        json_t *config)
 {
     struct command *c = mem_zalloc(sizeof(*c));
     execution_init(&c->x, &executor_command, d, s);
     c->run = keep_run_start(&c->arena, s);
+    read_program(c, config, s);
     process_start(&c->process, dispatcher_spawner(d),
                   &(struct process_options){
-                      .argv = make_argv(&c->arena, json_object_get(config, "argv")),
-                      .env = make_env(&c->arena, json_object_get(config, "env"), s),
-                      .cwd = keep_cwd(&c->arena, json_object_get(config, "cwd")),
+                      .argv = c->program.argv,
+                      .env = c->program.env,
+                      .cwd = c->program.cwd,
                       .timeout_ms = s->timeout_ms,
-                      .kill_grace_ms = kill_grace_ms(config),
+                      .kill_grace_ms = c->program.kill_grace_ms,
                       .prepare = command_prepare,
                       .output = command_output,
                       .ended = command_ended,
