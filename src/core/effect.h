@@ -30,6 +30,7 @@ enum effect_type {
     EFFECT_DROP_ZONE,
     EFFECT_PUT_FILE,  /* a file is in a zone */
     EFFECT_DROP_FILE, /* and is there no more */
+    EFFECT_KEEP_FILE, /* is the one that is known: with other times, or back */
     EFFECT_SUCCESS,   /* a pipeline that triggers wait for has succeeded */
     EFFECT_PUT_LEASE,  /* a worker has a run, or has it for longer */
     EFFECT_DROP_LEASE, /* a worker's run has moved on */
@@ -127,8 +128,14 @@ struct effect_put_file {
     int64_t zone_key;
     struct slice path, name, content_type;
     uint64_t inode, size;
-    int64_t mtime_ns;
+    int64_t mtime_ns, ctime_ns;
     struct wall at;
+};
+
+struct effect_keep_file {
+    int64_t zone_key;
+    struct slice path;
+    int64_t mtime_ns, ctime_ns;
 };
 
 struct effect_drop_file {
@@ -184,6 +191,7 @@ struct effect {
         struct effect_put_zone put_zone;
         struct effect_put_file put_file;
         struct effect_drop_file drop_file;
+        struct effect_keep_file keep_file;
         struct run_start start_run;
         struct uuid cancel_run;
         struct effect_fetch_runs fetch_runs;

@@ -190,9 +190,11 @@ void engine_drop_zone(struct engine *e, struct now now, struct zone *z, struct t
 /* What was in the zone before it came to be is in the ledger. */
 void engine_prime_zone(struct engine *e, struct now now, struct zone *z, struct ticket *t);
 
-/* Changes of the ledger without an event: a file is there, a file is there no more. -ENOBUFS when the batch is full; then t will
- * not be redeemed. */
+/* Changes of the ledger without an event: a file is there; a file that is known has other times, or is back; a file is there no
+ * more. -ENOBUFS when the batch is full; then t will not be redeemed. */
 int engine_note_file(struct engine *e, struct now now, const struct ledger_file *f,
+                     struct ticket *t);
+int engine_keep_file(struct engine *e, struct now now, const struct ledger_file *f,
                      struct ticket *t);
 int engine_drop_file(struct engine *e, struct now now, int64_t zone_key, struct slice path,
                      struct ticket *t);

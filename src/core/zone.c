@@ -105,6 +105,7 @@ void zone_record_file(struct engine *e, struct now now, const struct ledger_file
         .inode = f->inode,
         .size = f->size,
         .mtime_ns = f->mtime_ns,
+        .ctime_ns = f->ctime_ns,
         .at = now.wall,
     };
 }
@@ -115,6 +116,21 @@ int engine_note_file(struct engine *e, struct now now, const struct ledger_file 
     if (batch_is_full(e))
         return -ENOBUFS;
     zone_record_file(e, now, f, uuid_next(&e->ids, now.wall, &e->prng));
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+    return 0;
+}
+
+int engine_keep_file(struct engine *e, struct now now, const struct ledger_file *f,
+                     struct ticket *t)
+{
+    if (batch_is_full(e))
+        return -ENOBUFS;
+    emit(e, EFFECT_KEEP_FILE)->keep_file = (struct effect_keep_file){
+        .zone_key = f->zone_key,
+        .path = keep(e, f->path),
+        .mtime_ns = f->mtime_ns,
+        .ctime_ns = f->ctime_ns,
+    };
     emit_reply(e, t, UUID_NIL, NULL, 0);
     return 0;
 }

@@ -67,6 +67,7 @@ int site_feed(struct site *s, const char *path, size_t len, const struct zone_lo
         .inode = look->inode,
         .size = look->size,
         .mtime_ns = look->mtime_ns,
+        .ctime_ns = look->ctime_ns,
     };
     const struct event ev = {
         .source = "zone",

@@ -79,7 +79,7 @@ static bool same(const struct zone_look *a, const struct zone_look *b)
 static uint64_t settle_ms(const struct site *s, const struct item *it)
 {
     const uint64_t wanted = s->def->settle_ms > 0 || s->local ? s->def->settle_ms : ZONE_SETTLE_MS;
-    const bool unborn = it->look.size == 0 && !it->complete;
+    const bool unborn = it->look.size == 0 && it->notice != NOTICE_COMPLETE;
     return unborn && wanted < ZONE_EMPTY_MS ? ZONE_EMPTY_MS : wanted;
 }
 
@@ -131,7 +131,7 @@ void later_due(struct timer *t)
     HASH_ITER (hh, s->later, l, tmp) {
         if (l->due_ms <= now) {
             l->due_ms = UINT64_MAX;
-            site_notice(s, l->path, l->len, false);
+            site_notice(s, l->path, l->len, NOTICE_NAME);
         } else if (l->due_ms < next) {
             next = l->due_ms;
         }

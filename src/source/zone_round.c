@@ -3,12 +3,13 @@
  *     look (worker) ──> ledger (reader) ──> new ones whose writers were not looked for: look again ──> feed
  *
  * What is new is fed as an event with its row of the ledger. What was there before the zone is written to the ledger only. What is
- * gone is marked as gone there.
+ * known and only has other times, or is back, keeps its row, and what is gone is marked as gone there.
  */
 #include "base/check.h"
 #include "base/mem.h"
 #include "core/engine.h"
 #include "source/zone_name.h"
+#include "source/zone_same.h"
 #include "source/zone_site.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -26,8 +27,11 @@ struct round *round_make(struct site *s)
 
 void round_add(struct round *r, const char *path, size_t len, const struct zone_look *look)
 {
-    const struct item it = {
-        .round = r, .path = mem_dup(path, len), .len = len, .looked = look != NULL};
+    const struct item it = {.round = r,
+                            .path = mem_dup(path, len),
+                            .len = len,
+                            .looked = look != NULL,
+                            .notice = NOTICE_NAME};
     vec_push(&r->items, it);
     if (look != NULL)
         r->items.items[r->items.len - 1].look = *look;
@@ -86,12 +90,15 @@ static int carry_out(struct item *it)
         .inode = it->look.inode,
         .size = it->look.size,
         .mtime_ns = it->look.mtime_ns,
+        .ctime_ns = it->look.ctime_ns,
     };
     switch (it->fate) {
     case FATE_FIRE:
         return site_feed(s, it->path, it->len, &it->look, SLICE_NONE, SLICE_NONE, &it->ticket);
     case FATE_RECORD:
         return engine_note_file(h->engine, h->now(h), &file, &it->ticket);
+    case FATE_KEEP:
+        return engine_keep_file(h->engine, h->now(h), &file, &it->ticket);
     case FATE_FORGET:
         return engine_drop_file(h->engine, h->now(h), s->key, path, &it->ticket);
     case FATE_NONE:
@@ -104,7 +111,7 @@ static int feed_one(struct item *it)
 {
     struct site *s = it->round->site;
     if (site_path_find(s->flying, it->path, it->len) != NULL) { /* found twice by one scan */
-        site_notice(s, it->path, it->len, it->complete);
+        site_notice(s, it->path, it->len, it->notice);
         return 0;
     }
     it->ticket.done = landed;
@@ -190,17 +197,12 @@ static void ledger_work(struct read_job *j, struct db *db)
     r->err = query_ledger(db, r->site->key, r->ledger, r->items.len);
 }
 
-static bool is_known(const struct item *it, const struct ledger_look *l)
-{
-    return l->known && l->inode == it->look.inode && l->size == it->look.size &&
-           l->mtime_ns == it->look.mtime_ns;
-}
-
 /* Whether there was a notice about it, or about a directory it is in. */
 static bool is_noticed(struct site *s, const struct item *it)
 {
-    return site_path_find(s->candidates, it->path, it->len) != NULL ||
-           later_has(s, it->path, it->len) || site_path_covered(s->subtrees, it->path, it->len);
+    const struct site_path *p = site_path_find(s->candidates, it->path, it->len);
+    return (p != NULL && p->notice != NOTICE_ATTRIBUTES) || later_has(s, it->path, it->len) ||
+           site_path_covered(s->subtrees, it->path, it->len);
 }
 
 /* It has not changed since the directory is watched, and nobody has told of it. */
@@ -213,10 +215,13 @@ static enum item_fate decide_file(const struct round *r, const struct item *it,
                                   const struct ledger_look *l)
 {
     struct site *s = r->site;
-    if (is_known(it, l)) {
+    const enum zone_same same = zone_same(l, &it->look);
+    if (same != ZONE_OTHER) {
         later_forget(s, it->path, it->len);
-        return l->gone ? FATE_RECORD : FATE_NONE;
+        return l->gone || same == ZONE_RETIMED ? FATE_KEEP : FATE_NONE;
     }
+    if (it->notice == NOTICE_ATTRIBUTES && !l->known)
+        return FATE_NONE; /* what else it may be is told of, or found by a scan */
     if (was_there_before(r, it))
         return FATE_RECORD;
     return later_ready(s, it) ? FATE_FIRE : FATE_NONE;
@@ -230,7 +235,8 @@ static enum item_fate decide(const struct round *r, const struct item *it,
         return decide_file(r, it, l);
     case LOOK_BUSY:
     case LOOK_FAILED:
-        later_busy(r->site, it);
+        if (it->notice != NOTICE_ATTRIBUTES)
+            later_busy(r->site, it);
         return FATE_NONE;
     case LOOK_GONE:
     case LOOK_OTHER:
@@ -281,7 +287,7 @@ static void defer_flying(struct round *r)
             r->items.items[n++] = *it;
             continue;
         }
-        site_notice(s, it->path, it->len, it->complete);
+        site_notice(s, it->path, it->len, it->notice);
         free(it->path);
     }
     r->items.len = n;

@@ -56,11 +56,12 @@ void site_paths_clear(struct site_path **set)
     }
 }
 
-void site_notice(struct site *s, const char *path, size_t len, bool complete)
+void site_notice(struct site *s, const char *path, size_t len, enum notice notice)
 {
     const unsigned before = HASH_COUNT(s->candidates);
     struct site_path *p = site_path_add(&s->candidates, path, len);
-    p->complete |= complete;
+    if (notice > p->notice)
+        p->notice = notice;
     s->all->candidate_count += HASH_COUNT(s->candidates) - before;
 }
 
@@ -311,7 +312,7 @@ static bool take_candidates(struct site *s)
         if (r == NULL)
             r = round_make(s);
         round_add(r, p->path, p->len, NULL);
-        r->items.items[r->items.len - 1].complete = p->complete;
+        r->items.items[r->items.len - 1].notice = p->notice;
         drop_candidate(s, p);
         if (r->items.len == ZONE_ROUND_MAX)
             break;

@@ -5,6 +5,7 @@
  *     zone_watch.c  inotify: which directory a notice is about, and what it means
  *     zone_scan.c   going through directories, a slice at a time, on a worker
  *     zone_round.c  candidates become arrivals: a look at the file, a look into the ledger, an event
+ *     zone_same.c   whether a file is one that has arrived already
  *     zone_later.c  files that are not ready yet
  *     zone_event.c  an arrival as an event
  *     zone_fs.c     the file system, for the workers
@@ -52,11 +53,17 @@
 struct site;
 struct zones;
 
+/* What is known of a path that is to be looked at; the more telling is the greater. */
+enum notice {
+    NOTICE_ATTRIBUTES, /* somebody has set its times, or its mode: no arrival, whatever it looks like, unless it is known */
+    NOTICE_NAME,       /* it is there */
+    NOTICE_COMPLETE,   /* its writer has closed it, or it was moved here: an empty file may be all there is */
+};
+
 /* A path with something attached, in a hash. */
 struct site_path {
     UT_hash_handle hh;
-    bool
-        complete; /* its writer has closed it, or it was moved here: an empty file may be all there is */
+    enum notice notice;
     size_t len;
     char path[]; /* with a NUL */
 };
@@ -65,16 +72,16 @@ struct site_path {
 
 struct round;
 
-enum item_fate { FATE_NONE, FATE_FIRE, FATE_RECORD, FATE_FORGET };
+enum item_fate { FATE_NONE, FATE_FIRE, FATE_RECORD, FATE_KEEP, FATE_FORGET };
 
 struct item {
     struct round *round;
     char *path; /* the round's */
     size_t len;
     struct zone_look look;
-    bool looked;   /* `look` is set */
-    bool checked;  /* for writers, too */
-    bool complete; /* see site_path */
+    bool looked;  /* `look` is set */
+    bool checked; /* for writers, too */
+    enum notice notice;
     enum item_fate fate;
     struct ticket ticket;
     struct site_path *flying;
@@ -223,7 +230,7 @@ void site_release(struct site *s);                              /* may free s */
 void site_set_error(struct site *s, int err, const char *what); /* err 0: there is none */
 
 /* A path may have something to be noticed. Copies it. */
-void site_notice(struct site *s, const char *path, size_t len, bool complete);
+void site_notice(struct site *s, const char *path, size_t len, enum notice notice);
 void site_notice_dir(struct site *s, const char *path);
 
 struct site_path *site_path_find(struct site_path *set, const char *path, size_t len);

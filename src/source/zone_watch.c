@@ -21,7 +21,7 @@
 #define READS_MAX 16       /* before others get their turn */
 #define WATCHED                                                                                    \
     (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_DELETE_SELF |       \
-     IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
+     IN_ATTRIB | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
 
 int watch_add_fd(int inotify_fd, int dir_fd)
 {
@@ -139,6 +139,13 @@ static void directory_changed(struct site *s, uint32_t mask, struct slice name, 
         site_notice_dir(s, path.p);
 }
 
+static enum notice notice_of(uint32_t mask)
+{
+    if (mask & (IN_CLOSE_WRITE | IN_MOVED_TO))
+        return NOTICE_COMPLETE;
+    return mask & IN_ATTRIB ? NOTICE_ATTRIBUTES : NOTICE_NAME;
+}
+
 static void named(struct site *s, const char *dir, uint32_t mask, struct slice name)
 {
     struct str path = {0};
@@ -146,7 +153,7 @@ static void named(struct site *s, const char *dir, uint32_t mask, struct slice n
     if (mask & IN_ISDIR)
         directory_changed(s, mask, name, str_slice(&path));
     else if (zone_wants(s->def, name, str_slice(&path)))
-        site_notice(s, path.p, path.len, (mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0);
+        site_notice(s, path.p, path.len, notice_of(mask));
     str_release(&path);
 }
 

@@ -39,6 +39,12 @@ static void drop_file(struct store *s, int64_t zone, const char *path)
         (struct effect_drop_file){zone, slice_of(path), s->now};
 }
 
+static void keep_file(struct store *s, int64_t zone, const char *path, int64_t mtime_ns)
+{
+    batch_add(s->b, EFFECT_KEEP_FILE)->keep_file =
+        (struct effect_keep_file){zone, slice_of(path), mtime_ns, mtime_ns + 1};
+}
+
 static void expect_totals(struct store *s, struct uuid zone, int files, int bytes)
 {
     char part[64];
@@ -91,6 +97,29 @@ static void the_ledger_knows_what_was_there(void **state)
     assert_true(looks[3].known);
     assert_int_equal(query_ledger(s->db, 2, looks, 1), 0);
     assert_false(looks[0].known);
+}
+
+static void a_file_that_is_kept_has_other_times_and_the_same_row(void **state)
+{
+    struct store *s = *state;
+    struct ledger_look looks[] = {{.path = SLICE("a")}, {.path = SLICE("back")}};
+    const struct uuid z = put_zone(s, 1, "default.in"), a = put_file(s, 1, "a", 10, 7);
+    put_file(s, 1, "back", 5, 7);
+    drop_file(s, 1, "back");
+    store_write(s);
+    expect_totals(s, z, 1, 10);
+    keep_file(s, 1, "a", 3);
+    keep_file(s, 1, "back", 7);
+    keep_file(s, 1, "back", 7);
+    keep_file(s, 1, "none", 7);
+    store_write(s);
+    expect_totals(s, z, 2, 15);
+    assert_int_equal(query_ledger(s->db, 1, looks, ARRAY_SIZE(looks)), 0);
+    assert_true(looks[0].mtime_ns == 3 && looks[0].ctime_ns == 4 && looks[0].size == 10);
+    assert_true(looks[1].known && !looks[1].gone);
+    assert_int_equal(query_file_path(s->db, 1, a, &s->text), 0);
+    assert_int_equal(store_count(s, "SELECT count(*) FROM files"), 2);
+    str_reset(&s->text);
 }
 
 static void the_ledger_is_gone_through_in_slices(void **state)
@@ -203,6 +232,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(totals_follow_the_files, store_setup, store_teardown),
         cmocka_unit_test_setup_teardown(the_ledger_knows_what_was_there, store_setup,
                                         store_teardown),
+        cmocka_unit_test_setup_teardown(a_file_that_is_kept_has_other_times_and_the_same_row,
+                                        store_setup, store_teardown),
         cmocka_unit_test_setup_teardown(the_ledger_is_gone_through_in_slices, store_setup,
                                         store_teardown),
         cmocka_unit_test_setup_teardown(files_are_shown, store_setup, store_teardown),

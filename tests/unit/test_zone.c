@@ -231,19 +231,22 @@ static void files_come_and_go_without_events(void **state)
     const struct ledger_file file = {.zone_key = 7, .path = SLICE("a\xff"), .size = 2};
     assert_int_equal(engine_note_file(w->engine, w->now, &file, &w->ticket), 0);
     assert_int_equal(engine_drop_file(w->engine, w->now, 7, SLICE("b"), &w->ticket), 0);
+    assert_int_equal(engine_keep_file(w->engine, w->now, &file, &w->ticket), 0);
     struct batch *b = settle(w, 0);
     assert_null(find(b, EFFECT_PUT_EVENT));
     assert_true(slice_is(find(b, EFFECT_PUT_FILE)->put_file.path, "a\xff"));
     assert_true(slice_is(find(b, EFFECT_DROP_FILE)->drop_file.path, "b"));
+    assert_true(slice_is(find(b, EFFECT_KEEP_FILE)->keep_file.path, "a\xff"));
     engine_recycle(w->engine, b);
-    assert_int_equal(w->redeemed, 2);
+    assert_int_equal(w->redeemed, 3);
     unsigned n = 0;
     while (engine_note_file(w->engine, w->now, &file, &w->ticket) == 0)
         n++;
     assert_true(n > 10);
     assert_int_equal(engine_drop_file(w->engine, w->now, 7, SLICE("b"), &w->ticket), -ENOBUFS);
+    assert_int_equal(engine_keep_file(w->engine, w->now, &file, &w->ticket), -ENOBUFS);
     engine_recycle(w->engine, settle(w, 0));
-    assert_int_equal(w->redeemed, 2 + n);
+    assert_int_equal(w->redeemed, 3 + n);
 }
 
 int main(void)

@@ -103,7 +103,7 @@ struct ledger_look {
     struct slice path;    /* asked for */
     bool known, gone;     /* it has a row; which says that the file is gone */
     uint64_t inode, size; /* of the row */
-    int64_t mtime_ns;
+    int64_t mtime_ns, ctime_ns;
 };
 int query_ledger(struct db *db, int64_t zone_key, struct ledger_look *looks, size_t n);
 

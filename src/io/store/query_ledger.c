@@ -5,10 +5,9 @@
 static int look_up(struct db *db, int64_t zone_key, struct ledger_look *l)
 {
     struct stmt q;
-    if (stmt_begin(
-            &q, db,
-            "SELECT inode, size, mtime_ns, gone_at FROM files WHERE zone = ?1 AND path = ?2") ==
-        0) {
+    if (stmt_begin(&q, db,
+                   "SELECT inode, size, mtime_ns, ctime_ns, gone_at FROM files WHERE zone = ?1 AND "
+                   "path = ?2") == 0) {
         bind_int(&q, 1, zone_key);
         bind_blob(&q, 2, l->path);
     }
@@ -17,7 +16,8 @@ static int look_up(struct db *db, int64_t zone_key, struct ledger_look *l)
         l->inode = (uint64_t)column_int(&q, 0);
         l->size = (uint64_t)column_int(&q, 1);
         l->mtime_ns = column_int(&q, 2);
-        l->gone = !column_is_null(&q, 3);
+        l->ctime_ns = column_int(&q, 3);
+        l->gone = !column_is_null(&q, 4);
     }
     return stmt_end(&q);
 }

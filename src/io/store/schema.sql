@@ -92,7 +92,7 @@ CREATE TABLE zones (
 );
 CREATE UNIQUE INDEX zones_by_path ON zones (path) WHERE deleted_at IS NULL;
 
--- The ledger: each file that has arrived, as it was then. The key is its event's, if it has one. A file that is gone is kept for
+-- The ledger: each file that has arrived, as it was then, or when its times were set. The key is its event's, if it has one. A file that is gone is kept for
 -- a while, so that it is known when it is moved back.
 CREATE TABLE files (
     key INTEGER PRIMARY KEY,
@@ -101,6 +101,7 @@ CREATE TABLE files (
     inode INTEGER NOT NULL,
     size INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL,
+    ctime_ns INTEGER NOT NULL,       -- of the inode, when the row was written
     arrived_at INTEGER NOT NULL,
     gone_at INTEGER,
     name BLOB,                       -- as its sender gave it, where that is not the end of path
@@ -122,6 +123,9 @@ CREATE TRIGGER files_insert AFTER INSERT ON files WHEN new.gone_at IS NULL BEGIN
 END;
 CREATE TRIGGER files_delete AFTER DELETE ON files WHEN old.gone_at IS NULL BEGIN
     UPDATE zone_totals SET files = files - 1, bytes = bytes - old.size WHERE zone = old.zone;
+END;
+CREATE TRIGGER files_return AFTER UPDATE OF gone_at ON files WHEN old.gone_at IS NOT NULL AND new.gone_at IS NULL BEGIN
+    UPDATE zone_totals SET files = files + 1, bytes = bytes + new.size WHERE zone = new.zone;
 END;
 CREATE TRIGGER files_leave AFTER UPDATE OF gone_at ON files WHEN old.gone_at IS NULL AND new.gone_at IS NOT NULL BEGIN
     UPDATE zone_totals SET files = files - 1, bytes = bytes - old.size WHERE zone = old.zone;

@@ -298,20 +298,37 @@ static int put_file(struct db *db, const struct effect *f)
     if (err != 0)
         return err;
     struct stmt q;
-    if (stmt_begin(&q, db,
-                   "INSERT INTO files (key, rest, zone, inode, size, mtime_ns, arrived_at, name, "
-                   "content_type, path)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)") == 0) {
+    if (stmt_begin(
+            &q, db,
+            "INSERT INTO files (key, rest, zone, inode, size, mtime_ns, ctime_ns, arrived_at, "
+            "name, content_type, path)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)") == 0) {
         bind_int(&q, 1, k.key);
         bind_int(&q, 2, k.rest);
         bind_int(&q, 3, p->zone_key);
         bind_int(&q, 4, (int64_t)p->inode);
         bind_int(&q, 5, (int64_t)p->size);
         bind_int(&q, 6, p->mtime_ns);
-        bind_int(&q, 7, p->at.ms);
-        bind_blob(&q, 8, p->name);
-        bind_text(&q, 9, p->content_type);
-        bind_blob(&q, 10, p->path);
+        bind_int(&q, 7, p->ctime_ns);
+        bind_int(&q, 8, p->at.ms);
+        bind_blob(&q, 9, p->name);
+        bind_text(&q, 10, p->content_type);
+        bind_blob(&q, 11, p->path);
+    }
+    return stmt_finish(&q);
+}
+
+static int keep_file(struct db *db, const struct effect *f)
+{
+    const struct effect_keep_file *k = &f->keep_file;
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "UPDATE files SET mtime_ns = ?3, ctime_ns = ?4, gone_at = NULL"
+                   " WHERE zone = ?1 AND path = ?2") == 0) {
+        bind_int(&q, 1, k->zone_key);
+        bind_blob(&q, 2, k->path);
+        bind_int(&q, 3, k->mtime_ns);
+        bind_int(&q, 4, k->ctime_ns);
     }
     return stmt_finish(&q);
 }
@@ -353,8 +370,8 @@ static writer *const writers[] = {
     [EFFECT_PUT_TRIGGER] = put_trigger,   [EFFECT_DROP_TRIGGER] = drop_trigger,
     [EFFECT_PUT_ZONE] = put_zone,         [EFFECT_DROP_ZONE] = drop_zone,
     [EFFECT_PUT_FILE] = put_file,         [EFFECT_DROP_FILE] = drop_file,
-    [EFFECT_SUCCESS] = success,           [EFFECT_PUT_LEASE] = put_lease,
-    [EFFECT_DROP_LEASE] = drop_lease,
+    [EFFECT_KEEP_FILE] = keep_file,       [EFFECT_SUCCESS] = success,
+    [EFFECT_PUT_LEASE] = put_lease,       [EFFECT_DROP_LEASE] = drop_lease,
 };
 
 /* New events and runs come first: no other record has to be there before them. */
