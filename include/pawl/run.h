@@ -49,6 +49,8 @@ struct run_start {
     uint32_t depth;
 };
 
+#define RETRY_AFTER_MS_MAX (24 * 3600 * 1000)
+
 /* How a run's attempt ended. Borrowed for the call it is handed to. */
 struct run_result {
     struct uuid run;
@@ -58,6 +60,7 @@ struct run_result {
     struct slice log; /* newline-separated JSON objects {time, stream, message}; may be absent */
     bool interrupted; /* the daemon stopped while it ran */
     bool conclusive;  /* FAILED: no further attempt, whatever the retry policy says */
+    uint64_t retry_after_ms; /* FAILED: the next attempt, if there is one, is not due before; at most RETRY_AFTER_MS_MAX of it count */
 };
 
 /* ---- leases: an attempt that a worker outside carries out ---- */

@@ -10,13 +10,21 @@ static bool may_repeat(const struct run *run, const struct run_result *r)
            !p->dropped && run->attempt < p->def->retry.max_attempts;
 }
 
+/* The policy's wait, or a longer one that whoever failed has asked for. */
+static uint64_t wait_ms(struct engine *e, const struct run *run, const struct run_result *r)
+{
+    const uint64_t own = retry_wait_ms(&run->pipeline->def->retry, run->attempt, &e->prng);
+    const uint64_t asked =
+        r->retry_after_ms < RETRY_AFTER_MS_MAX ? r->retry_after_ms : RETRY_AFTER_MS_MAX;
+    return own > asked ? own : asked;
+}
+
 /* The attempt failed and another one is allowed: back into the queue. */
 static void repeat(struct engine *e, struct now now, const struct run *run,
                    const struct run_result *r)
 {
     struct pipeline *p = run->pipeline;
-    const uint64_t wait_ms = retry_wait_ms(&p->def->retry, run->attempt, &e->prng);
-    const struct wall due = {now.wall.ms + (int64_t)wait_ms};
+    const struct wall due = {now.wall.ms + (int64_t)wait_ms(e, run, r)};
     emit(e, EFFECT_MOVE_RUN)->move_run = (struct effect_move_run){
         .id = run->id,
         .pipeline_key = p->key,

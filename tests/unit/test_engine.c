@@ -407,6 +407,35 @@ static void test_retry_backs_off(void **state)
     engine_recycle(w->engine, b);
 }
 
+/* Whoever failed may ask for a longer wait than the policy's, up to a day; never for a shorter one. */
+static void test_retry_after_is_honoured(void **state)
+{
+    static const struct {
+        uint64_t asked_ms;
+        int64_t wait_ms;
+    } cases[] = {{400, 1000}, {7000, 7000}, {UINT64_MAX, RETRY_AFTER_MS_MAX}};
+    struct world *w = *state;
+    engine_change_pipeline(w->engine, w->now, w->pipeline, pipeline_def(1, 4), NULL);
+    assert_int_equal(fire(w), VERDICT_FIRED);
+    struct uuid run = w->run;
+    for (uint32_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct run_result r = {
+            .run = run, .status = RUN_FAILED, .retry_after_ms = cases[i].asked_ms};
+        assert_true(engine_finish(w->engine, w->now, &r, NULL));
+        struct batch *b = settle(w, 0);
+        const struct wall due = find_effect(b, EFFECT_MOVE_RUN)->move_run.due_at;
+        assert_int_equal(due.ms - w->now.wall.ms, cases[i].wait_ms);
+        engine_offer(w->engine, w->now, w->pipeline, NULL, 0, due, 0);
+        engine_recycle(w->engine, b);
+        pass(w, (uint64_t)cases[i].wait_ms);
+        engine_tick(w->engine, w->now);
+        commit(w, 0);
+        const struct offered_run offer = {.start = {.run = run, .attempt = i + 2}};
+        engine_offer(w->engine, w->now, w->pipeline, &offer, 1, WALL_UNSET, 0);
+        commit(w, 0);
+    }
+}
+
 static void test_cancel_running(void **state)
 {
     struct world *w = *state;
@@ -562,6 +591,7 @@ int main(void)
         TEST(test_failed_change_is_undone),
         TEST(test_queue),
         TEST(test_retry_backs_off),
+        TEST(test_retry_after_is_honoured),
         TEST(test_cancel_running),
         TEST(test_cancel_pending_once),
         TEST(test_lookups_remember_no_end),

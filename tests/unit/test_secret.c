@@ -32,6 +32,36 @@ static void assert_hash(struct slice text, const char *expected)
     assert_memory_equal(hash, wanted, sizeof(hash));
 }
 
+/* RFC 4231, test cases 1, 2 and 6. */
+static void test_hmac(void **state)
+{
+    static const char key_0b[] = "\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b"
+                                 "\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b";
+    char key_aa[131];
+    memset(key_aa, 0xaa, sizeof(key_aa));
+    const struct {
+        struct slice key, texts[3];
+        const char *hmac;
+    } cases[] = {
+        {SLICE(key_0b),
+         {SLICE("Hi There")},
+         "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+        {SLICE("Jefe"),
+         {SLICE("what do ya want "), SLICE(""), SLICE("for nothing?")},
+         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
+        {{key_aa, sizeof(key_aa)},
+         {SLICE("Test Using Larger Than Block-Size Key"), SLICE(" - "), SLICE("Hash Key First")},
+         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        uint8_t h[SHA256_SIZE];
+        char hex[2 * SHA256_SIZE + 1];
+        hmac_sha256(cases[i].key, cases[i].texts, ARRAY_SIZE(cases[i].texts), h);
+        hex_encode(h, sizeof(h), hex);
+        assert_string_equal(hex, cases[i].hmac);
+    }
+}
+
 static void test_sha256(void **state)
 {
     for (size_t i = 0; i < ARRAY_SIZE(vectors); i++)
@@ -100,6 +130,7 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hmac),
         cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_sha256_of_a_million_letters),
         cmocka_unit_test(test_sha256_of_nothing),

@@ -38,6 +38,17 @@ void sha256_hex(struct slice text, char ret[2 * SHA256_SIZE + 1])
     hex_encode(hash, sizeof(hash), ret);
 }
 
+void hmac_sha256(struct slice key, const struct slice *texts, size_t n, uint8_t ret[SHA256_SIZE])
+{
+    crypto_auth_hmacsha256_state h;
+
+    crypto_auth_hmacsha256_init(&h, (const uint8_t *)key.p, key.len);
+    for (size_t i = 0; i < n; i++)
+        crypto_auth_hmacsha256_update(&h, (const uint8_t *)texts[i].p, texts[i].len);
+    crypto_auth_hmacsha256_final(&h, ret);
+    secret_wipe(&h, sizeof(h));
+}
+
 bool secret_equal(const void *a, const void *b, size_t len)
 {
     return sodium_memcmp(a, b, len) == 0;

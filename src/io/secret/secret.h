@@ -17,6 +17,8 @@ void secret_random(void *p, size_t len);
 void secret_token(char ret[TOKEN_TEXT_LEN + 1]); /* 32 random bytes as lower-case hex */
 void sha256(struct slice text, uint8_t ret[SHA256_SIZE]);
 void sha256_hex(struct slice text, char ret[2 * SHA256_SIZE + 1]);
+/* HMAC-SHA256 (RFC 2104) of the texts one after the other, under a key of any length. */
+void hmac_sha256(struct slice key, const struct slice *texts, size_t n, uint8_t ret[SHA256_SIZE]);
 bool secret_equal(const void *a, const void *b, size_t len); /* in constant time */
 void secret_wipe(void *p, size_t len);                       /* not optimised away */
 
