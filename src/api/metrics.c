@@ -39,6 +39,9 @@ static void add_http(struct str *s, const struct http_server *server)
     metric(s, "pawl_http_requests_total", "counter", "Requests received.", h.requests_total);
     metric(s, "pawl_http_buffered_bytes", "gauge", "Request bodies held in memory.",
            h.buffered_bytes);
+    metric(s, "pawl_http_streams", "gauge", "Streamed answers that are open.", h.streams);
+    metric(s, "pawl_http_streams_cut_total", "counter",
+           "Streamed answers cut because their client took nothing.", h.streams_cut);
     head(s, "pawl_http_responses_total", "counter", "Responses sent, by class of status.");
     for (size_t i = 1; i < ARRAY_SIZE(classes); i++)
         labelled(s, "pawl_http_responses_total", "class", classes[i], h.responses_by_class[i]);

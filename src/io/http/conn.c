@@ -190,7 +190,9 @@ static void read_end(struct conn *c)
     if (r != NULL)
         request_release(r);
     for (r = c->first; r != NULL; r = r->next)
-        request_client_gone(r);
+        if (r->state == REQUEST_HANDLING)
+            request_client_gone(r);
+    stream_note(c, NEWS_SHUT);
     conn_last(c);
     conn_pump(c);
 }
@@ -260,21 +262,23 @@ void conn_pump(struct conn *c)
     do
         conn_flush(c);
     while (resume(c));
+    stream_tell(c);
     if (c->state == CONN_LAST && c->first == NULL && !c->writing)
         linger(c);
     if (c->state != CONN_CLOSING)
         conn_deadline_arm(c);
 }
 
-void conn_answered(struct conn *c, struct request *r)
+void conn_answered(struct conn *c, size_t bytes)
 {
-    c->unsent += r->answer.len;
+    c->unsent += bytes;
     if (!c->busy)
         server_flush_later(c);
 }
 
 void conn_stop(struct conn *c)
 {
+    stream_note(c, NEWS_STOP);
     if (c->state == CONN_HEAD && c->reading == NULL) {
         if (c->first == NULL && !c->busy) {
             conn_close(c); /* idle */
@@ -295,9 +299,8 @@ static void closed(uv_handle_t *h)
     server_conn_gone(c->server, c);
 }
 
-/* Lets go of what is in the queue, except for what libuv is writing: that goes in write_done(),
- * which comes before closed(). */
-static void abandon_queue(struct conn *c)
+/* What libuv is writing is let go of in write_done(), which comes before closed(). */
+void conn_abandon_queue(struct conn *c)
 {
     struct request **link = &c->first, *r, *next;
 
@@ -308,16 +311,13 @@ static void abandon_queue(struct conn *c)
     }
     r = *link;
     *link = NULL;
+    c->queued = c->writing_count;
+    if (c->last != NULL)
+        request_client_gone(c->last); /* of those only the last one can have a handler */
     for (; r != NULL; r = next) {
         next = r->next;
-        r->queued = false;
-        r->conn = NULL;
-        if (r->state != REQUEST_HANDLING)
-            request_release(r);
-        else
-            request_client_gone(r);
+        request_let_go(r);
     }
-    c->queued = c->writing_count;
 }
 
 void conn_close(struct conn *c)
@@ -330,7 +330,7 @@ void conn_close(struct conn *c)
     if (c->reading != NULL && !c->reading->queued)
         request_release(c->reading);
     c->reading = NULL;
-    abandon_queue(c);
+    conn_abandon_queue(c);
     free(c->rest);
     c->rest = NULL;
     uv_close((uv_handle_t *)&c->tcp, closed);

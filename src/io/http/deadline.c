@@ -98,12 +98,15 @@ static void fired(struct timer *t)
             c->write_progress_ms = now;
         }
     }
-    if (now >= write_deadline(c))
+    if (now >= write_deadline(c)) {
+        if (c->first != NULL && c->first->state == REQUEST_STREAMED)
+            c->server->stats.streams_cut++;
         conn_close(c);
-    else if (now >= read_deadline(c))
+    } else if (now >= read_deadline(c)) {
         expire(c);
-    else
+    } else {
         conn_deadline_arm(c);
+    }
 }
 
 void conn_deadline_arm(struct conn *c)

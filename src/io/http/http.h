@@ -3,9 +3,9 @@
  * The parser is llhttp in its strict mode; this module adds what a parser does not do (contracts/http.md): limits, deadlines,
  * framing rules, pipelining, Expect, HEAD, draining or closing after an early answer, back-pressure, graceful stop.
  *
- * A handler is called when the whole request is there. It answers with http_respond() once, at once or later; until then the
- * request and its arena stay valid, also when the client is gone (then the answer goes nowhere). Nothing a handler does can
- * change the order of answers on a connection.
+ * A handler is called when the whole request is there. It answers with http_respond() once, at once or later, or streams its
+ * answer piece by piece; until then the request and its arena stay valid, also when the client is gone (then the answer goes
+ * nowhere). Nothing a handler does can change the order of answers on a connection.
  *
  *     static const struct http_route routes[] = {
  *         {"GET", "/api/v1/pipelines/{ns}/{layer}/{name}", pipelines_get, SCOPE_API},
@@ -105,6 +105,52 @@ void http_respond_error(struct http_request *req, enum diag_code code, unsigned 
                         const char *message);
 void http_respond_diag(struct http_request *req, const struct diag *d);
 
+/* ---- an answer in pieces ----
+ *
+ *     http_stream_begin ──> write, write, ... ──> http_stream_end     once, whatever happens in between
+ *
+ * For answers whose end is far away: logs as they are written, watches. HTTP/1.1 gets it chunked; HTTP/1.0 until the connection
+ * closes. It has its place among the answers of its connection: while those before it are not out it waits, those behind it wait
+ * for its end. An idle stream is not cut; a client that takes nothing of what is queued for write_ms_max is.
+ *
+ * Nothing here calls back from inside: what there is to tell comes at the end of the loop's turn, except for gone().
+ */
+
+/* A part of one or of many answers: bytes with a count of their references. A thousand streams can queue the same piece. */
+struct http_piece;
+struct http_piece *http_piece_make(struct slice bytes); /* copies them; at least one byte. One reference, the caller's */
+struct http_piece *http_piece_keep(struct http_piece *p); /* one more; returns p */
+void http_piece_release(struct http_piece *p);            /* takes one back; the last one frees */
+
+/* What a stream is told. Each may end its own stream, and write to and end those of other connections. */
+struct http_stream_ops {
+    /* After a write that was refused: what is queued has fallen to half of the limit. NULL: who writes does not care. */
+    void (*room)(struct http_request *req);
+    /* The client has closed its side, once. It has gone, or just has nothing more to say: only writing tells. NULL: does not
+     * matter. */
+    void (*shut)(struct http_request *req);
+    /* The connection broke or was cut, once: what is written goes nowhere. The stream is still to be ended. */
+    void (*gone)(struct http_request *req);
+    /* The server stops, once: end the stream now. */
+    void (*stop)(struct http_request *req);
+};
+
+/* Begins; the request's body is gone afterwards, everything else stays until the end. False when there is nothing to stream and
+ * req is gone: a HEAD got its headers, the client has left, the server stops (an empty answer), or there are streams_max already
+ * (503). ops is static memory. */
+bool http_stream_begin(struct http_request *req, int status, const char *content_type,
+                       const struct http_stream_ops *ops);
+
+/* Queues a piece, with a reference of its own. False, and nothing is queued, when stream_bytes_max or more are queued already;
+ * room() follows. To a client that has gone it is true: there is nothing to wait for. */
+bool http_stream_write(struct http_request *req, struct http_piece *p);
+
+/* Bytes that the client has not taken, with what they cost to keep. */
+size_t http_stream_queued(const struct http_request *req);
+
+/* What is queued still goes out; req is gone. */
+void http_stream_end(struct http_request *req);
+
 /* For sinks, between begin() and the handler or cut(), not from inside data(): the next pieces may come; the request is answered now,
  * and cut() has been called when this returns. */
 void http_body_resume(struct http_request *req);
@@ -121,6 +167,8 @@ struct http_limits {
         pipelined_max; /* requests of one connection waiting for answers; then reading pauses. Default 64 */
     size_t
         unsent_bytes_max; /* answers of one connection not yet taken by the client; then reading pauses. Default 1 MiB */
+    unsigned streams_max;    /* streamed answers at a time: 503. Default 8192 */
+    size_t stream_bytes_max; /* queued for one streamed answer; then writes are refused. Default 128 KiB */
     uint64_t
         header_ms_max; /* from the first byte of a request to the end of its headers: 408. Default 10 s */
     uint64_t
@@ -150,7 +198,7 @@ void http_server_route(struct http_server *s, const struct http_route *routes, s
 int http_server_listen(struct http_server *s, const char *address, uint16_t port,
                        uint16_t *ret_port);
 
-/* Stops accepting, closes idle connections, lets begun requests finish for grace_ms, then cuts the rest; frees s and calls closed.
+/* Stops accepting, closes idle connections, tells streams to end, lets begun requests finish for grace_ms, then cuts the rest; frees s and calls closed.
  * Answers sent while stopping say "Connection: close". Handlers must answer what they hold; cut ones get no callback, their
  * http_respond() stays valid until closed is called, so closed comes only after every request was answered. */
 void http_server_stop(struct http_server *s, uint64_t grace_ms, void (*closed)(void *arg),
@@ -160,6 +208,8 @@ struct http_stats {
     uint64_t connections, connections_total, requests_total;
     uint64_t responses_by_class[6]; /* [2]: 2xx, ... */
     uint64_t buffered_bytes;
+    uint64_t streams;     /* streamed answers that are not ended */
+    uint64_t streams_cut; /* those whose client did not take what was queued, in all */
 };
 struct http_stats http_server_stats(const struct http_server *s);
 

@@ -7,6 +7,8 @@
  *     intake.c   from a complete head to a handler, or to the reason why not
  *     request.c  the request a handler sees, and its pool
  *     respond.c  making answers
+ *     stream.c   answers in pieces
+ *     piece.c    the pieces, and the queue of them
  *
  * Lifetimes: a conn lives until its uv_close callback. A request lives until its answer is written, or, when the client has
  * gone, until the handler has answered. Both go back to bounded pools.
@@ -18,6 +20,7 @@
 #include "io/http/date.h"
 #include "io/http/http.h"
 #include "io/http/parse.h"
+#include "io/http/piece.h"
 #include "io/http/router.h"
 #include "io/http/rules.h"
 #include "io/loop/timers.h"
@@ -32,7 +35,8 @@
 #define HTTP_CONN_POOL_MAX 512           /* connections kept for the next ones */
 #define HTTP_REFUSED_MAX                                                                           \
     128 /* connections beyond connections_max that are told so; more are just closed */
-#define HTTP_WRITE_PARTS_MAX 64 /* answers in one write */
+#define HTTP_WRITE_PARTS_MAX 64 /* answers, or pieces of them, in one write */
+#define HTTP_STREAM_PROBE_S 30  /* a silent stream's client is asked this often, by TCP, whether it is there */
 #define HTTP_DRAIN_BYTES_MAX                                                                       \
     65536 /* an unwanted body up to this is read, so that the connection can go on */
 #define HTTP_DISCARD_BYTES_MAX                                                                     \
@@ -46,8 +50,12 @@
 enum request_state {
     REQUEST_READING,  /* not complete yet; belongs to conn->reading */
     REQUEST_HANDLING, /* a handler has it */
-    REQUEST_ANSWERED, /* the answer waits in the connection's queue */
+    REQUEST_STREAMED, /* a handler has it, and pieces of its answer go out */
+    REQUEST_ANSWERED, /* the rest of the answer waits in the connection's queue */
 };
+
+/* What a streamed answer's handler has not been told yet. */
+enum stream_news { NEWS_ROOM = 1, NEWS_SHUT = 2, NEWS_STOP = 4 };
 
 struct response_header {
     const char *name, *value;
@@ -70,6 +78,12 @@ struct request {
     struct arena arena;
     struct str body, answer;
     size_t sent; /* bytes of the answer that are out */
+
+    /* a streamed answer: `answer` has its head */
+    struct piece_queue pieces;
+    const struct http_stream_ops *ops; /* NULL before it begins, and once gone() was called */
+    uint8_t news;                      /* enum stream_news; NEWS_ROOM: wants to be told */
+    bool chunked;
     struct response_header headers[HTTP_RESPONSE_HEADERS_MAX];
     struct head head;
 };
@@ -77,10 +91,20 @@ struct request {
 struct request *request_of(const struct http_request *req);
 struct request *request_acquire(struct http_server *s, struct conn *c);
 void request_release(struct request *r);    /* to the pool; out of any queue already */
-void request_client_gone(struct request *r);
+void request_client_gone(struct request *r); /* tells the handler, if it has one, once */
+void request_let_go(struct request *r); /* leaves its connection: on its own when it has a handler, to the pool otherwise */
+void request_drop_body(struct request *r);
 void request_drop_input(struct request *r); /* body and arena are not needed any more */
 void request_cut(struct request *r); /* the sink, if there is one, is told that no more comes */
 void request_pool_release(struct http_server *s);
+
+/* Writes status line and headers of a streamed answer to r->answer. */
+void respond_head(struct request *r, int status, const char *content_type);
+
+/* Tells the handlers of the connection's streams what there is to tell. */
+void stream_tell(struct conn *c);
+void stream_note(struct conn *c, enum stream_news news); /* to be told to all of them */
+void stream_gone(struct request *r);
 
 /* Answers a request in any state with the envelope; message is ASCII or UTF-8 and copied. */
 void respond_code(struct request *r, int status, const char *code, unsigned retry_after_s,
@@ -137,7 +161,8 @@ struct conn {
     size_t unsent; /* bytes of answers in the queue */
     uv_write_t write;
     bool writing;           /* a uv_write is under way */
-    unsigned writing_count; /* for the first so many of the queue */
+    unsigned writing_count; /* whole or in part: the first so many of the queue */
+    size_t writing_bytes;   /* of their answers */
 
     struct timer timer;   /* set at or before the deadline, see deadline.c */
     uint64_t since_ms;    /* start of the head, the body, the idling or the lingering */
@@ -149,15 +174,17 @@ struct conn {
 void conn_accept(struct http_server *s, uv_stream_t *listener);
 void conn_close(struct conn *c); /* cuts; answers go nowhere */
 void conn_pump(struct conn *c); /* writes what can be written, reads what was held back, moves on */
+void conn_abandon_queue(struct conn *c); /* nothing more goes out, except for what libuv is writing */
 void conn_stop(struct conn *c); /* finishes what was begun, then closes */
 void conn_last(struct conn *c); /* no further requests */
-void conn_answered(struct conn *c, struct request *r);
+void conn_answered(struct conn *c, size_t bytes); /* so many more are to go out */
 void conn_hold(struct conn *c);   /* stops reading within a body */
 void conn_unhold(struct conn *c); /* reads on, soon */
 void conn_pool_release(struct http_server *s);
 
 void conn_enqueue(struct conn *c, struct request *r);
 void conn_unqueue_last(struct conn *c); /* the newest of the queue, back to being read only */
+void conn_forget_behind(struct conn *c, struct request *r); /* r is the last one that can be answered */
 void conn_flush(struct conn *c);
 
 void conn_deadline_arm(struct conn *c);
@@ -191,7 +218,9 @@ struct http_server {
     unsigned conn_pool_count, request_pool_count;
     unsigned conn_count, refused_count; /* accepted ones; those told to go */
     unsigned handle_count;              /* listeners and connections not closed yet */
-    uint64_t requests_open;             /* handlers owe an answer */
+    unsigned dirty_count;
+    unsigned stream_count;              /* streamed answers not ended */
+    uint64_t requests_open;             /* handlers owe an answer, or the end of one */
     uint64_t buffered_bytes;
     int spare_fd; /* given up to accept and close a connection when there is no other descriptor */
     uv_idle_t flush; /* active while dirty is not empty: writes before the loop sleeps */

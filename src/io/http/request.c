@@ -21,6 +21,7 @@ struct request *request_acquire(struct http_server *s, struct conn *c)
         r = mem_alloc(sizeof(*r));
         r->arena = (struct arena){0};
         r->body = r->answer = r->head.bytes = (struct str){0};
+        r->pieces = (struct piece_queue){0};
     }
     r->pub = (struct http_request){.arena = &r->arena};
     r->server = s;
@@ -28,7 +29,9 @@ struct request *request_acquire(struct http_server *s, struct conn *c)
     r->next = NULL;
     r->gone = NULL;
     r->state = REQUEST_READING;
-    r->queued = r->continue_due = r->streaming = false;
+    r->queued = r->continue_due = r->streaming = r->chunked = false;
+    r->ops = NULL;
+    r->news = 0;
     r->header_count = 0;
     r->buffered = r->body_max = r->sent = 0;
     r->length = 0;
@@ -46,11 +49,17 @@ static void recycle(struct str *s)
         str_reset(s);
 }
 
-void request_drop_input(struct request *r)
+void request_drop_body(struct request *r)
 {
     r->server->buffered_bytes -= r->buffered;
     r->buffered = 0;
     recycle(&r->body);
+    r->pub.body = SLICE("");
+}
+
+void request_drop_input(struct request *r)
+{
+    request_drop_body(r);
     recycle(&r->head.bytes);
     arena_reset(&r->arena);
 }
@@ -79,6 +88,7 @@ void request_release(struct request *r)
     CHECK(!r->queued);
     request_cut(r);
     request_drop_input(r);
+    piece_queue_release(&r->pieces);
     if (s->request_pool_count == HTTP_REQUEST_POOL_MAX) {
         destroy(r);
         return;
@@ -113,9 +123,23 @@ void request_client_gone(struct request *r)
 {
     void (*gone)(struct http_request * req) = r->gone;
 
+    if (r->state == REQUEST_STREAMED) {
+        stream_gone(r);
+        return;
+    }
     r->gone = NULL;
     if (r->state == REQUEST_HANDLING && gone != NULL)
         gone(&r->pub);
+}
+
+void request_let_go(struct request *r)
+{
+    r->queued = false;
+    r->conn = NULL;
+    if (r->state == REQUEST_HANDLING || r->state == REQUEST_STREAMED)
+        request_client_gone(r);
+    else
+        request_release(r);
 }
 
 struct slice http_header(const struct http_request *req, const char *name)

@@ -78,25 +78,47 @@ static bool has_body(int status)
     return status != 204 && status != 304;
 }
 
-static void build(struct request *r, int status, const char *content_type, struct slice body)
+static void begin_head(struct request *r, int status, const char *content_type)
 {
     struct str *s = &r->answer;
 
-    str_reserve(s, HEAD_BYTES_TYPICAL + body.len);
     add_status_line(s, status);
     str_add_slice(s, date_text(&r->server->date, clock_now(r->server->opt.loop).wall));
     str_add(s, "\r\n", 2);
     if (content_type != NULL)
         add_header(s, "Content-Type", content_type);
+}
+
+static void end_head(struct request *r)
+{
+    struct str *s = &r->answer;
+
+    for (unsigned i = 0; i < r->header_count; i++)
+        add_header(s, r->headers[i].name, r->headers[i].value);
+    add_connection(s, r);
+    str_add(s, "\r\n", 2);
+}
+
+void respond_head(struct request *r, int status, const char *content_type)
+{
+    begin_head(r, status, content_type);
+    if (r->head.minor > 0)
+        str_add_slice(&r->answer, SLICE("Transfer-Encoding: chunked\r\n"));
+    end_head(r);
+}
+
+static void build(struct request *r, int status, const char *content_type, struct slice body)
+{
+    struct str *s = &r->answer;
+
+    str_reserve(s, HEAD_BYTES_TYPICAL + body.len);
+    begin_head(r, status, content_type);
     if (has_body(status)) {
         str_add_slice(s, SLICE("Content-Length: "));
         str_add_u64(s, body.len);
         str_add(s, "\r\n", 2);
     }
-    for (unsigned i = 0; i < r->header_count; i++)
-        add_header(s, r->headers[i].name, r->headers[i].value);
-    add_connection(s, r);
-    str_add(s, "\r\n", 2);
+    end_head(r);
     if (has_body(status) && (r->pub.method == NULL || strcmp(r->pub.method, "HEAD") != 0))
         str_add_slice(s, body);
 }
@@ -127,14 +149,14 @@ void http_respond(struct http_request *req, int status, const char *content_type
     bool handled = r->state == REQUEST_HANDLING;
     struct conn *c = r->conn;
 
-    CHECK(r->state != REQUEST_ANSWERED); /* one answer each */
+    CHECK(r->state < REQUEST_STREAMED); /* one answer each */
     request_cut(r);
     s->stats.responses_by_class[status / 100]++;
     r->state = REQUEST_ANSWERED;
     if (c != NULL) {
         build(r, status, content_type, body);
         request_drop_input(r);
-        conn_answered(c, r);
+        conn_answered(c, r->answer.len);
     } else {
         request_release(r);
     }

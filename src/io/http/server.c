@@ -20,6 +20,8 @@ const struct http_limits http_limits_default = {
     .connections_max = 16384,
     .pipelined_max = 64,
     .unsent_bytes_max = 1 << 20,
+    .streams_max = 8192,
+    .stream_bytes_max = 128 << 10,
     .header_ms_max = 10000,
     .body_ms_max = 30000,
     .idle_ms_max = 75000,
@@ -30,13 +32,16 @@ static void flush_all(uv_idle_t *idle)
 {
     struct http_server *s = container_of(idle, struct http_server, flush);
 
-    (void)uv_idle_stop(idle);
-    while (s->dirty != NULL) {
+    /* Those that have more to write afterwards wait for the next turn: a stream whose client takes all it gets must not keep the
+     * loop. */
+    for (unsigned n = s->dirty_count; n > 0 && s->dirty != NULL; n--) {
         struct conn *c = s->dirty;
 
         server_flush_forget(c);
         conn_pump(c);
     }
+    if (s->dirty == NULL)
+        (void)uv_idle_stop(idle);
 }
 
 static int open_spare(void)
@@ -67,6 +72,7 @@ struct http_stats http_server_stats(const struct http_server *s)
 
     ret.connections = s->conn_count;
     ret.buffered_bytes = s->buffered_bytes;
+    ret.streams = s->stream_count;
     return ret;
 }
 
@@ -79,14 +85,17 @@ void server_flush_later(struct conn *c)
     if (c->dirty || c->state == CONN_CLOSING)
         return;
     c->dirty = true;
+    s->dirty_count++;
     DL_APPEND2(s->dirty, c, dirty_prev, dirty_next);
     CHECK(uv_idle_start(&s->flush, flush_all) == 0);
 }
 
 void server_flush_forget(struct conn *c)
 {
-    if (c->dirty)
-        DL_DELETE2(c->server->dirty, c, dirty_prev, dirty_next);
+    if (!c->dirty)
+        return;
+    DL_DELETE2(c->server->dirty, c, dirty_prev, dirty_next);
+    c->server->dirty_count--;
     c->dirty = false;
 }
 

@@ -3,9 +3,15 @@
  * Requests stand in the queue in the order they came in. Those at its front that are answered go
  * out, as many as possible in one system call, straight from the requests' buffers. What the socket
  * does not take is left to one uv_write; while it is under way nothing else is written, and its
- * requests stay in the queue because libuv reads their buffers. */
+ * requests stay in the queue because libuv reads their buffers. A streamed answer goes out as it
+ * grows; what is behind it waits for its end. */
 #include "base/check.h"
 #include "io/http/internal.h"
+
+static bool is_going_out(const struct request *r)
+{
+    return r != NULL && r->state >= REQUEST_STREAMED;
+}
 
 void conn_enqueue(struct conn *c, struct request *r)
 {
@@ -24,7 +30,7 @@ void conn_unqueue_last(struct conn *c)
 {
     struct request *r = c->last, *before = NULL;
 
-    CHECK(r != NULL && r->state != REQUEST_ANSWERED);
+    CHECK(r != NULL && !is_going_out(r));
     for (struct request *at = c->first; at != r; at = at->next)
         before = at;
     if (before != NULL)
@@ -34,6 +40,21 @@ void conn_unqueue_last(struct conn *c)
     c->last = before;
     r->queued = false;
     c->queued--;
+}
+
+void conn_forget_behind(struct conn *c, struct request *r)
+{
+    struct request *next = r->next;
+
+    r->next = NULL;
+    c->last = r;
+    while ((r = next) != NULL) {
+        next = r->next;
+        c->queued--;
+        if (is_going_out(r))
+            c->unsent -= r->answer.len + piece_queue_bytes(&r->pieces, r->chunked);
+        request_let_go(r);
+    }
 }
 
 static void release_first(struct conn *c)
@@ -50,33 +71,51 @@ static void release_first(struct conn *c)
     request_release(r);
 }
 
-/* Takes note of bytes that are out. True when the first request is among what is not out yet. */
+/* Takes note of bytes that are out, and lets go of what is out as a whole. */
 static void sent(struct conn *c, size_t bytes)
 {
     c->unsent -= bytes;
-    while (c->first != NULL && c->first->state == REQUEST_ANSWERED) {
+    while (is_going_out(c->first)) {
         struct request *r = c->first;
-        size_t left = r->answer.len - r->sent;
+        size_t left = r->answer.len - r->sent, part = bytes < left ? bytes : left;
 
-        if (bytes < left) {
-            r->sent += bytes;
-            return;
-        }
-        bytes -= left;
+        r->sent += part;
+        bytes -= part;
+        bytes -= piece_queue_sent(&r->pieces, r->chunked, bytes);
+        if (r->state == REQUEST_STREAMED || r->sent < r->answer.len || r->pieces.count > 0)
+            break;
         release_first(c);
     }
     CHECK(bytes == 0);
 }
 
-/* The answers at the front of the queue, as buffers. */
-static unsigned collect(const struct conn *c, uv_buf_t bufs[HTTP_WRITE_PARTS_MAX])
+/* What is to go out, from the front of the queue up to an answer that is not there, or not there as
+ * a whole: *ret_count requests. */
+static unsigned collect(const struct conn *c, uv_buf_t bufs[HTTP_WRITE_PARTS_MAX],
+                        unsigned *ret_count)
 {
     unsigned n = 0;
     const struct request *r = c->first;
 
-    for (; r != NULL && r->state == REQUEST_ANSWERED && n < HTTP_WRITE_PARTS_MAX; r = r->next)
-        bufs[n++] = uv_buf_init(r->answer.p + r->sent, (unsigned)(r->answer.len - r->sent));
+    *ret_count = 0;
+    for (; is_going_out(r) && n < HTTP_WRITE_PARTS_MAX; r = r->next) {
+        ++*ret_count;
+        if (r->sent < r->answer.len)
+            bufs[n++] = uv_buf_init(r->answer.p + r->sent, (unsigned)(r->answer.len - r->sent));
+        n += piece_queue_collect(&r->pieces, r->chunked, bufs + n, HTTP_WRITE_PARTS_MAX - n);
+        if (r->state == REQUEST_STREAMED)
+            break;
+    }
     return n;
+}
+
+static size_t total_bytes(const uv_buf_t *bufs, unsigned n)
+{
+    size_t ret = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        ret += bufs[i].len;
+    return ret;
 }
 
 static void write_done(uv_write_t *w, int status)
@@ -84,16 +123,15 @@ static void write_done(uv_write_t *w, int status)
     struct conn *c = container_of(w, struct conn, write);
 
     c->writing = false;
-    for (; c->writing_count > 0; c->writing_count--) {
-        c->unsent -= c->first->answer.len - c->first->sent;
-        release_first(c);
-    }
-    if (c->state == CONN_CLOSING)
-        return;
-    if (status < 0)
+    c->writing_count = 0;
+    if (c->state == CONN_CLOSING) {
+        conn_abandon_queue(c);
+    } else if (status < 0) {
         conn_close(c);
-    else
+    } else {
+        sent(c, c->writing_bytes);
         conn_pump(c);
+    }
 }
 
 static void write_rest(struct conn *c, const uv_buf_t *bufs, unsigned n)
@@ -113,14 +151,15 @@ static void write_rest(struct conn *c, const uv_buf_t *bufs, unsigned n)
 static bool flush_some(struct conn *c)
 {
     uv_buf_t bufs[HTTP_WRITE_PARTS_MAX];
-    unsigned n = collect(c, bufs);
-    size_t total = 0;
+    unsigned count, n;
+    size_t total;
     int done;
 
+    sent(c, 0); /* a stream may have ended with everything out */
+    n = collect(c, bufs, &count);
     if (n == 0)
         return false;
-    for (unsigned i = 0; i < n; i++)
-        total += bufs[i].len;
+    total = total_bytes(bufs, n);
     done = uv_try_write((uv_stream_t *)&c->tcp, bufs, n);
     if (done < 0 && done != UV_EAGAIN) {
         conn_close(c);
@@ -130,7 +169,8 @@ static bool flush_some(struct conn *c)
         sent(c, (size_t)done);
     if (done >= 0 && (size_t)done == total)
         return true;
-    c->writing_count = n = collect(c, bufs);
+    n = collect(c, bufs, &c->writing_count);
+    c->writing_bytes = total_bytes(bufs, n);
     write_rest(c, bufs, n);
     return false;
 }
@@ -154,6 +194,7 @@ static void flush_continue(struct conn *c)
     if (done < 0)
         done = 0;
     buf = uv_buf_init(text + done, (unsigned)(sizeof(text) - 1 - (size_t)done));
+    c->writing_bytes = 0; /* none of an answer */
     if (buf.len > 0)
         write_rest(c, &buf, 1);
 }
