@@ -1,6 +1,7 @@
 #include "core/catalog.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "core/ark.h"
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -117,7 +118,7 @@ void followed_unref(struct followed *f)
 {
     if (f == NULL || --f->refs > 0)
         return;
-    CHECK(f->upstreams == NULL);
+    CHECK(f->upstreams == NULL && f->targeters == NULL);
     HASH_DEL(f->catalog->followed, f);
     free(f->path);
     free(f);
@@ -136,6 +137,24 @@ static void follow_upstreams(struct catalog *c, struct trigger *t)
     }
 }
 
+static void link_targets(struct catalog *c, struct trigger *t)
+{
+    struct rule_targets *all = t->def->rule.targets;
+    for (size_t i = 0; all != NULL && i < all->count; i++) {
+        struct rule_target *target = &all->items[i];
+        if (target->followed == NULL)
+            target->followed = followed_ref(c, target->path);
+        target->trigger = t;
+        DL_APPEND(target->followed->targeters, target);
+    }
+}
+
+static void unlink_targets(const struct rule *r)
+{
+    for (size_t i = 0; r->targets != NULL && i < r->targets->count; i++)
+        DL_DELETE(r->targets->items[i].followed->targeters, &r->targets->items[i]);
+}
+
 /* What is known of them is kept as long as the rule is: this may be undone. */
 static void unfollow_upstreams(const struct rule *r)
 {
@@ -149,6 +168,7 @@ static void unfollow_upstreams(const struct rule *r)
 void catalog_link_match(struct catalog *c, struct trigger *t)
 {
     follow_upstreams(c, t);
+    link_targets(c, t);
     if (t->def->rule.key == NULL)
         return;
     struct match_bucket *m = catalog_match(c, t->def->rule.key);
@@ -163,6 +183,7 @@ void catalog_link_match(struct catalog *c, struct trigger *t)
 void catalog_unlink_match(struct catalog *c, struct trigger *t)
 {
     unfollow_upstreams(&t->def->rule);
+    unlink_targets(&t->def->rule);
     if (t->def->rule.key == NULL)
         return;
     struct match_bucket *m = catalog_match(c, t->def->rule.key);
@@ -176,10 +197,16 @@ void catalog_unlink_match(struct catalog *c, struct trigger *t)
 
 void catalog_link_trigger(struct catalog *c, struct trigger *t)
 {
-    CHECK(t->pipeline != NULL && t->def != NULL && t->key > 0);
+    CHECK(t->def != NULL && t->key > 0);
+    CHECK((t->pipeline != NULL) == (t->def->rule.targets == NULL));
     trigger_table_add(&c->triggers, t);
-    DL_APPEND(t->pipeline->triggers, t);
-    t->pipeline->trigger_count++;
+    if (t->pipeline != NULL) {
+        DL_APPEND(t->pipeline->triggers, t);
+        t->pipeline->trigger_count++;
+    } else {
+        struct arkevent *a = ark_of(t);
+        HASH_ADD_KEYPTR(hh, c->arks, a->path, strlen(a->path), a);
+    }
     catalog_link_match(c, t);
     if (t->key > c->trigger_key_last)
         c->trigger_key_last = t->key;
@@ -189,6 +216,10 @@ void catalog_unlink_trigger(struct catalog *c, struct trigger *t)
 {
     catalog_unlink_match(c, t);
     trigger_table_remove(&c->triggers, t);
+    if (t->pipeline == NULL) {
+        HASH_DEL(c->arks, ark_of(t));
+        return;
+    }
     DL_DELETE(t->pipeline->triggers, t);
     t->pipeline->trigger_count--;
 }
@@ -237,6 +268,10 @@ void pipeline_destroy(struct pipeline *p)
 
 void trigger_destroy(struct trigger *t)
 {
+    if (t != NULL && t->pipeline == NULL) {
+        arkevent_destroy(ark_of(t));
+        return;
+    }
     if (t == NULL)
         return;
     trigger_def_destroy(t->def);

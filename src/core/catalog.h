@@ -100,7 +100,7 @@ struct trigger {
     struct uuid id;
     int64_t key;               /* row key, small */
     const char *type;          /* static memory: the trigger type's name */
-    struct pipeline *pipeline; /* the one it nests under, and its target */
+    struct pipeline *pipeline; /* the one it nests under, and its target; NULL: its rule has targets */
     struct trigger_def *def;
     struct wall created_at;
     struct trigger_state state;
@@ -124,11 +124,12 @@ struct trail {
     struct trigger *trigger;
 };
 
-/* A pipeline that some trigger's rule follows. By path, so it outlives the pipeline. */
+/* A pipeline that some trigger's rule follows, or starts by its path. So it outlives the pipeline. */
 struct followed {
     char *path;
     struct catalog *catalog;
-    struct upstream *upstreams; /* DL: where the rules of triggers in the catalog say so */
+    struct upstream *upstreams;    /* DL: where the rules of triggers in the catalog say so */
+    struct rule_target *targeters; /* DL, likewise */
     uint32_t needers;           /* those of them that need it to have succeeded */
     uint32_t refs;              /* rules, in the catalog or not, and undo entries */
     struct wall last_success;   /* kept for those who need it; WALL_UNSET: not since anybody did */
@@ -147,6 +148,7 @@ struct catalog {
     struct trigger_table triggers;
     struct match_bucket *matches;
     struct zone *zones_by_id, *zones_by_path;
+    struct arkevent *arks;     /* by path */
     struct followed *followed; /* by path */
     uint64_t search;           /* cycle.c's */
     int64_t pipeline_key_last, trigger_key_last,

@@ -36,6 +36,7 @@ struct pipeline *engine_add_pipeline(struct engine *e, struct now now, struct sl
     catalog_link_pipeline(&e->catalog, p);
     undo_add(e, UNDO_ADD_PIPELINE)->pipeline = p;
     record_pipeline(e, p);
+    ark_pipeline_changed(e, now, p->path);
     emit_reply(e, t, UUID_NIL, NULL, 0);
     return p;
 }
@@ -55,7 +56,7 @@ void engine_change_pipeline(struct engine *e, struct now now, struct pipeline *p
     queue_schedule(e, now);
 }
 
-static void unlink_trigger(struct engine *e, struct now now, struct trigger *t)
+void change_drop_trigger(struct engine *e, struct now now, struct trigger *t)
 {
     timing_disarm(e, t);
     catalog_unlink_trigger(&e->catalog, t);
@@ -75,7 +76,7 @@ void engine_drop_pipeline(struct engine *e, struct now now, struct pipeline *p, 
 {
     struct trigger *tr, *tmp;
     DL_FOREACH_SAFE (p->triggers, tr, tmp)
-        unlink_trigger(e, now, tr);
+        change_drop_trigger(e, now, tr);
     queue_leave(e, p);
     catalog_unlink_pipeline(&e->catalog, p);
     struct undo *u = undo_add(e, UNDO_DROP_PIPELINE);
@@ -86,6 +87,8 @@ void engine_drop_pipeline(struct engine *e, struct now now, struct pipeline *p, 
     p->dropped = true;
     p->refs++; /* the undo log's */
     emit(e, EFFECT_DROP_PIPELINE)->drop = (struct effect_drop){.key = p->key, .at = now.wall};
+    active_pipeline_dropped(e, p);
+    ark_pipeline_changed(e, now, p->path);
     cancel_running(e, now, p);
     emit_reply(e, t, UUID_NIL, NULL, 0);
 }
@@ -96,7 +99,7 @@ static void record_trigger(struct engine *e, const struct trigger *t, struct sli
     emit(e, EFFECT_PUT_TRIGGER)->put_trigger = (struct effect_put_trigger){
         .id = t->id,
         .key = t->key,
-        .pipeline_key = t->pipeline->key,
+        .pipeline_key = t->pipeline != NULL ? t->pipeline->key : 0,
         .type = slice_of(t->type),
         .config = arena_copy(a, slice_of(t->def->config)),
         .label = arena_copy(a, label),
@@ -107,11 +110,9 @@ static void record_trigger(struct engine *e, const struct trigger *t, struct sli
     };
 }
 
-struct trigger *engine_add_trigger(struct engine *e, struct now now, struct pipeline *p,
-                                   const char *type, struct trigger_def *def, struct slice label,
-                                   struct ticket *t)
+void change_add_trigger(struct engine *e, struct now now, struct trigger *tr, struct pipeline *p,
+                        const char *type, struct trigger_def *def, struct slice label)
 {
-    struct trigger *tr = mem_zalloc(sizeof(*tr));
     def->updated_at = now.wall;
     *tr = (struct trigger){
         .id = uuid_next(&e->ids, now.wall, &e->prng),
@@ -130,12 +131,20 @@ struct trigger *engine_add_trigger(struct engine *e, struct now now, struct pipe
     if (def->rule.schedule != NULL)
         feed_set_state(e, tr,
                        &tr->state); /* its first due time counts from here, also after a restart */
+}
+
+struct trigger *engine_add_trigger(struct engine *e, struct now now, struct pipeline *p,
+                                   const char *type, struct trigger_def *def, struct slice label,
+                                   struct ticket *t)
+{
+    struct trigger *tr = mem_zalloc(sizeof(*tr));
+    change_add_trigger(e, now, tr, p, type, def, label);
     emit_reply(e, t, UUID_NIL, NULL, 0);
     return tr;
 }
 
-void engine_change_trigger(struct engine *e, struct now now, struct trigger *tr,
-                           struct trigger_def *def, struct slice label, struct ticket *t)
+void change_trigger_def(struct engine *e, struct now now, struct trigger *tr,
+                        struct trigger_def *def, struct slice label)
 {
     struct undo *u = undo_add(e, UNDO_CHANGE_TRIGGER);
     u->trigger = tr;
@@ -152,11 +161,17 @@ void engine_change_trigger(struct engine *e, struct now now, struct trigger *tr,
         feed_set_state(e, tr, &next);
     }
     timing_adopt(e, now, tr, false);
+}
+
+void engine_change_trigger(struct engine *e, struct now now, struct trigger *tr,
+                           struct trigger_def *def, struct slice label, struct ticket *t)
+{
+    change_trigger_def(e, now, tr, def, label);
     emit_reply(e, t, UUID_NIL, NULL, 0);
 }
 
 void engine_drop_trigger(struct engine *e, struct now now, struct trigger *tr, struct ticket *t)
 {
-    unlink_trigger(e, now, tr);
+    change_drop_trigger(e, now, tr);
     emit_reply(e, t, UUID_NIL, NULL, 0);
 }

@@ -34,6 +34,7 @@ enum effect_type {
     EFFECT_SUCCESS,   /* a pipeline that triggers wait for has succeeded */
     EFFECT_PUT_LEASE,  /* a worker has a run, or has it for longer */
     EFFECT_DROP_LEASE, /* a worker's run has moved on */
+    EFFECT_PUT_ARK, /* an ArkEvent's own row: new, changed or dropped */
     /* deeds: after the commit */
     EFFECT_START_RUN,
     EFFECT_CANCEL_RUN,
@@ -42,6 +43,7 @@ enum effect_type {
     EFFECT_RUN_ENDED, /* for whoever waits for this run */
     EFFECT_LEASE_RUN, /* a run for somebody who claims runs */
     EFFECT_CLAIM_DONE,
+    EFFECT_ARK_CHANGED, /* for those who watch ArkEvents; in the order of their versions */
     EFFECT_REPLY,
     EFFECT_TYPE_COUNT
 };
@@ -70,6 +72,7 @@ struct effect_put_run {
     struct uuid
         held_from; /* the run is also for the files held back since this event; nil: for none */
     struct wall started_at; /* set when RUNNING */
+    struct slice input;     /* what it gets instead of the event's payload; absent: that */
 };
 
 struct effect_move_run {
@@ -90,6 +93,7 @@ struct effect_trigger_state {
     struct wall last_due;  /* of a schedule; unset: it has none */
     uint64_t held;         /* events the cooldown holds back */
     struct uuid held_from; /* the first of them */
+    uint64_t fired, version; /* of an ArkEvent (core/ark.h); else 0 */
 };
 
 struct effect_success {
@@ -161,6 +165,26 @@ struct effect_put_lease {
     struct wall expires_at;
 };
 
+struct effect_put_ark {
+    int64_t key; /* its trigger's */
+    struct slice path, missing, token_hash, token_sealed;
+    uint64_t version, generation;
+    int reason; /* enum ark_reason */
+    struct wall reason_since;
+    bool dropped;
+};
+
+/* The whole of it as it was at that version. */
+enum ark_change { ARK_ADDED, ARK_MODIFIED, ARK_DELETED };
+struct effect_ark_changed {
+    enum ark_change what;
+    struct uuid id;
+    struct slice path, config, missing;
+    uint64_t version, generation, fired;
+    int reason; /* enum ark_reason */
+    struct wall reason_since, created_at, last_fired, last_due;
+};
+
 struct effect_lease_run {
     struct claim_ticket *ticket;
     struct run_lease lease;
@@ -198,6 +222,8 @@ struct effect {
         struct effect_move_run run_ended;
         struct effect_put_lease put_lease;
         struct uuid drop_lease;
+        struct effect_put_ark put_ark;
+        struct effect_ark_changed ark_changed;
         struct effect_lease_run lease_run;
         struct effect_claim_done claim_done;
         struct effect_reply reply;

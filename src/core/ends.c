@@ -57,6 +57,7 @@ static void end(struct engine *e, struct now now, const struct run *run, const s
         .log = keep(e, r->log),
     };
     emit(e, EFFECT_RUN_ENDED)->run_ended = f->move_run;
+    active_ended(e, run->id);
     e->stats.runs_ended[r->status]++;
     if (run->pipeline != NULL && !run->pipeline->dropped)
         completion_feed(e, now, run, r);

@@ -41,6 +41,7 @@ void engine_destroy(struct engine *e)
         DL_FOREACH_SAFE (e->claims[i], c, next)
             claim_destroy(c);
     }
+    active_release(e);
     catalog_deinit(&e->catalog);
     batch_destroy(e->filling);
     batch_destroy(e->out);
@@ -133,6 +134,11 @@ static void undo_drop(struct undo *u)
     case UNDO_RUN_STARTED:
     case UNDO_ADD_PIPELINE:
     case UNDO_ADD_TRIGGER:
+    case UNDO_ARK:
+    case UNDO_ACTIVE_STARTED:
+        break;
+    case UNDO_ACTIVE_ENDED:
+        active_undo_drop(u);
         break;
     case UNDO_SUCCESS:
         followed_unref(u->followed);
@@ -247,6 +253,13 @@ static void undo_apply(struct engine *e, struct now now, struct undo *u)
     case UNDO_PRIME_ZONE:
     case UNDO_DROP_ZONE:
         zone_undo_apply(e, u);
+        break;
+    case UNDO_ARK:
+        u->ark->state = u->ark_state;
+        break;
+    case UNDO_ACTIVE_STARTED:
+    case UNDO_ACTIVE_ENDED:
+        active_undo_apply(e, u);
         break;
     }
 }

@@ -32,6 +32,8 @@
 #include "pawl/time.h"
 
 struct engine;
+struct ark_token;
+struct arkevent;
 
 struct engine_options {
     uint32_t running_max;   /* runs carried out here at the same time, over all pipelines; > 0 */
@@ -59,6 +61,13 @@ void engine_load_pipeline(struct engine *e, struct pipeline *p);
 void engine_load_trigger(struct engine *e, struct now now,
                          struct trigger *t);             /* takes t; the state fields are set */
 void engine_load_zone(struct engine *e, struct zone *z); /* takes z */
+/* Takes a; its trigger is set as for engine_load_trigger, and its path, state (but `missing`) and token. */
+void engine_load_ark(struct engine *e, struct now now, struct arkevent *a);
+/* A run that has not ended, of an ArkEvent that forbids others meanwhile; p is its pipeline. */
+void engine_load_active(struct engine *e, struct trigger *t, struct uuid run,
+                        const struct pipeline *p);
+/* After all of those and all pipelines. `version`: the highest that was ever written, of dropped ones too. Has effects. */
+void engine_loaded_arks(struct engine *e, struct now now, uint64_t version);
 /* A run that was in flight when the daemon stopped: it follows its retry policy with the reason "interrupted". p is NULL when its
  * pipeline is gone. This does have effects: commit them before anything else happens, and do not go on if that fails. */
 void engine_recover_run(struct engine *e, struct now now, struct pipeline *p, struct uuid run,
@@ -176,6 +185,19 @@ struct trigger *engine_add_trigger(struct engine *e, struct now now, struct pipe
 void engine_change_trigger(struct engine *e, struct now now, struct trigger *tr,
                            struct trigger_def *def, struct slice label, struct ticket *t);
 void engine_drop_trigger(struct engine *e, struct now now, struct trigger *tr, struct ticket *t);
+
+/* ---- ArkEvents (ark.c); a trigger that belongs to one is changed in no other way ---- */
+
+/* Adds one; the path "namespace/name" must be free (catalog_ark). Takes `def`, whose rule has targets; `type` is static memory,
+ * the label is copied. A source that is no webhook has an empty token. */
+struct arkevent *engine_add_ark(struct engine *e, struct now now, struct slice path,
+                                const char *type, struct trigger_def *def, struct slice label,
+                                const struct ark_token *token, struct ticket *t);
+/* Gives it another definition; other_spec: its generation is the next one. The token stays. */
+void engine_change_ark(struct engine *e, struct now now, struct arkevent *a,
+                       struct trigger_def *def, struct slice label, bool other_spec,
+                       struct ticket *t);
+void engine_drop_ark(struct engine *e, struct now now, struct arkevent *a, struct ticket *t);
 
 /* ---- zones and their files (zone.c) ---- */
 

@@ -2,8 +2,11 @@
 #ifndef CORE_ENGINE_INTERNAL_H
 #define CORE_ENGINE_INTERNAL_H
 #include "base/prng.h"
+#include "base/rfc3339.h"
 #include "base/vec.h"
+#include "core/ark.h"
 #include "core/engine.h"
+#include "core/template.h"
 #include "core/wheel.h"
 #include <uthash.h>
 
@@ -76,6 +79,9 @@ enum undo_type {
     UNDO_CHANGE_ZONE, /* old_zone_def, was_primed */
     UNDO_PRIME_ZONE,  /* was_primed */
     UNDO_DROP_ZONE,
+    UNDO_ARK, /* ark: its state before */
+    UNDO_ACTIVE_STARTED, /* active: it was linked */
+    UNDO_ACTIVE_ENDED,   /* and unlinked */
 };
 
 struct undo {
@@ -86,6 +92,8 @@ struct undo {
         struct followed *followed;
         struct run *run;
         struct zone *zone;
+        struct arkevent *ark;
+        struct active_run *active;
     };
     union {
         struct trigger_state state;
@@ -94,6 +102,7 @@ struct undo {
         struct pipeline_def *old_pipeline_def;
         struct trigger_def *old_trigger_def;
         struct zone_def *old_zone_def;
+        struct ark_state ark_state;
         struct {
             struct mono ends_at;
             struct wall expires_at;
@@ -102,6 +111,14 @@ struct undo {
     bool was_primed;
 };
 typedef VEC(struct undo) undo_log;
+
+/* A run of an ArkEvent that forbids others meanwhile (active.c). */
+struct active_run {
+    struct uuid run;
+    struct arkevent *ark;
+    const struct pipeline *pipeline;
+    UT_hash_handle hh;
+};
 
 struct engine {
     struct engine_options opt;
@@ -120,6 +137,8 @@ struct engine {
     struct wall counted_from; /* completion.c's */
     bool held;                /* nothing is started any more */
     VEC(struct moved_run) moved;
+    struct active_run *active; /* by id */
+    uint64_t ark_version;      /* the last one given out */
     uint32_t lookups; /* rows being read for engine_cancel_looked_up */
     bool moved_lost;  /* more runs were started during look-ups than are remembered */
 
@@ -148,6 +167,49 @@ void feed_trigger(struct engine *e, struct now now, const struct event *ev, stru
 /* Gives a trigger its next state: undoable, and part of the batch. */
 void feed_set_state(struct engine *e, struct trigger *t, const struct trigger_state *next);
 bool batch_is_full(const struct engine *e);
+
+/* ---- change.c ---- */
+
+/* What engine_add_trigger and the others do, but for the answer. `tr` is zeroed memory. */
+void change_add_trigger(struct engine *e, struct now now, struct trigger *tr, struct pipeline *p,
+                        const char *type, struct trigger_def *def, struct slice label);
+void change_trigger_def(struct engine *e, struct now now, struct trigger *tr,
+                        struct trigger_def *def, struct slice label);
+void change_drop_trigger(struct engine *e, struct now now, struct trigger *tr);
+
+/* ---- ark.c ---- */
+
+/* The path of the first target that is not there, or NULL. */
+const char *ark_missing_target(const struct catalog *c, const struct trigger *t);
+void ark_fired(struct engine *e, struct trigger *t);  /* its state is recorded in this batch */
+void ark_passed(struct engine *e, struct trigger *t); /* it was due and did not fire: the next due time is another one */
+void ark_pipeline_changed(struct engine *e, struct now now, const char *path); /* one came to be, or is no more */
+
+/* ---- ark_input.c ---- */
+
+/* What the targets of one firing get as input. */
+struct ark_inputs {
+    struct template_values values;
+    json_t *body;
+    struct str output;
+    char fired_at[RFC3339_LEN + 1];
+};
+void ark_inputs_begin(struct ark_inputs *in, struct now now, const struct trigger *t,
+                      const struct event *ev);
+struct slice ark_inputs_make(struct engine *e, const struct ark_inputs *in,
+                             const struct rule_target *target); /* absent: the event's payload */
+void ark_inputs_end(struct ark_inputs *in);
+
+/* ---- active.c ---- */
+
+void active_started(struct engine *e, struct arkevent *a, struct uuid run,
+                    const struct pipeline *p);
+void active_ended(struct engine *e, struct uuid run); /* for good; harmless for all other runs */
+void active_pipeline_dropped(struct engine *e, const struct pipeline *p);
+void active_forget(struct engine *e, const struct arkevent *a);
+void active_undo_drop(struct undo *u);
+void active_undo_apply(struct engine *e, struct undo *u);
+void active_release(struct engine *e);
 
 /* ---- completion.c ---- */
 

@@ -51,7 +51,7 @@ static struct slice list_own_file(struct engine *e, const struct effect_put_even
 
 static struct run_start describe_start(struct engine *e, const struct pipeline *p,
                                        const struct trigger *t, const struct effect_put_event *ev,
-                                       struct uuid run)
+                                       struct uuid run, struct slice input)
 {
     return (struct run_start){
         .run = run,
@@ -67,8 +67,8 @@ static struct run_start describe_start(struct engine *e, const struct pipeline *
         .source = slice_of(ev->source),
         .type = ev->type,
         .subject = ev->subject,
-        .content_type = ev->content_type,
-        .payload = ev->payload,
+        .content_type = input.p != NULL ? SLICE("application/json") : ev->content_type,
+        .payload = input.p != NULL ? input : ev->payload,
         .files = list_own_file(e, ev),
         .event_time = ev->time,
         .root = ev->lineage.root,
@@ -80,7 +80,7 @@ static struct run_start describe_start(struct engine *e, const struct pipeline *
  * held back is always read from the queue, where the list of them is made. */
 static struct uuid make_run(struct engine *e, struct now now, struct pipeline *p,
                             const struct trigger *t, const struct effect_put_event *ev,
-                            struct uuid held_from)
+                            struct uuid held_from, struct slice input)
 {
     struct uuid id = uuid_next(&e->ids, now.wall, &e->prng);
     bool at_once = uuid_is_nil(held_from) && queue_has_slot(e, p);
@@ -94,9 +94,10 @@ static struct uuid make_run(struct engine *e, struct now now, struct pipeline *p
         .attempt = 1,
         .held_from = held_from,
         .started_at = at_once ? now.wall : WALL_UNSET,
+        .input = input,
     };
     if (at_once) {
-        const struct run_start start = describe_start(e, p, t, ev, id);
+        const struct run_start start = describe_start(e, p, t, ev, id, input);
         queue_occupy(e, p, &start, now.wall, NULL);
         emit(e, EFFECT_START_RUN)->start_run = start;
     } else {
@@ -123,6 +124,8 @@ static void record_state(struct engine *e, struct trigger *t)
         .last_due = t->state.last_due,
         .held = t->state.held,
         .held_from = t->state.held_from,
+        .fired = t->pipeline == NULL ? ark_of(t)->state.fired : 0,
+        .version = t->pipeline == NULL ? ark_of(t)->state.version : 0,
     };
 }
 
@@ -143,6 +146,8 @@ static void fired(struct engine *e, struct now now, struct trigger *t, struct uu
     next.held = 0;
     next.held_from = UUID_NIL;
     feed_set_state(e, t, &next);
+    if (t->pipeline == NULL)
+        ark_fired(e, t);
     t->state_effect->trigger_state.last_run = run;
 }
 
@@ -189,6 +194,24 @@ static struct slice missing_upstreams(struct engine *e, const struct trigger *t)
     return ret;
 }
 
+/* All of its targets or none. */
+static enum verdict judge_targets(struct engine *e, const struct trigger *t,
+                                  struct slice *ret_detail)
+{
+    const char *missing = ark_missing_target(&e->catalog, t);
+    if (missing != NULL) {
+        struct str why = {0};
+        str_printf(&why, "the target %s does not exist", missing);
+        *ret_detail = keep(e, str_slice(&why));
+        str_release(&why);
+        return VERDICT_DEPS_UNMET;
+    }
+    if (!t->def->rule.targets->forbids || ark_of(t)->active == 0)
+        return VERDICT_FIRED;
+    *ret_detail = SLICE("a run of the last firing is under way");
+    return VERDICT_CONCURRENCY;
+}
+
 /* Why the trigger does not fire, or VERDICT_FIRED. */
 static enum verdict judge(struct engine *e, struct now now, const struct event *ev,
                           const struct trigger *t, struct slice *ret_detail)
@@ -204,29 +227,51 @@ static enum verdict judge(struct engine *e, struct now now, const struct event *
     if (cooldown_left(now, t) > 0)
         return VERDICT_COOLDOWN;
     *ret_detail = missing_upstreams(e, t);
-    return ret_detail->p != NULL ? VERDICT_DEPS_UNMET : VERDICT_FIRED;
+    if (ret_detail->p != NULL)
+        return VERDICT_DEPS_UNMET;
+    return t->pipeline == NULL ? judge_targets(e, t, ret_detail) : VERDICT_FIRED;
 }
 
-static const struct uuid *one_run(struct engine *e, struct uuid id)
+/* Starts the one pipeline that the trigger nests under. */
+static struct uuid *fire_own(struct engine *e, struct now now, struct effect_put_event *rec,
+                             struct trigger *t)
 {
-    struct uuid *runs = arena_alloc(&e->filling->arena, sizeof(*runs));
-    *runs = id;
+    struct uuid *run = arena_alloc(&e->filling->arena, sizeof(*run));
+    /* Files are listed from the first that was held back; other events are only made up for. */
+    *run = make_run(e, now, t->pipeline, t, rec,
+                    t->def->rule.lists_files ? t->state.held_from : UUID_NIL, SLICE_NONE);
+    return run;
+}
+
+/* Starts all targets, each with its input. */
+static struct uuid *fire_targets(struct engine *e, struct now now, const struct event *ev,
+                                 struct effect_put_event *rec, struct trigger *t)
+{
+    const struct rule_targets *all = t->def->rule.targets;
+    struct uuid *runs = arena_alloc(&e->filling->arena, all->count * sizeof(*runs));
+    struct ark_inputs in;
+    ark_inputs_begin(&in, now, t, ev);
+    for (size_t i = 0; i < all->count; i++) {
+        const struct rule_target *target = &all->items[i];
+        struct pipeline *p = catalog_pipeline_at(&e->catalog, slice_of(target->path));
+        runs[i] = make_run(e, now, p, t, rec, UUID_NIL, ark_inputs_make(e, &in, target));
+        if (all->forbids)
+            active_started(e, ark_of(t), runs[i], p);
+    }
+    ark_inputs_end(&in);
     return runs;
 }
 
 static void fire(struct engine *e, struct now now, const struct event *ev,
                  struct effect_put_event *rec, struct trigger *t, struct decision *ret)
 {
-    /* Files are listed from the first that was held back; other events are only made up for. */
-    struct uuid run = make_run(e, now, t->pipeline, t, rec,
-                               t->def->rule.lists_files ? t->state.held_from : UUID_NIL);
-    ret->runs = one_run(e, run);
-    ret->run_count = 1;
-    fired(e, now, t, run);
+    ret->run_count = t->pipeline != NULL ? 1 : t->def->rule.targets->count;
+    ret->runs = t->pipeline != NULL ? fire_own(e, now, rec, t) : fire_targets(e, now, ev, rec, t);
+    fired(e, now, t, ret->runs[0]);
     if (ev->dedupe && !rec->dedupe) {
         rec->dedupe = true;
         rec->dedupe_key = ev->dedupe_key;
-        rec->dedupe_run = run;
+        rec->dedupe_run = ret->runs[0];
     }
 }
 
@@ -261,7 +306,9 @@ static int feed_manual(struct engine *e, struct now now, const struct event *ev)
         return -ENOENT;
     struct effect_put_event *rec = record_event(e, now, ev);
     struct decision *d = arena_zalloc(&e->filling->arena, sizeof(*d));
-    d->runs = one_run(e, make_run(e, now, p, NULL, rec, UUID_NIL));
+    struct uuid *run = arena_alloc(&e->filling->arena, sizeof(*run));
+    *run = make_run(e, now, p, NULL, rec, UUID_NIL, SLICE_NONE);
+    d->runs = run;
     d->run_count = 1;
     e->stats.verdicts[VERDICT_FIRED]++;
     return finish_feed(e, ev, rec, d, 1);

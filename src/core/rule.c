@@ -46,6 +46,19 @@ void rule_follow(struct rule *r, const char *path)
     r->upstreams[r->upstream_count++] = (struct upstream){.path = mem_strdup(path)};
 }
 
+static size_t targets_size(size_t count)
+{
+    return sizeof(struct rule_targets) + count * sizeof(struct rule_target);
+}
+
+struct rule_targets *rule_set_targets(struct rule *r, uint16_t count)
+{
+    CHECK(r->targets == NULL && count > 0);
+    r->targets = mem_zalloc(targets_size(count));
+    r->targets->count = count;
+    return r->targets;
+}
+
 /* One segment of a pattern against one of a path. Longer ones than a file system has match nothing. */
 static bool segment_matches(const char *glob, size_t glob_len, const char *text, size_t text_len)
 {
@@ -140,6 +153,17 @@ void rule_unfollow(struct rule *r)
 {
     for (size_t i = 0; i < r->upstream_count; i++)
         followed_unref(r->upstreams[i].followed);
+    for (size_t i = 0; r->targets != NULL && i < r->targets->count; i++)
+        followed_unref(r->targets->items[i].followed);
+}
+
+static void free_targets(struct rule_targets *t)
+{
+    for (size_t i = 0; t != NULL && i < t->count; i++) {
+        free(t->items[i].path);
+        free(t->items[i].input);
+    }
+    free(t);
 }
 
 void rule_release(struct rule *r)
@@ -148,6 +172,7 @@ void rule_release(struct rule *r)
     for (size_t i = 0; i < r->upstream_count; i++)
         free(r->upstreams[i].path);
     free(r->upstreams);
+    free_targets(r->targets);
     free(r->key);
     free(r->scope);
     free(r->glob);
@@ -167,7 +192,10 @@ size_t rule_packed_size(const struct rule *r)
     size_t n = r->upstream_count * sizeof(*r->upstreams) + text_size(r->scope) + text_size(r->glob);
     for (size_t i = 0; i < r->upstream_count; i++)
         n += text_size(r->upstreams[i].path);
-    return n + (r->schedule != NULL ? sizeof(*r->schedule) : 0) +
+    for (size_t i = 0; r->targets != NULL && i < r->targets->count; i++)
+        n += text_size(r->targets->items[i].path) + text_size(r->targets->items[i].input);
+    return n + (r->targets != NULL ? targets_size(r->targets->count) : 0) +
+           (r->schedule != NULL ? sizeof(*r->schedule) : 0) +
            (r->key != NULL ? sizeof(*r->key) : 0);
 }
 
@@ -181,18 +209,31 @@ static void *pack(char **at, const void *from, size_t size)
     return p;
 }
 
+static void pack_targets(char **at, struct rule_targets *to)
+{
+    for (size_t i = 0; to != NULL && i < to->count; i++) {
+        struct rule_target *t = &to->items[i];
+        CHECK(t->followed == NULL);
+        t->path = pack(at, t->path, text_size(t->path));
+        t->input = pack(at, t->input, text_size(t->input));
+    }
+}
+
 void rule_pack(struct rule *from, struct rule *ret, void *memory)
 {
     char *at = memory;
     *ret = *from;
     ret->schedule = pack(&at, from->schedule, sizeof(*from->schedule));
     ret->upstreams = pack(&at, from->upstreams, from->upstream_count * sizeof(*from->upstreams));
+    if (from->targets != NULL)
+        ret->targets = pack(&at, from->targets, targets_size(from->targets->count));
     ret->key = pack(&at, from->key, sizeof(*from->key));
     for (size_t i = 0; i < ret->upstream_count; i++) {
         CHECK(from->upstreams[i].followed == NULL);
         ret->upstreams[i].path =
             pack(&at, from->upstreams[i].path, text_size(from->upstreams[i].path));
     }
+    pack_targets(&at, ret->targets);
     ret->scope = pack(&at, from->scope, text_size(from->scope));
     ret->glob = pack(&at, from->glob, text_size(from->glob));
     rule_release(from);

@@ -21,6 +21,22 @@ struct upstream {
     struct upstream *prev, *next; /* the followed one's */
 };
 
+/* A pipeline that a rule starts a run of. The links are the catalog's, as an upstream's. */
+struct rule_target {
+    char *path;  /* by path: it may not be there yet */
+    char *input; /* JSON object of texts with look-ups (template.h): what its run gets instead of the event's payload; NULL: that */
+    struct trigger *trigger;
+    struct followed *followed;
+    struct rule_target *prev, *next;
+};
+
+/* Of a trigger that nests under no pipeline. In one piece of memory. */
+struct rule_targets {
+    uint16_t count;
+    bool forbids; /* fires not while a run of its last firing is under way */
+    struct rule_target items[];
+};
+
 struct rule {
     struct match_key *key; /* what events find the trigger by; NULL: none do */
     char *scope; /* the text that key was made of, compared in full; NULL: the key is exact */
@@ -28,6 +44,7 @@ struct rule {
     struct schedule
         *schedule; /* fires at these times; NULL: not by time. Never together with a key */
     struct upstream *upstreams; /* the pipelines it follows; do not move while they are linked */
+    struct rule_targets *targets; /* NULL: the pipeline that its trigger nests under. Do not move either */
     uint16_t upstream_count;
     uint8_t ends; /* fires for these ends of runs: bit 1 << RUN_SUCCESS, ...; 0: no matter */
     bool needs_upstreams; /* fires only if all of them have succeeded since it last fired */
@@ -55,6 +72,9 @@ void rule_set_key(struct rule *r, struct match_key key);
 
 /* Adds a pipeline to the upstreams; the path is copied. */
 void rule_follow(struct rule *r, const char *path);
+
+/* Gives a rule so many targets, all empty, to be filled in with memory that the rule takes; it must have none. */
+struct rule_targets *rule_set_targets(struct rule *r, uint16_t count);
 
 /* Whether an event that has the rule's key and scope is one it fires for, time and state aside. */
 bool rule_matches(const struct rule *r, const struct event *ev);

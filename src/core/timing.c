@@ -120,7 +120,7 @@ static void fire_all(struct engine *e, struct now now, struct trigger *t,
 }
 
 /* What is due since the last time that was dealt with. Usually that is one, just now. */
-static void ticked(struct engine *e, struct now now, struct trigger *t)
+static void fire_due(struct engine *e, struct now now, struct trigger *t)
 {
     const struct schedule *s = t->def->rule.schedule;
     const uint64_t late_max = LATE_MS + s->jitter_s * UINT64_C(1000);
@@ -141,6 +141,16 @@ static void ticked(struct engine *e, struct now now, struct trigger *t)
         fire_all(e, now, t, &m);
     else if (in_time || s->misfire == MISFIRE_FIRE_ONCE)
         fire_at(e, now, t, m.latest);
+}
+
+/* Of an ArkEvent people see when it is due next, also when it did not fire. */
+static void ticked(struct engine *e, struct now now, struct trigger *t)
+{
+    const struct trigger_state before = t->state;
+    fire_due(e, now, t);
+    if (t->pipeline == NULL && t->state.last_due.ms != before.last_due.ms &&
+        t->state.last_fired.ms == before.last_fired.ms)
+        ark_passed(e, t);
 }
 
 /* ---- all deadlines ---- */
