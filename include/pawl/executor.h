@@ -12,17 +12,17 @@
 #include "pawl/source.h" /* struct option_doc */
 #include <jansson.h>
 #include <stdbool.h>
-#include <uthash.h>
 
 struct dispatcher;
 struct executor_type;
+struct job;
 
-/* A run being carried out. Executors embed it first in their own struct. */
+/* A run, or one step of it, being carried out. Executors embed it first in their own struct. */
 struct execution {
     const struct executor_type *type;
     struct dispatcher *dispatcher;
     struct uuid run;
-    UT_hash_handle hh; /* the dispatcher's, by run */
+    struct job *job; /* the dispatcher's record of the run */
 };
 
 struct executor_type {
@@ -35,13 +35,15 @@ struct executor_type {
      * `executor.<field>: ...`. */
     int (*check)(json_t *config, struct diag *reterr);
 
-    /* Starts one attempt. Cannot fail: whatever goes wrong becomes the result. Ends with exactly
-     * one execution_ended(), later, never from inside. Fills in x->run etc. through
-     * execution_init(). Everything passed is borrowed for the call. */
+    /* Starts it. Cannot fail: whatever goes wrong becomes the result. Ends with exactly one
+     * execution_ended(), later, never from inside. Fills in x->run etc. through execution_init().
+     * s and config stay as they are until then; threads may read them too. s->timeout_ms is the
+     * executor's to keep. */
     struct execution *(*start)(struct dispatcher *d, const struct run_start *s, json_t *config);
 
     /* Ends it early; execution_ended() follows with status CANCELLED, or FAILED and interrupted
-     * when `interrupted` is set. When it was ending already, it keeps the result it has. */
+     * when `interrupted` is set; sooner or later, also from inside. When it was ending already, it
+     * keeps the result it has. May be called more than once. */
     void (*cancel)(struct execution *x, bool interrupted);
 
     /* Leaves nothing running outside, at once, waiting for nobody: the daemon is about to exit.
@@ -56,18 +58,43 @@ const struct executor_type *executor_type_find(const char *name);
  * success. */
 int executor_check(json_t *executor, const struct executor_type **ret_type, struct diag *reterr);
 
-/* The same for a `steps` array. For now exactly one step is taken, {"name", "executor": {...}} or
- * {"name", "argv": [...]}, which is short for a command. Messages begin with `steps`. */
-int steps_check(json_t *steps, const struct executor_type **ret_type, struct diag *reterr);
+/* ---- steps: how a pipeline says what is to be carried out, one after the other ---- */
 
-/* The executor object of a pipeline's JSON object, checked: its `executor`, or that of its only
- * step. A new reference; NULL with *reterr when it has neither, both, or a wrong one. */
+#define STEPS_MAX 100
+
+struct step {
+    struct slice name; /* a slug; absent: the pipeline has an `executor`, not `steps` */
+    const struct executor_type *type;
+    json_t *config;      /* its executor object */
+    uint64_t timeout_ms; /* 0: none but the run's */
+};
+
+struct step_list {
+    struct step *items;
+    size_t count; /* 1 when it is an `executor` */
+};
+
+/* Reads and checks the `executor` or the `steps` of a pipeline's JSON object: {"name"?, "executor":
+ * {...}, "timeout_seconds"?}, or "argv" in place of the executor, which is short for a command. 0,
+ * or -EINVAL with *reterr naming the field; ret is empty then. The JSON may go, ret keeps what it
+ * needs. */
+int steps_read(json_t *pipeline, struct step_list *ret, struct diag *reterr);
+void steps_release(struct step_list *l); /* {0} is fine */
+
+/* The executor object of a pipeline's JSON object, all of it checked: its `executor`, or that of its
+ * first step. When *ret_type is pull, it is the only one. A new reference; NULL with *reterr. */
 json_t *executor_of(json_t *pipeline, const struct executor_type **ret_type, struct diag *reterr);
 
 /* For executors. */
 void execution_init(struct execution *x, const struct executor_type *type, struct dispatcher *d,
                     const struct run_start *s);
-/* x is out of the table afterwards; the caller frees it. */
+
+/* What it writes, as it comes: kept as the run's log, shown to those who follow the run. fd is
+ * STDOUT_FILENO or STDERR_FILENO. */
+void execution_log(struct execution *x, int fd, struct slice bytes);
+
+/* r without its log, which the dispatcher has. x is out of the table afterwards, and what start()
+ * was given is gone; the caller frees it. */
 void execution_ended(struct execution *x, const struct run_result *r);
 struct host *execution_host(const struct execution *x);
 

@@ -17,6 +17,8 @@ struct db;         /* io/store/db.h */
 struct engine;     /* core/engine.h; for src/api and src/app */
 struct http_route; /* io/http/http.h */
 struct http_request;
+struct run_log;    /* io/process/run_log.h; for src/executor and src/app */
+struct run_lookup; /* app/follow.c */
 struct timers; /* io/loop/timers.h */
 struct uv_loop_s;
 
@@ -36,6 +38,57 @@ struct run_waiter {
     /* Once, after the commit of its final state; r is borrowed, and NULL when the daemon stops before the run has ended. */
     void (*ended)(struct run_waiter *w, const struct run_result *r, uint64_t duration_ms);
     struct run_waiter *prev, *next; /* the host's */
+};
+
+/* Where a reader of a run's log is: after this line. Lines are numbered from 1 within an attempt,
+ * attempts from 1 within a run, before and after a restart of the daemon. {0, 0}: at the beginning. */
+struct log_mark {
+    uint32_t attempt, line;
+};
+
+enum follow_kind {
+    FOLLOW_NOTHING, /* for now: more() will be called */
+    FOLLOW_LINE,    /* a line of the log */
+    FOLLOW_STATUS,  /* the run's status, at first and when it has changed; a slow reader gets the last one only */
+    FOLLOW_END,     /* nothing will come any more */
+};
+
+struct follow_news {
+    enum follow_kind kind;
+    struct log_mark at;     /* LINE: its number. STATUS: its attempt is set */
+    struct slice line;      /* LINE: a JSON object {time, stream, message, ...} without a newline */
+    enum run_status status; /* STATUS; what END follows is a final one, unless err is set */
+    int err; /* END: -ENOENT there is no such run; others: it cannot be said how it goes on, as when the daemon stops */
+};
+
+/* Someone who follows a run while it is carried out, and learns what it wrote before. Embed it; zero
+ * it before use. What was logged so far of the present attempt (of one that has ended: the last),
+ * then every line as it is written, each once and in order, then those of the next attempt; the
+ * final status when it is on disk, after the last line; the end.
+ *
+ *     f->run = id; f->after = ...; f->more = more;
+ *     host->follow_run(host, f);
+ *     more: while (there is room) switch (host->follow_next(host, f).kind) ...
+ *
+ * The reader takes things out as it can; nothing is kept for it but the log of the attempt it
+ * reads (RUN_LOG_BYTES_MAX), shared with all others. A reader that is still at an attempt's log when
+ * the next but one begins misses lines of the one between. */
+struct run_follower {
+    struct uuid run;
+    struct log_mark after; /* lines up to here are known already */
+    /* There may be something to take. Never from inside the host's functions; may take, and may
+     * unfollow itself. */
+    void (*more)(struct run_follower *f);
+    /* the host's */
+    struct run_log *log, *next_log; /* that is being read; of a later attempt */
+    size_t offset;                  /* in log->text */
+    uint32_t line;                  /* the last one that was looked at */
+    struct run_lookup *lookup;      /* of the run's row */
+    enum run_status status;
+    uint32_t status_attempt;
+    bool status_known, status_told, listed;
+    int err;
+    struct run_follower *prev, *next;
 };
 
 /* A landing zone that is not watched as it should be. */
@@ -95,7 +148,20 @@ struct host {
     void (*await_run)(struct host *h, struct run_waiter *w);
     void (*await_cancel)(struct host *h, struct run_waiter *w);
 
-    /* An executor says that an attempt has ended. Kept and repeated until it is on disk. Copies
+    /* Follows a run: call follow_next() until there is NOTHING, then again after more(). Afterwards,
+     * at any time and in any case once, unfollow_run(). */
+    void (*follow_run)(struct host *h, struct run_follower *f);
+    struct follow_news (*follow_next)(struct host *h, struct run_follower *f); /* borrowed until the next call into the loop */
+    void (*unfollow_run)(struct host *h, struct run_follower *f);
+
+    /* The steps of a run that is being carried out here, as a JSON array appended to *ret. False
+     * when it is not, or has none. */
+    bool (*run_steps)(struct host *h, struct uuid run, struct str *ret);
+
+    /* The dispatcher says that a run's attempt has begun, or has written something. */
+    void (*run_news)(struct host *h, struct uuid run, struct run_log *log);
+
+    /* The dispatcher says that an attempt has ended. Kept and repeated until it is on disk. Copies
      * what it needs. */
     void (*run_finished)(struct host *h, const struct run_result *r);
 };

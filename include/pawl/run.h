@@ -27,7 +27,8 @@ const char *run_status_name(enum run_status s); /* "pending", ... */
 bool run_status_parse(struct slice name, enum run_status *ret);
 bool run_status_is_final(enum run_status s);
 
-/* Everything an executor needs to carry a run out. Borrowed for the call it is handed to. */
+/* Everything an executor needs to carry a run, or a step of it, out. Borrowed for the call it is
+ * handed to, unless that says otherwise. */
 struct run_start {
     struct uuid run, event;
     int64_t pipeline_key;  /* the pipeline's row key */
@@ -35,7 +36,7 @@ struct run_start {
     uint32_t version;
     uint32_t attempt; /* 1-based */
     struct slice
-        spec; /* the pipeline version's JSON object: executor, options, timeout_seconds, ... */
+        spec; /* the pipeline version's JSON object: executor, options, timeout_seconds, ...; executors do not get it */
     uint64_t timeout_ms;       /* 0: none */
     struct slice trigger_type; /* "webhook", ...; "manual" when no trigger was involved */
     struct uuid trigger;       /* nil when no trigger was involved */
@@ -47,6 +48,9 @@ struct run_start {
     struct wall event_time;
     struct uuid root; /* the first event of the chain; nil: this event */
     uint32_t depth;
+    /* of a run of several steps */
+    struct slice step;     /* the name of this one; absent: there is only one */
+    struct slice previous; /* the output of the one before; absent: this is the first */
 };
 
 #define RETRY_AFTER_MS_MAX (24 * 3600 * 1000)
@@ -57,10 +61,15 @@ struct run_result {
     enum run_status status; /* SUCCESS, FAILED or CANCELLED */
     struct slice output;    /* may be absent; bounded by the executor */
     struct slice error;     /* for FAILED and CANCELLED: one line for a human, valid UTF-8 */
-    struct slice log; /* newline-separated JSON objects {time, stream, message}; may be absent */
+    /* the dispatcher's, absent in what executors say */
+    struct slice log;   /* newline-separated JSON objects {time, stream, message}; may be absent */
+    struct slice steps; /* JSON array of its steps; absent unless the pipeline was written with `steps` */
+    uint32_t attempt;   /* 0: not said */
     bool interrupted; /* the daemon stopped while it ran */
     bool conclusive;  /* FAILED: no further attempt, whatever the retry policy says */
     uint64_t retry_after_ms; /* FAILED: the next attempt, if there is one, is not due before; at most RETRY_AFTER_MS_MAX of it count */
+    bool exited;      /* exit_status is that of its process */
+    int exit_status;
 };
 
 /* ---- leases: an attempt that a worker outside carries out ---- */

@@ -13,6 +13,7 @@
 #include "app/app.h"
 #include "api/api.h"
 #include "api/auth.h"
+#include "app/follow.h"
 #include "app/host.h"
 #include "app/load.h"
 #include "app/pump.h"
@@ -96,6 +97,7 @@ static void close_parts(struct app *a)
     a->state = APP_CLOSING;
     host_refuse(&a->host);
     host_abandon_waiters(&a->host);
+    follow_abandon(&a->host);
     a->closing += 3 + (unsigned)a->source_count; /* one is ours: a part may be closed at once */
     for (size_t i = 0; i < a->source_count; i++)
         source_types[i]->stop(a->sources[i], part_closed, a);
@@ -191,6 +193,11 @@ static void hangup_signal(uv_signal_t *h, int signo)
 
 /* ---- living ---- */
 
+static void run_moved(struct pump *p, const struct effect_move_run *r)
+{
+    follow_moved(&container_of(p, struct app, pump)->host, r);
+}
+
 static void run_ended(struct pump *p, const struct effect_move_run *r)
 {
     host_run_ended(&container_of(p, struct app, pump)->host, r);
@@ -198,7 +205,9 @@ static void run_ended(struct pump *p, const struct effect_move_run *r)
 
 static void pipeline_dropped(struct pump *p)
 {
-    host_pipeline_dropped(&container_of(p, struct app, pump)->host);
+    struct app_host *h = &container_of(p, struct app, pump)->host;
+    host_pipeline_dropped(h);
+    follow_pipeline_dropped(h);
 }
 
 static void batch_settled(struct pump *p, int err)
@@ -287,12 +296,13 @@ static void make_pump(struct app *a, struct db *db)
     a->data = realpath(a->config->data, NULL); /* it was locked and opened: it is there */
     a->host.host.data = a->data != NULL ? a->data : a->config->data;
     a->host.host.upload_bytes_max = a->config->upload_bytes_max;
-    a->dispatcher = dispatcher_create(&a->host.host);
+    a->dispatcher = a->host.dispatcher = dispatcher_create(&a->host.host);
     a->pump = (struct pump){
         .host = &a->host.host,
         .engine = a->engine,
         .journal = a->journal,
         .dispatcher = a->dispatcher,
+        .run_moved = run_moved,
         .run_ended = run_ended,
         .pipeline_dropped = pipeline_dropped,
         .settled = batch_settled,

@@ -1,4 +1,5 @@
 #include "app/host.h"
+#include "app/follow.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -198,6 +199,7 @@ static void result_destroy(struct kept_result *k)
     free((char *)k->result.output.p);
     free((char *)k->result.error.p);
     free((char *)k->result.log.p);
+    free((char *)k->result.steps.p);
     free(k);
 }
 
@@ -234,6 +236,7 @@ static void host_run_finished(struct host *host, const struct run_result *r)
     k->result.output = keep(r->output);
     k->result.error = keep(r->error);
     k->result.log = keep(r->log);
+    k->result.steps = keep(r->steps);
     DL_APPEND(k->host->results, k);
     hand_in(k);
 }
@@ -262,6 +265,16 @@ void host_init(struct app_host *h, uv_loop_t *loop, struct timers *timers, struc
             },
         .reader = reader,
     };
+    follow_init(h);
+}
+
+const struct run_result *host_kept_result(const struct app_host *h, struct uuid run)
+{
+    const struct kept_result *k;
+    DL_FOREACH (h->results, k)
+        if (uuid_cmp(k->result.run, run) == 0)
+            return &k->result;
+    return NULL;
 }
 
 bool host_has_results(const struct app_host *h)
@@ -279,5 +292,5 @@ void host_deinit(struct app_host *h)
     struct kept_result *k, *tmp;
     DL_FOREACH_SAFE (h->results, k, tmp)
         result_destroy(k);
-    CHECK(h->waiters == NULL);
+    CHECK(h->waiters == NULL && h->followed == NULL);
 }

@@ -8,12 +8,15 @@
 #include <uv.h>
 
 struct run_waiters; /* those who wait for one run */
+struct followed_run;
 struct kept_result;
 
 struct app_host {
     struct host host; /* first: what others see */
     struct reader *reader;
     struct run_waiters *waiters; /* by run */
+    struct followed_run *followed; /* those who follow runs, by run (follow.h) */
+    struct dispatcher *dispatcher; /* set once there is one */
     struct kept_result *results; /* DL: ended attempts that are not on disk yet */
     bool refusing;               /* nothing is accepted any more */
 };
@@ -26,6 +29,9 @@ void host_run_ended(struct app_host *h, const struct effect_move_run *r);
 
 /* A dropped pipeline is on disk, and with it the end of its pending runs: tells whoever waits for those. */
 void host_pipeline_dropped(struct app_host *h);
+
+/* How a run's attempt ended that is not on disk yet; NULL when there is none. */
+const struct run_result *host_kept_result(const struct app_host *h, struct uuid run);
 
 bool host_has_results(const struct app_host *h); /* ended attempts not on disk yet */
 void host_refuse(struct app_host *h);            /* feed and read say -EAGAIN from now on */

@@ -92,6 +92,9 @@ static void carry_out(struct pump *p, const struct effect *f)
         if (p->host->zones != NULL)
             p->host->zones->changed(p->host->zones);
         break;
+    case EFFECT_MOVE_RUN:
+        p->run_moved(p, &f->move_run);
+        break;
     case EFFECT_RUN_ENDED:
         p->run_ended(p, &f->run_ended);
         break;

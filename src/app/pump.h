@@ -18,6 +18,7 @@ struct pump {
     struct engine *engine;
     struct journal *journal;
     struct dispatcher *dispatcher;
+    void (*run_moved)(struct pump *p, const struct effect_move_run *r); /* a state is on disk */
     void (*run_ended)(struct pump *p,
                       const struct effect_move_run *r); /* a final state is on disk */
     void (*pipeline_dropped)(struct pump *p); /* and its pending runs are cancelled: on disk */

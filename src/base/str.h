@@ -55,4 +55,7 @@ bool utf8_valid(struct slice text);
 /* The length of the valid UTF-8 character that text begins with, 1 to 4, or 0 when it does not begin with one. */
 size_t utf8_char(struct slice text);
 
+/* How much of text makes up at most max bytes without cutting a UTF-8 character in two; text that is not UTF-8 is cut at max. */
+size_t utf8_cut(struct slice text, size_t max);
+
 #endif

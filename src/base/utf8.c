@@ -57,3 +57,13 @@ bool utf8_valid(struct slice text)
     }
     return true;
 }
+
+size_t utf8_cut(struct slice text, size_t max)
+{
+    if (text.len <= max)
+        return text.len;
+    for (size_t back = 0; back < 4 && back <= max; back++)
+        if (!is_tail((uint8_t)text.p[max - back]))
+            return max - back;
+    return max;
+}

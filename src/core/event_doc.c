@@ -49,23 +49,29 @@ static bool looks_like_json(struct slice payload)
     return false;
 }
 
-static void add_payload(struct str *out, struct slice payload, struct slice content_type)
+/* `"name":value`, or `"name":null,"name_base64":"..."` when the bytes can be no JSON text. */
+static void add_bytes(struct str *out, const char *name, struct slice bytes, bool try_json)
 {
-    str_add_cstr(out, ",\"payload\":");
-    if (payload.len == 0) {
+    str_printf(out, ",\"%s\":", name);
+    if (bytes.len == 0) {
         str_add_cstr(out, "null");
         return;
     }
-    bool try_json = content_type_is_json(content_type) || looks_like_json(payload);
-    if (try_json && json_compact(payload, out))
+    if (try_json && json_compact(bytes, out))
         return;
-    if (utf8_valid(payload)) {
-        str_add_json(out, payload);
+    if (utf8_valid(bytes)) {
+        str_add_json(out, bytes);
         return;
     }
-    str_add_cstr(out, "null,\"payload_base64\":\"");
-    str_add_base64(out, payload);
+    str_printf(out, "null,\"%s_base64\":\"", name);
+    str_add_base64(out, bytes);
     str_add_char(out, '"');
+}
+
+static void add_payload(struct str *out, struct slice payload, struct slice content_type)
+{
+    add_bytes(out, "payload", payload,
+              content_type_is_json(content_type) || looks_like_json(payload));
 }
 
 static void add_origin(struct str *out, const struct run_start *s)
@@ -91,9 +97,19 @@ static void add_files(struct str *out, const struct run_start *s)
         str_add_cstr(out, ",\"files_truncated\":true");
 }
 
+static void add_step(struct str *out, const struct run_start *s)
+{
+    if (s->step.p == NULL)
+        return;
+    str_add_cstr(out, ",\"step\":");
+    str_add_json(out, s->step);
+    if (s->previous.p != NULL)
+        add_bytes(out, "previous_output", s->previous, true);
+}
+
 void event_doc_add(struct str *out, const struct run_start *s)
 {
-    str_reserve(out, s->payload.len + s->files.len + 640);
+    str_reserve(out, s->payload.len + s->files.len + s->previous.len + 640);
     str_add_cstr(out, "{\"id\":");
     add_uuid(out, s->event);
     str_add_cstr(out, ",\"source\":");
@@ -115,5 +131,6 @@ void event_doc_add(struct str *out, const struct run_start *s)
     add_origin(out, s);
     add_payload(out, s->payload, s->content_type);
     add_files(out, s);
+    add_step(out, s);
     str_add_cstr(out, "}\n");
 }

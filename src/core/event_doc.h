@@ -1,7 +1,7 @@
 /* event_doc.h - the event of a run as the one JSON document that programs get to read: a command
  * finds it on stdin, a worker in the answer to its claim.
  *
- * One line, then a newline. All members are always there, in this order, but for payload_base64 and files:
+ * One line, then a newline. All members are always there, in this order, but for those that say when:
  *
  *     {"id":"<uuid>",                       the event
  *      "source":"webhook",
@@ -15,9 +15,12 @@
  *      "trigger":{"id":"<uuid>" | null, "type":"webhook"},
  *      "lineage":{"root_event_id":"<uuid>", "depth":0},
  *      "payload": ...,
- *      "payload_base64":"...",
+ *      "payload_base64":"...",           see below
  *      "files":[{...}, ...],             of a run for files: the payload of each one's event
- *      "files_truncated":true}           there were more than are listed
+ *      "files_truncated":true,           there were more than are listed
+ *      "step":"load",                    of a run of several steps: which one this is for
+ *      "previous_output": ...,           from the second step on: what the one before it put out
+ *      "previous_output_base64":"..."}   see below
  *
  * payload is, by the first rule that fits:
  *     null                   there is none, or it is empty
@@ -27,6 +30,7 @@
  *     a string               it is UTF-8
  *     null                   otherwise; only then payload_base64 is there and holds it
  *                            (RFC 4648, section 4)
+ * previous_output is the same, except that all that is JSON is taken for JSON, a number too.
  */
 #ifndef CORE_EVENT_DOC_H
 #define CORE_EVENT_DOC_H

@@ -7,8 +7,8 @@
  * It finds the event on stdin (event_doc.h). Its environment is small and always the same: PATH,
  * HOME, LANG, TZ, USER and LOGNAME of the daemon where they are set, then `env`, then PAWL_RUN_ID,
  * PAWL_EVENT_ID, PAWL_PIPELINE, PAWL_TRIGGER_TYPE and PAWL_ATTEMPT. Exit status 0 is success.
- * stdout is the output of the run, both streams are its log (run_log.h). When, how and with whom it
- * ends: process.h.
+ * stdout is the output of the run (run_output.h), both streams are its log. When, how and with whom
+ * it ends: process.h.
  */
 #include "base/arena.h"
 #include "base/check.h"
@@ -19,21 +19,22 @@
 #include "executor/program.h"
 #include "core/event_doc.h"
 #include "io/process/process.h"
-#include "io/process/run_log.h"
+#include "io/process/run_output.h"
 #include "pawl/executor.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 extern const struct executor_type executor_command;
 
 struct command {
     struct execution x;
     struct process process;
-    struct arena arena; /* of the program and the copy of the run_start */
+    struct arena arena; /* of the program */
     struct program program;
-    struct run_start run; /* its slices are in the arena */
-    struct run_log log;
+    const struct run_start *run;
+    struct run_output output;
     bool interrupted; /* why it was stopped, when it was */
 };
 
@@ -68,42 +69,27 @@ static void read_program(struct command *c, json_t *config, const struct run_sta
     program_read(&c->arena, config, variables, ARRAY_SIZE(variables), &c->program);
 }
 
-static struct run_start keep_run_start(struct arena *a, const struct run_start *s)
-{
-    struct run_start ret = *s;
-    struct slice *slices[] = {&ret.pipeline, &ret.trigger_type, &ret.source,  &ret.type,
-                              &ret.subject,  &ret.content_type, &ret.payload, &ret.files};
-    for (size_t i = 0; i < ARRAY_SIZE(slices); i++)
-        *slices[i] = arena_copy(a, *slices[i]);
-    ret.spec = SLICE_NONE;
-    return ret;
-}
-
 /* On a spawner's thread: a payload of a megabyte takes a while to check and to copy. */
 static void command_prepare(struct process *p)
 {
     struct command *c = container_of(p, struct command, process);
-    event_doc_add(&p->input, &c->run);
+    event_doc_add(&p->input, c->run);
 }
 
 /* ---- the end ---- */
 
-static struct wall wall_now(const struct command *c)
-{
-    struct host *h = execution_host(&c->x);
-    return h->now(h).wall;
-}
-
 static void command_output(struct process *p, int fd, struct slice bytes)
 {
     struct command *c = container_of(p, struct command, process);
-    run_log_add(&c->log, fd, bytes, wall_now(c));
+    if (fd == STDOUT_FILENO)
+        run_output_add(&c->output, bytes);
+    execution_log(&c->x, fd, bytes);
 }
 
 static void explain_timeout(const struct command *c, struct diag *why)
 {
     char limit[DURATION_TEXT_MAX];
-    duration_format(c->run.timeout_ms, limit);
+    duration_format(c->run->timeout_ms, limit);
     diag_set(why, DIAG_DEADLINE_EXCEEDED, "timed out after %s", limit);
 }
 
@@ -129,15 +115,17 @@ static void command_ended(struct process *p, const struct process_end *e)
 {
     struct command *c = container_of(p, struct command, process);
     struct diag why = {0};
-    struct run_result r = {.run = c->run.run, .status = judge(c, e, &why)};
-
-    run_log_end(&c->log, wall_now(c));
-    r.output = str_slice(&c->log.output);
-    r.log = str_slice(&c->log.log);
+    struct run_result r = {
+        .run = c->x.run,
+        .status = judge(c, e, &why),
+        .output = str_slice(&c->output.text),
+        .interrupted = e->cause == PROCESS_STOPPED && c->interrupted,
+        .exited = e->err == 0 && e->signo == 0,
+        .exit_status = e->exit_status,
+    };
     r.error = r.status == RUN_SUCCESS ? SLICE_NONE : slice_of(why.msg);
-    r.interrupted = e->cause == PROCESS_STOPPED && c->interrupted;
     execution_ended(&c->x, &r);
-    run_log_release(&c->log);
+    run_output_release(&c->output);
     arena_release(&c->arena);
     free(c);
 }
@@ -149,7 +137,7 @@ static struct execution *command_start(struct dispatcher *d, const struct run_st
 {
     struct command *c = mem_zalloc(sizeof(*c));
     execution_init(&c->x, &executor_command, d, s);
-    c->run = keep_run_start(&c->arena, s);
+    c->run = s;
     read_program(c, config, s);
     process_start(&c->process, dispatcher_spawner(d),
                   &(struct process_options){

@@ -7,6 +7,7 @@
 #define EXECUTOR_DISPATCHER_H
 #include "pawl/executor.h"
 
+struct run_log;
 struct spawner;
 
 /* host->loop must be set and host->timers, which the dispatcher uses until it is closed. */
@@ -19,6 +20,14 @@ void dispatcher_start(struct dispatcher *d, const struct run_start *s);
 /* Cancels a run if it is being carried out here; its end is reported as usual. False when it is
  * not. */
 bool dispatcher_cancel(struct dispatcher *d, struct uuid run);
+
+/* What a run's attempt has written so far, NULL when it is not carried out here. Borrowed; to keep
+ * it, take a reference. */
+struct run_log *dispatcher_log(struct dispatcher *d, struct uuid run);
+
+/* Appends the states of a run's steps (progress.h). False when it is not carried out here, or has
+ * no `steps`. */
+bool dispatcher_steps(struct dispatcher *d, struct uuid run, struct str *ret);
 
 size_t dispatcher_running(const struct dispatcher *d);
 

@@ -1,5 +1,4 @@
-/* The table of executors, made from the list in meson.build, and how a pipeline's JSON leads to a
- * row of it. */
+/* The table of executors, made from the list in meson.build. */
 #include "base/json.h"
 #include "pawl/executor.h"
 #include <errno.h>
@@ -49,82 +48,4 @@ int executor_check(json_t *executor, const struct executor_type **ret_type, stru
         return -EINVAL;
     *ret_type = type;
     return 0;
-}
-
-/* ---- steps ---- */
-
-/* The executor object that a step names or, by its argv, implies. A new reference, NULL with
- * *reterr. */
-static json_t *step_executor(json_t *step, struct diag *reterr)
-{
-    struct json_fields f;
-    json_fields_begin(&f, step, "steps[0]", reterr);
-    json_take_string(&f, "name", JSON_OPTIONAL);
-    json_t *executor = json_take_object(&f, "executor", JSON_OPTIONAL);
-    json_t *argv = json_take_array(&f, "argv", JSON_OPTIONAL);
-    if ((executor == NULL) == (argv == NULL))
-        json_fields_fail(&f, "executor", "exactly one of executor and argv is required");
-    if (json_fields_end(&f) < 0)
-        return NULL;
-    return executor != NULL ? json_incref(executor)
-                            : json_pack("{s:s, s:O}", "type", "command", "argv", argv);
-}
-
-/* What a check said of `executor...`, in the place where the client wrote it. */
-static int refuse_step(const struct diag *why, bool short_form, struct diag *reterr)
-{
-    const char *field = why->msg;
-    if (short_form && strncmp(field, "executor.", 9) == 0)
-        field += 9;
-    return diag_set(reterr, why->code, "steps[0].%s", field);
-}
-
-static json_t *steps_executor(json_t *steps, const struct executor_type **ret_type,
-                              struct diag *reterr)
-{
-    if (!json_is_array(steps) || json_array_size(steps) == 0) {
-        diag_set(reterr, DIAG_INVALID_ARGUMENT, "steps: must be an array with one step");
-        return NULL;
-    }
-    if (json_array_size(steps) > 1) {
-        diag_set(reterr, DIAG_INVALID_ARGUMENT, "steps: %zu steps, but only one is supported",
-                 json_array_size(steps));
-        return NULL;
-    }
-    json_t *step = json_array_get(steps, 0);
-    if (!json_is_object(step)) {
-        diag_set(reterr, DIAG_INVALID_ARGUMENT, "steps[0]: must be an object");
-        return NULL;
-    }
-    struct diag why;
-    json_t *executor = step_executor(step, reterr);
-    if (executor != NULL && executor_check(executor, ret_type, &why) < 0) {
-        refuse_step(&why, json_object_get(step, "argv") != NULL, reterr);
-        json_decref(executor);
-        return NULL;
-    }
-    return executor;
-}
-
-int steps_check(json_t *steps, const struct executor_type **ret_type, struct diag *reterr)
-{
-    json_t *executor = steps_executor(steps, ret_type, reterr);
-    if (executor == NULL)
-        return -EINVAL;
-    json_decref(executor);
-    return 0;
-}
-
-json_t *executor_of(json_t *pipeline, const struct executor_type **ret_type, struct diag *reterr)
-{
-    json_t *executor = json_object_get(pipeline, "executor");
-    json_t *steps = json_object_get(pipeline, "steps");
-    if ((executor == NULL) == (steps == NULL)) {
-        diag_set(reterr, DIAG_INVALID_ARGUMENT,
-                 "executor: exactly one of executor and steps is required");
-        return NULL;
-    }
-    if (steps != NULL)
-        return steps_executor(steps, ret_type, reterr);
-    return executor_check(executor, ret_type, reterr) < 0 ? NULL : json_incref(executor);
 }

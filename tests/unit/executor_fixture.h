@@ -24,7 +24,7 @@
 struct end {
     struct uuid run;
     enum run_status status;
-    char *output, *error, *log;
+    char *output, *error, *log, *steps;
     size_t output_len, log_len;
     bool interrupted;
 };
@@ -36,6 +36,7 @@ struct world {
     struct dispatcher *dispatcher;
     VEC(struct end) ends;
     uint32_t started;
+    size_t news; /* calls of run_news */
     char dir[32];
     int ready; /* the reading end of the fifo `ready`, held open for commands to say that they got somewhere */
     char ready_path[48];
@@ -62,10 +63,17 @@ static inline void world_run_finished(struct host *h, const struct run_result *r
                     .output = copy_slice(r->output),
                     .error = copy_slice(r->error),
                     .log = copy_slice(r->log),
+                    .steps = copy_slice(r->steps),
                     .output_len = r->output.len,
                     .log_len = r->log.len,
                     .interrupted = r->interrupted};
     vec_push(&w->ends, e);
+}
+
+static inline void world_run_news(struct host *h, struct uuid run, struct run_log *log)
+{
+    struct world *w = container_of(h, struct world, host);
+    w->news++;
 }
 
 static inline int world_setup(void **state)
@@ -78,6 +86,7 @@ static inline int world_setup(void **state)
     w->host = (struct host){.loop = &w->loop,
                             .timers = &w->timers,
                             .now = world_now,
+                            .run_news = world_run_news,
                             .run_finished = world_run_finished};
     w->dispatcher = dispatcher_create(&w->host);
     strcpy(w->dir, "/tmp/pawl-test-XXXXXX");
@@ -102,6 +111,7 @@ static inline void world_forget_ends(struct world *w)
         free(w->ends.items[i].output);
         free(w->ends.items[i].error);
         free(w->ends.items[i].log);
+        free(w->ends.items[i].steps);
     }
     vec_release(&w->ends);
 }

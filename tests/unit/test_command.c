@@ -2,6 +2,7 @@
 #include "core/event_doc.h"
 #include "io/process/process.h"
 #include "io/process/run_log.h"
+#include "io/process/run_output.h"
 
 /* ---- how programs end ---- */
 

@@ -1,37 +1,48 @@
 #include "io/process/run_log.h"
+#include "base/check.h"
+#include "base/mem.h"
 #include "base/rfc3339.h"
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* How much of text makes up at most max bytes without cutting a UTF-8 character in two; text that
- * is not UTF-8 is cut at max. */
-static size_t cut_length(struct slice text, size_t max)
+struct run_log *run_log_create(uint32_t attempt)
 {
-    if (text.len <= max)
-        return text.len;
-    for (size_t back = 0; back < 4 && back <= max; back++)
-        if (((unsigned char)text.p[max - back] & 0xc0) != 0x80)
-            return max - back;
-    return max;
+    struct run_log *l = mem_zalloc(sizeof(*l));
+    l->attempt = attempt;
+    l->refs = 1;
+    return l;
 }
 
-static void add_output(struct run_log *l, struct slice bytes)
+struct run_log *run_log_ref(struct run_log *l)
 {
-    if (l->output_full)
+    l->refs++;
+    return l;
+}
+
+void run_log_unref(struct run_log *l)
+{
+    if (l == NULL)
         return;
-    size_t len = cut_length(bytes, RUN_OUTPUT_BYTES_MAX - l->output.len);
-    str_add(&l->output, bytes.p, len);
-    if (len < bytes.len) {
-        str_printf(&l->output, "\n[output truncated at %d bytes]", RUN_OUTPUT_BYTES_MAX);
-        l->output_full = true;
-    }
+    CHECK(l->refs > 0);
+    if (--l->refs > 0)
+        return;
+    str_release(&l->text);
+    str_release(&l->partial[0]);
+    str_release(&l->partial[1]);
+    free(l);
 }
 
-static void begin_object(struct str *s, int fd, struct wall now)
+static void begin_object(struct run_log *l, int fd, struct wall now)
 {
+    struct str *s = &l->text;
     str_add_cstr(s, "{\"time\":");
     str_add_time(s, now);
     str_add_cstr(s, fd == STDOUT_FILENO ? ",\"stream\":\"stdout\"" : ",\"stream\":\"stderr\"");
+    if (l->step.p != NULL) {
+        str_add_cstr(s, ",\"step\":");
+        str_add_json(s, l->step);
+    }
     str_add_cstr(s, ",\"message\":");
 }
 
@@ -39,18 +50,19 @@ static void begin_object(struct str *s, int fd, struct wall now)
  * it was too much. */
 static void add_line(struct run_log *l, int fd, struct slice line, struct wall now)
 {
-    size_t len_before = l->log.len;
-    if (l->log_full)
+    const size_t len_before = l->text.len;
+    if (l->full)
         return;
-    begin_object(&l->log, fd, now);
-    str_add_json(&l->log, line);
-    str_add_cstr(&l->log, "}\n");
-    if (l->log.len <= RUN_LOG_BYTES_MAX)
+    begin_object(l, fd, now);
+    str_add_json(&l->text, line);
+    str_add_cstr(&l->text, "}\n");
+    if (l->text.len <= RUN_LOG_BYTES_MAX)
         return;
-    l->log.len = len_before;
-    l->log_full = true;
-    begin_object(&l->log, fd, now);
-    str_printf(&l->log, "\"[log truncated at %d bytes]\",\"truncated\":true}\n", RUN_LOG_BYTES_MAX);
+    l->text.len = len_before;
+    l->full = true;
+    begin_object(l, fd, now);
+    str_printf(&l->text, "\"[log truncated at %d bytes]\",\"truncated\":true}\n",
+               RUN_LOG_BYTES_MAX);
 }
 
 static void flush_partial(struct run_log *l, int fd, struct wall now)
@@ -73,7 +85,7 @@ static size_t add_to_line(struct run_log *l, int fd, struct slice bytes, struct 
     struct str *partial = &l->partial[fd - STDOUT_FILENO];
     const char *newline = memchr(bytes.p, '\n', bytes.len);
     struct slice line = {bytes.p, newline != NULL ? (size_t)(newline - bytes.p) : bytes.len};
-    size_t len = cut_length(line, RUN_LOG_LINE_BYTES_MAX - partial->len);
+    size_t len = utf8_cut(line, RUN_LOG_LINE_BYTES_MAX - partial->len);
 
     str_add(partial, line.p, len);
     if (len < line.len) {
@@ -87,32 +99,21 @@ static size_t add_to_line(struct run_log *l, int fd, struct slice bytes, struct 
     return len + 1;
 }
 
-static void add_log(struct run_log *l, int fd, struct slice bytes, struct wall now)
+bool run_log_add(struct run_log *l, int fd, struct slice bytes, struct wall now)
 {
-    while (bytes.len > 0 && !l->log_full) {
+    const size_t len_before = l->text.len;
+    while (bytes.len > 0 && !l->full) {
         size_t taken = add_to_line(l, fd, bytes, now);
         bytes = (struct slice){bytes.p + taken, bytes.len - taken};
     }
+    return l->text.len != len_before;
 }
 
-void run_log_add(struct run_log *l, int fd, struct slice bytes, struct wall now)
+bool run_log_flush(struct run_log *l, struct wall now)
 {
-    if (fd == STDOUT_FILENO)
-        add_output(l, bytes);
-    add_log(l, fd, bytes, now);
-}
-
-void run_log_end(struct run_log *l, struct wall now)
-{
+    const size_t len_before = l->text.len;
     for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
         if (l->partial[fd - STDOUT_FILENO].len > 0)
             flush_partial(l, fd, now);
-}
-
-void run_log_release(struct run_log *l)
-{
-    str_release(&l->output);
-    str_release(&l->log);
-    str_release(&l->partial[0]);
-    str_release(&l->partial[1]);
+    return l->text.len != len_before;
 }

@@ -1,13 +1,13 @@
-/* run_log.h - what a run's process wrote: its output, and the log of both streams; each bounded,
- * with a mark where it was cut.
- *
- * The output is the bytes of stdout. The log is one JSON object a line of text:
+/* run_log.h - what the two streams of one attempt of a run said: one JSON object a line of text.
  *
  *     {"time":"2026-02-13T10:05:00.123Z","stream":"stdout","message":"hello"}
+ *     {"time":"2026-02-13T10:05:00.124Z","stream":"stderr","step":"load","message":"hello"}
  *
  * A line longer than RUN_LOG_LINE_BYTES_MAX becomes several objects. When the log is full its last
  * object says so:
  * {"time":...,"stream":...,"message":"[log truncated at 1048576 bytes]","truncated":true}.
+ *
+ * The attempt adds to it while others read what is there: it lives as long as the last of them.
  */
 #ifndef IO_PROCESS_RUN_LOG_H
 #define IO_PROCESS_RUN_LOG_H
@@ -15,23 +15,26 @@
 #include "pawl/time.h"
 #include <stdbool.h>
 
-#define RUN_OUTPUT_BYTES_MAX (1 << 20)
 #define RUN_LOG_BYTES_MAX (1 << 20) /* of JSON, the last object not counted */
 #define RUN_LOG_LINE_BYTES_MAX (16 << 10)
 
-/* {0} is an empty one. */
 struct run_log {
-    struct str output, log;
+    uint32_t attempt;
+    struct str text;       /* whole lines, each an object and a newline; it only grows */
+    struct slice step;     /* of what is added now; absent: lines do not name it. Borrowed */
     struct str partial[2]; /* a last line of stdout, stderr that has no newline yet */
-    bool output_full, log_full;
+    bool full;
+    unsigned refs;
 };
 
-/* Takes what a stream delivered; fd is STDOUT_FILENO or STDERR_FILENO. */
-void run_log_add(struct run_log *l, int fd, struct slice bytes, struct wall now);
+struct run_log *run_log_create(uint32_t attempt); /* one reference, the caller's */
+struct run_log *run_log_ref(struct run_log *l);
+void run_log_unref(struct run_log *l); /* NULL is fine */
 
-/* Lines without a newline at the end become complete. Output and log can be read now. */
-void run_log_end(struct run_log *l, struct wall now);
+/* Takes what a stream delivered; fd is STDOUT_FILENO or STDERR_FILENO. True when lines were added. */
+bool run_log_add(struct run_log *l, int fd, struct slice bytes, struct wall now);
 
-void run_log_release(struct run_log *l);
+/* Lines without a newline at the end become complete. True when there were some. */
+bool run_log_flush(struct run_log *l, struct wall now);
 
 #endif

@@ -59,6 +59,8 @@ struct run_row {
     uint32_t depth;
 };
 int query_run_row(struct db *db, struct uuid id, struct run_row *ret);
+/* The same, and the log of the last attempt as it is kept: a JSON object a line. */
+int query_run_log(struct db *db, struct uuid id, struct run_row *ret, struct str *ret_log);
 
 /* ---- events: {"events":[...],"total":N,"next_cursor":...}; newest first, each with its decisions and runs ---- */
 struct event_filter {

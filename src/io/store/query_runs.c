@@ -196,6 +196,27 @@ int query_run_logs(struct db *db, struct uuid id, struct str *ret)
     return err != 0 ? err : found ? 0 : -ENOENT;
 }
 
+static int add_log_text(struct db *db, struct uuid id, struct str *ret)
+{
+    struct stmt q;
+    const int err = begin_run(&q, db, id, "SELECT log FROM run_outputs WHERE run = ?1");
+    if (err != 0)
+        return err;
+    if (stmt_row(&q))
+        str_add_slice(ret, column_slice(&q, 0));
+    return stmt_end(&q);
+}
+
+int query_run_log(struct db *db, struct uuid id, struct run_row *ret, struct str *ret_log)
+{
+    int err = read_begin(db);
+    if (err == 0)
+        err = query_run_row(db, id, ret);
+    if (err == 0)
+        err = add_log_text(db, id, ret_log);
+    return read_end(db, err);
+}
+
 /* ---- lists ---- */
 
 /* Parameters of every list statement, in the order in which they are bound below. */

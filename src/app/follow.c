@@ -1,0 +1,322 @@
+#include "app/follow.h"
+#include "base/check.h"
+#include "base/mem.h"
+#include "executor/dispatcher.h"
+#include "io/process/run_log.h"
+#include "io/store/query.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+/* Those who follow one run. */
+struct followed_run {
+    struct uuid run;
+    struct run_follower *list;
+    UT_hash_handle hh;
+};
+
+static struct app_host *app_host(struct host *h)
+{
+    return container_of(h, struct app_host, host);
+}
+
+static struct followed_run *find(const struct app_host *h, struct uuid run)
+{
+    struct followed_run *all;
+    HASH_FIND(hh, h->followed, &run, sizeof(run), all);
+    return all;
+}
+
+/* Each may unfollow itself; with the last one the list is gone. */
+static void tell(struct followed_run *all)
+{
+    struct run_follower *f, *next;
+    DL_FOREACH_SAFE (all->list, f, next)
+        f->more(f);
+}
+
+/* ---- what a follower knows ---- */
+
+/* The status, unless what it knows is newer. */
+static void know_status(struct run_follower *f, enum run_status status, uint32_t attempt)
+{
+    if (f->status_known) {
+        if (run_status_is_final(f->status) || attempt < f->status_attempt)
+            return;
+        if (attempt == f->status_attempt && status <= f->status)
+            return;
+    }
+    f->status = status;
+    f->status_attempt = attempt;
+    f->status_known = true;
+    f->status_told = false;
+}
+
+static void know_log(struct run_follower *f, struct run_log *log)
+{
+    const struct run_log *newest = f->next_log != NULL ? f->next_log : f->log;
+    if (newest != NULL && log->attempt <= newest->attempt)
+        return;
+    struct run_log **at = f->log == NULL ? &f->log : &f->next_log;
+    run_log_unref(*at);
+    *at = run_log_ref(log);
+}
+
+static void know_text(struct run_follower *f, uint32_t attempt, struct slice text)
+{
+    struct run_log *log = run_log_create(attempt);
+    str_add_slice(&log->text, text);
+    know_log(f, log);
+    run_log_unref(log);
+}
+
+/* ---- its row ---- */
+
+struct run_lookup {
+    struct read_job job;
+    struct run_follower *follower; /* NULL: it does not wait for this any more */
+    struct uuid run;
+    struct run_row row;
+    struct str log;
+    int err;
+};
+
+static void lookup_work(struct read_job *j, struct db *db)
+{
+    struct run_lookup *l = container_of(j, struct run_lookup, job);
+    l->err = query_run_log(db, l->run, &l->row, &l->log);
+}
+
+static void lookup_apply(struct run_follower *f, const struct run_lookup *l)
+{
+    if (l->err == 0 && run_status_is_final(l->row.status))
+        know_text(f, l->row.attempt, str_slice(&l->log));
+    if (l->err == 0)
+        know_status(f, l->row.status, l->row.attempt);
+    else if (!f->status_known)
+        f->err = l->err;
+}
+
+static void lookup_done(struct read_job *j, int err)
+{
+    struct run_lookup *l = container_of(j, struct run_lookup, job);
+    struct run_follower *f = l->follower;
+    if (err != 0)
+        l->err = err;
+    if (f != NULL) {
+        f->lookup = NULL;
+        lookup_apply(f, l);
+    }
+    str_release(&l->log);
+    free(l);
+    if (f != NULL)
+        f->more(f);
+}
+
+static void lookup_forget(struct run_follower *f)
+{
+    if (f->lookup != NULL)
+        f->lookup->follower = NULL;
+    f->lookup = NULL;
+}
+
+static void lookup_start(struct app_host *h, struct run_follower *f)
+{
+    lookup_forget(f);
+    struct run_lookup *l = mem_zalloc(sizeof(*l));
+    l->job = (struct read_job){.work = lookup_work, .done = lookup_done};
+    l->run = f->run;
+    l->follower = f;
+    const int err = h->host.read(&h->host, &l->job);
+    if (err == 0) {
+        f->lookup = l;
+        return;
+    }
+    if (!f->status_known)
+        f->err = err;
+    free(l);
+}
+
+/* ---- following ---- */
+
+static void enlist(struct app_host *h, struct run_follower *f)
+{
+    struct followed_run *all = find(h, f->run);
+    if (all == NULL) {
+        all = mem_zalloc(sizeof(*all));
+        all->run = f->run;
+        HASH_ADD(hh, h->followed, run, sizeof(all->run), all);
+    }
+    DL_APPEND(all->list, f);
+    f->listed = true;
+}
+
+static void follow_run(struct host *host, struct run_follower *f)
+{
+    struct app_host *h = app_host(host);
+    struct run_log *log = dispatcher_log(h->dispatcher, f->run);
+    const struct run_result *kept = host_kept_result(h, f->run);
+    enlist(h, f);
+    if (log != NULL) {
+        know_log(f, log);
+        know_status(f, RUN_RUNNING, log->attempt);
+    } else if (kept != NULL) {
+        know_text(f, kept->attempt, kept->log);
+        know_status(f, RUN_RUNNING, kept->attempt);
+    } else {
+        lookup_start(h, f);
+    }
+}
+
+static void unfollow_run(struct host *host, struct run_follower *f)
+{
+    struct app_host *h = app_host(host);
+    if (!f->listed)
+        return;
+    struct followed_run *all = find(h, f->run);
+    DL_DELETE(all->list, f);
+    f->listed = false;
+    if (all->list == NULL) {
+        HASH_DEL(h->followed, all);
+        free(all);
+    }
+    lookup_forget(f);
+    run_log_unref(f->log);
+    run_log_unref(f->next_log);
+    f->log = f->next_log = NULL;
+}
+
+/* ---- taking ---- */
+
+static bool is_known(const struct run_follower *f)
+{
+    return f->log->attempt < f->after.attempt ||
+           (f->log->attempt == f->after.attempt && f->line <= f->after.line);
+}
+
+/* The next line of the log that is being read, if there is one that is not known already. */
+static bool next_line(struct run_follower *f, struct follow_news *ret)
+{
+    while (f->log != NULL && f->offset < f->log->text.len) {
+        const char *line = f->log->text.p + f->offset;
+        const char *newline = memchr(line, '\n', f->log->text.len - f->offset);
+        const size_t len =
+            newline != NULL ? (size_t)(newline - line) : f->log->text.len - f->offset;
+        f->offset += len + (newline != NULL);
+        f->line++;
+        if (is_known(f))
+            continue;
+        *ret = (struct follow_news){
+            .kind = FOLLOW_LINE, .at = {f->log->attempt, f->line}, .line = {line, len}};
+        return true;
+    }
+    return false;
+}
+
+static bool next_log(struct run_follower *f)
+{
+    if (f->next_log == NULL)
+        return false;
+    run_log_unref(f->log);
+    f->log = f->next_log;
+    f->next_log = NULL;
+    f->offset = 0;
+    f->line = 0;
+    return true;
+}
+
+static struct follow_news tell_status(struct run_follower *f)
+{
+    f->status_told = true;
+    return (struct follow_news){
+        .kind = FOLLOW_STATUS, .at = {.attempt = f->status_attempt}, .status = f->status};
+}
+
+/* A status comes before the lines of its attempt, a final one after them. */
+static bool status_is_first(const struct run_follower *f)
+{
+    return f->status_known && !f->status_told && !run_status_is_final(f->status) &&
+           (f->log == NULL || f->log->attempt >= f->status_attempt);
+}
+
+static struct follow_news follow_next(struct host *host, struct run_follower *f)
+{
+    struct follow_news news = {.kind = FOLLOW_NOTHING};
+    do {
+        if (status_is_first(f))
+            return tell_status(f);
+        if (next_line(f, &news))
+            return news;
+    } while (next_log(f));
+    if (f->status_known && !f->status_told)
+        return tell_status(f);
+    if (f->err != 0 || (f->status_known && run_status_is_final(f->status)))
+        news = (struct follow_news){.kind = FOLLOW_END, .err = f->err};
+    return news;
+}
+
+/* ---- what happens ---- */
+
+static void run_news(struct host *host, struct uuid run, struct run_log *log)
+{
+    struct followed_run *all = find(app_host(host), run);
+    struct run_follower *f;
+    if (all == NULL)
+        return;
+    DL_FOREACH (all->list, f) {
+        know_log(f, log);
+        know_status(f, RUN_RUNNING, log->attempt);
+    }
+    tell(all);
+}
+
+void follow_moved(struct app_host *h, const struct effect_move_run *r)
+{
+    struct followed_run *all = find(h, r->id);
+    struct run_follower *f;
+    if (all == NULL)
+        return;
+    DL_FOREACH (all->list, f) {
+        if (r->log.p != NULL && run_status_is_final(r->status))
+            know_text(f, r->attempt, r->log);
+        know_status(f, r->status, r->attempt);
+    }
+    tell(all);
+}
+
+/* Pending runs are on disk only, so nobody can say which ones went with their pipeline. */
+void follow_pipeline_dropped(struct app_host *h)
+{
+    struct followed_run *all, *next;
+    struct run_follower *f;
+    HASH_ITER (hh, h->followed, all, next)
+        DL_FOREACH (all->list, f)
+            if (!f->status_known || f->status == RUN_PENDING)
+                lookup_start(h, f);
+}
+
+void follow_abandon(struct app_host *h)
+{
+    struct followed_run *all, *next;
+    struct run_follower *f;
+    HASH_ITER (hh, h->followed, all, next) {
+        DL_FOREACH (all->list, f)
+            f->err = -ECANCELED;
+        tell(all);
+    }
+}
+
+static bool run_steps(struct host *host, struct uuid run, struct str *ret)
+{
+    return dispatcher_steps(app_host(host)->dispatcher, run, ret);
+}
+
+void follow_init(struct app_host *h)
+{
+    h->host.follow_run = follow_run;
+    h->host.follow_next = follow_next;
+    h->host.unfollow_run = unfollow_run;
+    h->host.run_news = run_news;
+    h->host.run_steps = run_steps;
+}

@@ -1,0 +1,69 @@
+/* job.h - one attempt of a run that is being carried out here: its steps, one after the other.
+ *
+ *                        +--> job_refuse() ... ended
+ *     job_create() ------+
+ *                        +--> job_begin() --> [step 1] --success--> (a turn of the loop) --> [step 2] ... ended
+ *                                                |
+ *                                                +-- anything else, or job_stop(): ended
+ *
+ * The run_start is a copy that lives as long as the job: executors, and their threads, read it. The
+ * run's time limit counts for all steps together; a run with one step leaves it to the executor.
+ */
+#ifndef EXECUTOR_JOB_H
+#define EXECUTOR_JOB_H
+#include "base/arena.h"
+#include "executor/progress.h"
+#include "io/process/run_log.h"
+#include "io/loop/timers.h"
+#include "pawl/executor.h"
+#include <uthash.h>
+
+/* Why a job ends before its steps have. */
+enum job_stop { JOB_GOES_ON, JOB_CANCELLED, JOB_INTERRUPTED, JOB_TIMED_OUT };
+
+struct job {
+    struct dispatcher *dispatcher;
+    struct host *host;
+    struct uuid run;
+    struct run_start start; /* of the present step; its texts are in the arena */
+    struct arena arena;
+    uint64_t timeout_ms; /* of the run; 0: none */
+    struct step_list steps;
+    struct progress progress;
+    struct run_log *log;
+
+    size_t current;              /* step */
+    struct execution *execution; /* of it; NULL between two steps */
+    struct str previous;         /* the output of the step before */
+    struct timer later;          /* begins the current step, or ends the job */
+    struct timer deadline;
+    enum job_stop stop; /* the first reason counts */
+    struct diag refused; /* why it cannot be carried out; msg empty: it can */
+    UT_hash_handle hh;   /* the dispatcher's, by run */
+};
+
+/* Copies what it needs; then one of the two below is called. A spec that is wrong makes a job that
+ * can only be refused. */
+struct job *job_create(struct dispatcher *d, struct host *h, const struct run_start *s);
+void job_destroy(struct job *j);
+
+/* Carries it out, or lets it fail with its reason. Either ends with dispatcher_job_ended(), later,
+ * never from inside. */
+void job_begin(struct job *j);
+
+/* What the executor of the present step says. */
+void job_step_ended(struct job *j, const struct run_result *r);
+
+/* Ends it early, unless it was told to end before. */
+void job_stop(struct job *j, enum job_stop why);
+
+/* Leaves nothing running outside, at once. */
+void job_kill(struct job *j);
+
+/* Appends the states of its steps; false when the pipeline has no `steps`. */
+bool job_add_steps(const struct job *j, bool over, struct str *ret);
+
+/* The dispatcher's: r is complete; j may be destroyed, and is gone afterwards. */
+void dispatcher_job_ended(struct job *j, const struct run_result *r);
+
+#endif
