@@ -2,9 +2,8 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "core/catalog.h"
+#include "core/glob.h"
 #include "core/schedule.h"
-#include <fnmatch.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,87 +56,6 @@ struct rule_targets *rule_set_targets(struct rule *r, uint16_t count)
     r->targets = mem_zalloc(targets_size(count));
     r->targets->count = count;
     return r->targets;
-}
-
-/* One segment of a pattern against one of a path. Longer ones than a file system has match nothing. */
-static bool segment_matches(const char *glob, size_t glob_len, const char *text, size_t text_len)
-{
-    char g[NAME_MAX + 1], t[NAME_MAX + 1];
-    if (glob_len > NAME_MAX || text_len > NAME_MAX)
-        return false;
-    memcpy(g, glob, glob_len);
-    memcpy(t, text, text_len);
-    g[glob_len] = t[text_len] = '\0';
-    return fnmatch(g, t, 0) == 0;
-}
-
-/* The text behind the next slash; its end when there is none. */
-static const char *after_segment(const char *s)
-{
-    const char *slash = strchrnul(s, '/');
-    return *slash == '/' ? slash + 1 : slash;
-}
-
-/* Segment by segment; `**` stands for any number of them, none included. */
-static bool path_matches(const char *glob, const char *path)
-{
-    if (*glob == '\0')
-        return *path == '\0';
-    const size_t g = strcspn(glob, "/"), p = strcspn(path, "/");
-    if (g == 2 && memcmp(glob, "**", 2) == 0) {
-        const char *rest = after_segment(glob);
-        for (; *path != '\0'; path = after_segment(path))
-            if (*rest == '\0' || path_matches(rest, path))
-                return true;
-        return *rest == '\0';
-    }
-    if (*path == '\0' || (glob[g] == '/') != (path[p] == '/'))
-        return false;
-    return segment_matches(glob, g, path, p) &&
-           path_matches(after_segment(glob), after_segment(path));
-}
-
-bool glob_matches(const char *glob, struct slice name, struct slice path)
-{
-    if (strchr(glob, '/') != NULL)
-        return path.p != NULL && path_matches(glob, path.p);
-    return name.p != NULL && segment_matches(glob, strlen(glob), name.p, name.len);
-}
-
-/* From '[' to its ']'; NULL when it is never closed. A ']' right behind '[', '[!' or '[^' belongs to the set, and so do those of [:classes:]. */
-static const char *end_of_set(const char *c)
-{
-    c++;
-    c += *c == '!' || *c == '^';
-    c += *c == ']';
-    for (; *c != '\0' && *c != ']'; c++) {
-        if (*c == '\\' && c[1] != '\0')
-            c++;
-        else if (*c == '[' && (c[1] == ':' || c[1] == '.' || c[1] == '=')) {
-            const char close[] = {c[1], ']', '\0'};
-            const char *end = strstr(c + 2, close);
-            if (end != NULL)
-                c = end + 1;
-        }
-    }
-    return *c == ']' ? c : NULL;
-}
-
-/* fnmatch takes a pattern it cannot read for ordinary text; people want to be told. */
-bool glob_is_valid(const char *glob)
-{
-    unsigned wildcards = 0;
-    for (const char *c = glob; *c != '\0'; c++) {
-        if (*c == '\\' && c[1] == '\0')
-            return false;
-        if (*c == '\\')
-            c++;
-        else if (*c == '*' && c[1] == '*')
-            wildcards++;
-        else if (*c == '[' && (c = end_of_set(c)) == NULL)
-            return false;
-    }
-    return *glob != '\0' && wildcards <= GLOB_STARSTARS_MAX;
 }
 
 bool rule_matches(const struct rule *r, const struct event *ev)

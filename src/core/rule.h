@@ -59,14 +59,6 @@ struct match_key match_key_of(char kind, struct slice text);
 /* The key of events about the ends of a pipeline's runs; their scope is its path. */
 struct match_key completion_key(struct slice path);
 
-/* Whether a file is meant by a pattern: POSIX fnmatch on its name; a pattern with a slash is matched on the path below the zone, segment by
- * segment, where `**` stands for any number of segments. Both texts are NUL-terminated. */
-bool glob_matches(const char *glob, struct slice name, struct slice path);
-
-/* False for an empty pattern, an unclosed [, a lone \ at the end, and more than GLOB_STARSTARS_MAX `**`. */
-#define GLOB_STARSTARS_MAX 4
-bool glob_is_valid(const char *glob);
-
 /* Gives a rule its key; it must have none. */
 void rule_set_key(struct rule *r, struct match_key key);
 

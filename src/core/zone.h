@@ -15,7 +15,6 @@
 #include <uthash.h>
 
 #define ZONE_GLOBS_MAX 64 /* in a list of patterns */
-#define ZONE_GLOB_LEN_MAX 255
 #define ZONE_SETTLE_MS_MAX (60 * 60 * 1000)
 #define ZONE_RESCAN_S_MAX 86400
 

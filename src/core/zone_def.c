@@ -1,10 +1,13 @@
 #include "base/check.h"
 #include "base/mem.h"
-#include "core/rule.h"
+#include "core/glob.h"
 #include "core/zone.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Where a zone is, and what it is called; they are in the same object, and another's business. */
+static const char *const identity[] = {"namespace", "name", "path"};
 static const char *const exclude_default[] = {".*", "*.tmp", "*.part", "*.crdownload", "*~"};
 
 /* ---- lists of patterns ---- */
@@ -23,26 +26,25 @@ static void globs_release(struct globs *g)
     *g = (struct globs){0};
 }
 
+static void take_glob(struct json_fields *f, const char *list, size_t i, const json_t *v,
+                      struct globs *ret)
+{
+    char name[32];
+    const char *glob = json_string_value(v);
+    snprintf(name, sizeof(name), "%s[%zu]", list, i);
+    if (glob == NULL)
+        json_fields_fail(f, name, "must be a string");
+    else if (glob_check(f, name, glob))
+        globs_add(ret, glob);
+}
+
 static void take_globs(struct json_fields *f, const char *name, struct globs *ret)
 {
     json_t *list = json_take_array(f, name, JSON_OPTIONAL);
-    size_t i;
-    json_t *v;
     if (list != NULL && json_array_size(list) > ZONE_GLOBS_MAX)
         json_fields_fail(f, name, "must be at most %d patterns", ZONE_GLOBS_MAX);
-    json_array_foreach(list, i, v)
-    {
-        const char *glob = json_string_value(v);
-        if (f->failed)
-            return;
-        if (glob == NULL || strlen(glob) > ZONE_GLOB_LEN_MAX || !glob_is_valid(glob))
-            json_fields_fail(
-                f, name,
-                "must be a list of patterns, of at most %d bytes each, with every [ closed",
-                ZONE_GLOB_LEN_MAX);
-        else
-            globs_add(ret, glob);
-    }
+    for (size_t i = 0; i < json_array_size(list) && !f->failed; i++)
+        take_glob(f, name, i, json_array_get(list, i), ret);
 }
 
 static bool globs_match(const struct globs *g, struct slice name, struct slice path)
@@ -102,6 +104,8 @@ struct zone_def *zone_def_make(json_t *spec, struct diag *reterr)
     struct zone_def *d = mem_zalloc(sizeof(*d));
     d->refs = 1;
     json_fields_begin(&f, spec, "", reterr);
+    for (size_t i = 0; i < ARRAY_SIZE(identity); i++)
+        json_ignore(&f, identity[i]);
     const char *description = json_take_string(&f, "description", JSON_OPTIONAL);
     take_globs(&f, "include", &d->include);
     take_globs(&f, "exclude", &d->exclude);

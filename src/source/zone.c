@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/slug.h"
 #include "core/engine.h"
+#include "core/glob.h"
 #include "core/rule.h"
 #include "io/http/http.h"
 #include "pawl/source.h"
@@ -55,13 +56,8 @@ static int check(struct host *h, json_t *config, struct trigger_draft *ret, bool
     json_fields_begin(&f, config, "config", reterr);
     take_zone(&f, &ns, &name);
     const char *pattern = with_pattern ? json_take_string(&f, "pattern", JSON_REQUIRED) : NULL;
-    if (pattern != NULL && strlen(pattern) > ZONE_GLOB_LEN_MAX)
-        json_fields_fail(&f, "pattern", "must be at most %d bytes long", ZONE_GLOB_LEN_MAX);
-    else if (pattern != NULL && !glob_is_valid(pattern))
-        json_fields_fail(&f, "pattern",
-                         "is not a glob: it is empty, has a [ that is never closed, a \\ at its "
-                         "end, or more than %d **",
-                         GLOB_STARSTARS_MAX);
+    if (pattern != NULL)
+        glob_check(&f, "pattern", pattern);
     config_take_trailing(&f);
     if (json_fields_end(&f) < 0 || check_exists(h, ns, name, reterr) < 0)
         return -EINVAL;

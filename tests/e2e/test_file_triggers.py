@@ -153,10 +153,22 @@ def test_bad_configs(daemon, zone, orders, config, status, part):
     assert daemon.get(TRIGGERS).json()["total"] == 0
 
 
-@pytest.mark.parametrize("pattern", ["", "[a-z", "a[", "[!]", "x\\", "**/**/**/**/**", "a" * 256, 7, None])
-def test_bad_patterns(daemon, zone, orders, pattern):
+@pytest.mark.parametrize("pattern,part", [
+    ("", "must not be empty"),
+    ("[a-z", "at column 1: the [ is never closed"),
+    ("a[", "at column 2: the [ is never closed"),
+    ("[!]", "at column 1: the [ is never closed"),
+    ("x\\", "at column 2: the \\ is followed by nothing"),
+    ("[z-a].csv", "at column 2: the range z-a runs backwards"),
+    ("*[[:foo:]]", "at column 3: there is no such class"),
+    ("**/**/**/**/**", "at column 13: there are more than 4 **"),
+    ("a" * 256, "must be at most 255 bytes long"),
+    (7, "must be a string"),
+    (None, "is required"),
+])
+def test_bad_patterns(daemon, zone, orders, pattern, part):
     config = {"namespace": "default", "zone_name": "raw-uploads", "pattern": pattern}
-    assert "config.pattern" in daemon.post(TRIGGERS, {"type": "file_pattern", "config": config}).expect(400).message
+    assert "config.pattern: " + part in daemon.post(TRIGGERS, {"type": "file_pattern", "config": config}).expect(400).message
     config["pattern"] = "*"
     t = daemon.post(TRIGGERS, {"type": "file_pattern", "config": config}).expect(201).json()
     daemon.put(f"{TRIGGERS}/{t['id']}", {"config": {**config, "pattern": pattern}}).expect(400)
