@@ -62,13 +62,27 @@ static void strip(json_t *body)
         json_object_del(body, read_only[i]);
 }
 
-/* The definition that a checked spec makes, or NULL with *reterr. */
+/* A field that is null is one that is not given. */
+static void drop_nulls(json_t *spec)
+{
+    const char *name;
+    json_t *v;
+    void *tmp;
+    json_object_foreach_safe(spec, tmp, name, v)
+    {
+        if (json_is_null(v))
+            json_object_del(spec, name);
+    }
+}
+
+/* The definition that a spec makes, or NULL with *reterr. */
 static struct pipeline_def *make_def(json_t *spec, struct diag *reterr)
 {
     const struct executor_type *type;
     struct pipeline_def policy = {0};
     if (pipeline_spec_check(spec, &policy, reterr) < 0)
         return NULL;
+    drop_nulls(spec);
     json_t *executor = executor_of(spec, &type, reterr);
     if (executor == NULL)
         return NULL;
@@ -152,21 +166,13 @@ static void create(struct http_request *req, void *ctx)
 static json_t *merge(const struct pipeline *p, json_t *body, struct diag *reterr)
 {
     json_t *spec = json_parse_object(slice_of(p->def->spec), reterr);
-    const char *name;
-    json_t *v;
     if (spec == NULL)
         return NULL;
     if (json_object_get(body, "executor") != NULL)
         json_object_del(spec, "steps");
     else if (json_object_get(body, "steps") != NULL)
         json_object_del(spec, "executor");
-    json_object_foreach(body, name, v)
-    {
-        if (json_is_null(v))
-            json_object_del(spec, name);
-        else
-            json_object_set(spec, name, v);
-    }
+    json_object_update(spec, body);
     return spec;
 }
 

@@ -135,9 +135,6 @@ static struct zone *take_zone(struct api *a, struct http_request *req)
 
 static void strip(json_t *body)
 {
-    static const char *const identity[] = {"namespace", "name", "path"};
-    for (size_t i = 0; i < ARRAY_SIZE(identity); i++)
-        json_object_del(body, identity[i]);
     for (size_t i = 0; i < ARRAY_SIZE(read_only); i++)
         json_object_del(body, read_only[i]);
 }
@@ -276,6 +273,16 @@ static json_t *merge(const struct zone *z, json_t *body, struct diag *reterr)
     return spec;
 }
 
+static int check_change(const struct api *a, const struct zone *z, const struct zone_def *def,
+                        struct diag *reterr)
+{
+    if (def->fire_existing != z->def->fire_existing)
+        return diag_set(reterr, DIAG_INVALID_ARGUMENT,
+                        "initial: cannot be changed: it is about what was there when the landing "
+                        "zone was created");
+    return z->made_by_us ? 0 : check_place(a, z->directory, def->recursive, reterr);
+}
+
 static int update_from(struct api *a, struct http_request *req, struct zone *z, json_t *body,
                        struct diag *reterr)
 {
@@ -289,7 +296,7 @@ static int update_from(struct api *a, struct http_request *req, struct zone *z, 
     json_decref(spec);
     if (def == NULL)
         return -EINVAL;
-    if (!z->made_by_us && check_place(a, z->directory, def->recursive, reterr) < 0) {
+    if (check_change(a, z, def, reterr) < 0) {
         zone_def_unref(def);
         return -EINVAL;
     }
