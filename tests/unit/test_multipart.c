@@ -179,9 +179,27 @@ static void headers_and_parts_have_limits(void **state)
     str_release(&text);
 }
 
+static void names_that_are_not_ascii(void **state)
+{
+    expect(PART(NAMED "; filename*=UTF-8''na%C3%AFve%20%e2%82%ac.csv", "x") "--b--",
+           "[file|na\xc3\xafve \xe2\x82\xac.csv|:x].");
+    expect(PART(NAMED "; filename*=iso-8859-1'fr'na%EFve.csv", "x") "--b--",
+           "[file|na\xc3\xafve.csv|:x].");
+    expect(PART(NAMED "; filename*=utf-8''a; filename=\"b\"", "x") "--b--", "[file|a|:x].");
+    expect(PART(NAMED "; filename=\"b\"; filename*=utf-8''a", "x") "--b--", "[file|a|:x].");
+    expect(PART(NAMED "; filename*=utf-8''", "x") "--b--", "[file||:x].");
+    static const char malformed[] = "!a part's headers are malformed";
+    expect(PART(NAMED "; filename*=a.csv", "x") "--b--", malformed);
+    expect(PART(NAMED "; filename*=utf-8'a.csv", "x") "--b--", malformed);
+    expect(PART(NAMED "; filename*=koi8-r''a.csv", "x") "--b--", malformed);
+    expect(PART(NAMED "; filename*=utf-8''a%2", "x") "--b--", malformed);
+    expect(PART(NAMED "; filename*=utf-8''a%zz", "x") "--b--", malformed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_that_are_not_ascii),
         cmocka_unit_test(forms),
         cmocka_unit_test(content_types),
         cmocka_unit_test(a_boundary_has_a_longest),

@@ -119,9 +119,59 @@ static struct slice unescaped(struct multipart *m, struct slice value)
     return unescape(m->header + (value.p - m->header), value.len);
 }
 
+/* ---- names that are not ASCII: RFC 8187, charset'language'percent-encoded ---- */
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* Decodes where it stands: what comes out is never longer. False when it is malformed. */
+static bool percent_decode(char *p, size_t len, bool latin1, struct slice *ret)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)p[i];
+        if (c == '%') {
+            const int high = len - i > 2 ? hex_digit(p[i + 1]) : -1;
+            const int low = len - i > 2 ? hex_digit(p[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return false;
+            c = (unsigned char)(high << 4 | low);
+            i += 2;
+            if (latin1 && c >= 0x80) {
+                p[n++] = (char)(0xc0 | c >> 6);
+                c = 0x80 | (c & 0x3f);
+            }
+        }
+        p[n++] = (char)c;
+    }
+    *ret = (struct slice){p, n};
+    return true;
+}
+
+static bool extended(struct multipart *m, struct slice value, struct slice *ret)
+{
+    const char *end = value.p + value.len;
+    const char *quote = memchr(value.p, '\'', value.len);
+    const char *text = quote != NULL ? memchr(quote + 1, '\'', (size_t)(end - quote - 1)) : NULL;
+    if (text == NULL)
+        return false;
+    const struct slice charset = {value.p, (size_t)(quote - value.p)};
+    const bool latin1 = slice_is_nocase(charset, "iso-8859-1");
+    if (!latin1 && !slice_is_nocase(charset, "utf-8"))
+        return false;
+    text++;
+    return percent_decode(m->header + (text - m->header), (size_t)(end - text), latin1, ret);
+}
+
+/* `filename*` counts more than `filename`, wherever it stands (RFC 6266, section 4.3). */
 static bool take_disposition(struct multipart *m, struct slice value)
 {
-    struct slice name, v;
+    struct slice name, v, full = SLICE_NONE;
     const struct slice word = first_word(value);
     if (!slice_is_nocase(word, "form-data"))
         return false;
@@ -131,7 +181,11 @@ static bool take_disposition(struct multipart *m, struct slice value)
             m->name = unescaped(m, v);
         else if (slice_is_nocase(name, "filename"))
             m->filename = unescaped(m, v);
+        else if (slice_is_nocase(name, "filename*") && !extended(m, v, &full))
+            return false;
     }
+    if (full.p != NULL)
+        m->filename = full;
     return m->name.p != NULL;
 }
 

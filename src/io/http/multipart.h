@@ -7,7 +7,7 @@
  *     do {
  *         event = multipart_feed(&m, data, len, &used);
  *         data += used, len -= used;
- *         MULTIPART_PART: m.name, m.filename and m.content_type are set      MULTIPART_DATA: m.piece is the next bytes of the part
+ *         MULTIPART_PART: m.name, m.filename (also from filename*=, RFC 8187) and m.content_type are set      MULTIPART_DATA: m.piece is the next bytes of the part
  *         MULTIPART_PART_END                                                  MULTIPART_END: what follows is ignored
  *     } while (event != MULTIPART_MORE && event != MULTIPART_BAD);
  */
