@@ -188,3 +188,11 @@ def test_list_filters_and_pages(daemon):
 
 def test_wrong_method_is_405(daemon):
     assert daemon.request("PATCH", "/api/v1/pipelines").status == 405
+
+
+def test_null_takes_a_field_out_and_does_not_hide_a_wrong_one(daemon):
+    p = daemon.create_pipeline("p", description="x")
+    assert daemon.put(daemon.pipeline_path(p), {"description": None}).expect(200).json().get("description") is None
+    assert "config: is not a known field" in daemon.put(daemon.pipeline_path(p), {"config": None}).expect(400).message
+    assert "executor" in daemon.put(daemon.pipeline_path(p), {"executor": None}).expect(400).message
+    assert daemon.get(daemon.pipeline_path(p)).json()["version"] == 2

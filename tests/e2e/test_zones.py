@@ -1,4 +1,5 @@
 """Landing zones: what arrives in their directories, however it comes, is noticed once; and the zones over REST."""
+import base64
 import contextlib
 import ctypes
 import json
@@ -82,14 +83,18 @@ def test_create_get_list_change_delete(daemon):
     ({"path": "/"}, "path: must be an absolute path"),
     ({"path": 1}, "path"),
     ({"include": "*.csv"}, "include"),
-    ({"include": ["[a"]}, "include: must be a list of patterns"),
-    ({"exclude": [1]}, "exclude: must be a list of patterns"),
+    ({"include": ["*", "x[a"]}, "include[1]: at column 2: the [ is never closed"),
+    ({"exclude": [""]}, "exclude[0]: must not be empty"),
+    ({"exclude": ["\u2603[z-a]"]}, "exclude[0]: at column 3: the range z-a runs backwards"),
+    ({"exclude": ["*", 1]}, "exclude[1]: must be a string"),
+    ({"exclude": ["a" * 256]}, "exclude[0]: must be at most 255 bytes long"),
     ({"include": ["x"] * 65}, "include: must be at most 64"),
     ({"recursive": "yes"}, "recursive"),
     ({"settle_ms": -1}, "settle_ms"),
     ({"rescan_seconds": 86401}, "rescan_seconds"),
     ({"initial": "all"}, "initial: must be record or fire"),
-    ({"bogus": 1}, "bogus: is not a known field"),
+    ({"bogus": 1}, "bogus: is not a known field (known: namespace, name, path, description, include,"),
+    ({"config": {}}, "config: is not a known field"),
 ])
 def test_bad_definitions_are_refused(daemon, fields, part):
     body = {"namespace": "default", "name": "z", **fields}
@@ -111,6 +116,12 @@ def test_names_are_taken_once_and_ids_are_not_the_clients(daemon):
     assert daemon.get(ZONES + "/default/none").expect(404).error == "NOT_FOUND"
     daemon.put(ZONES + "/default/none", {}).expect(404)
     daemon.delete(ZONES + "/default/none").expect(404)
+    assert "bogus: is not a known field" in daemon.post(ZONES, {"namespace": "default", "name": "y", "bogus": None}).expect(400).message
+    assert "config: is not a known field" in daemon.put(ZONES + "/default/z", {"config": None}).expect(400).message
+    assert "initial: cannot be changed" in daemon.put(ZONES + "/default/z", {"initial": "fire"}).expect(400).message
+    for same in ("record", None):
+        daemon.put(ZONES + "/default/z", {"initial": same}).expect(200)
+    assert daemon.put(ZONES + "/default/z", {"id": 5, "created_at": "x", "status": None}).expect(200).json()["id"] == z["id"]
     assert "path: cannot be changed" in daemon.put(ZONES + "/default/z", {"path": "/elsewhere"}).expect(400).message
 
 
@@ -231,8 +242,12 @@ def test_strange_names(daemon, zone, drop):
     with open(os.fsencode(zone["path"]) + b"/" + raw, "wb") as f:
         f.write(b"x")
     daemon.wait_files(zone, *names, raw)
-    shown = {f["filename"] for f in daemon.get(daemon.zone_path(zone) + "/files").expect(200).json()["files"]}
-    assert shown == {*names, "not-utf8-\ufffd\ufffd"}
+    files = {f["filename"]: f for f in daemon.get(daemon.zone_path(zone) + "/files").expect(200).json()["files"]}
+    assert set(files) == {*names, "not-utf8-\ufffd\ufffd"}
+    odd = files.pop("not-utf8-\ufffd\ufffd")
+    assert base64.b64decode(odd["path_base64"]) == os.fsencode(zone["path"]) + b"/" + raw
+    assert daemon.get(f"{daemon.zone_path(zone)}/files/{odd['id']}").expect(200).json() == odd
+    assert not any("path_base64" in f for f in files.values())
     daemon.restart()
     last_file(daemon, zone, drop, *names, raw)
 
@@ -532,6 +547,27 @@ def test_bad_forms_are_refused(daemon, zone, body, part):
                                           "multipart/form-data; boundary=" + "b" * 71])
 def test_other_content_types_are_refused(daemon, zone, content_type):
     assert "Content-Type" in form(daemon, zone, PART + b"--b--\r\n", content_type).expect(400).message
+
+
+@pytest.mark.parametrize("sent,name", [
+    (b"UTF-8''na%C3%AFve%20%E2%98%83.csv", "naïve ☃.csv"),
+    (b"iso-8859-1''na%EFve.csv", "naïve.csv"),
+    (b"UTF-8''..%2F..%2Fetc%2Fpasswd", "passwd"),
+    (b"UTF-8''a%00b%0Ac%FF", "a_b_c_"),
+    (b"UTF-8''x; filename=\"y\"", "x"),
+])
+def test_names_that_are_not_ascii(daemon, zone, sent, name):
+    """`filename*` of RFC 8187, which some clients send instead of `filename`, and some beside it."""
+    part = b'--b\r\nContent-Disposition: form-data; name="file"; filename*=' + sent + b"\r\n\r\nhello\r\n--b--\r\n"
+    f = form(daemon, zone, part).expect(201).json()
+    assert f["filename"] == name and os.path.dirname(f["path"]) == zone["path"] and os.path.isfile(f["path"])
+
+
+@pytest.mark.parametrize("sent", [b"x.csv", b"koi8-r''x.csv", b"UTF-8''x%zz", b"UTF-8''"])
+def test_bad_names_that_are_not_ascii(daemon, zone, sent):
+    part = b'--b\r\nContent-Disposition: form-data; name="file"; filename*=' + sent + b"\r\n\r\nhello\r\n--b--\r\n"
+    form(daemon, zone, part).expect(400)
+    assert os.listdir(zone["path"]) == []
 
 
 def test_other_fields_are_ignored(daemon, zone):

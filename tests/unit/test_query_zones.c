@@ -154,6 +154,7 @@ static void files_are_shown(void **state)
     expect_text(
         s,
         "{'id':'%s','zone_id':'%s','filename':'\xef\xbf\xbd.csv','path':'/in/sub/\xef\xbf\xbd.csv',"
+        "'path_base64':'L2luL3N1Yi//LmNzdg==',"
         "'relative_path':'sub/\xef\xbf\xbd.csv','size_bytes':10,'content_type':null,"
         "'uploaded_at':'2026-02-13T16:26:40Z','modified_at':'2026-02-13T16:26:40.123Z'}",
         text_of(f), text_of(z));

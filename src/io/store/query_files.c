@@ -1,4 +1,6 @@
-/* query_files.c - the files API reads the ledger. Paths are bytes; what is not UTF-8 in them is shown as U+FFFD. */
+/* query_files.c - the files API reads the ledger. Paths are bytes; what is not UTF-8 in them is shown as U+FFFD, and
+ * the bytes come beside it. */
+#include "base/base64.h"
 #include "base/rfc3339.h"
 #include "io/store/page.h"
 #include <errno.h>
@@ -23,6 +25,11 @@ static void add_path(struct stmt *q, struct str *ret)
     str_add_char(&path, '/');
     str_add_slice(&path, column_slice(q, 4));
     str_add_json(ret, str_slice(&path));
+    if (!utf8_valid(str_slice(&path))) {
+        str_add_cstr(ret, ",\"path_base64\":\"");
+        str_add_base64(ret, str_slice(&path));
+        str_add_char(ret, '"');
+    }
     str_release(&path);
 }
 
