@@ -96,9 +96,15 @@ static int query_one(struct reading *r, struct db *db)
     return query_run(db, r->id, &r->body);
 }
 
+struct log_reading {
+    struct reading reading;
+    uint64_t attempt; /* 0: the last one */
+};
+
 static int query_logs(struct reading *r, struct db *db)
 {
-    return query_run_logs(db, r->id, &r->body);
+    const struct log_reading *l = container_of(r, struct log_reading, reading);
+    return query_run_logs(db, r->id, (uint32_t)l->attempt, &r->body);
 }
 
 static void answer_run(struct api *a, struct http_request *req, struct uuid id)
@@ -116,12 +122,25 @@ static void get(struct http_request *req, void *ctx)
         answer_run(ctx, req, id);
 }
 
+static bool take_attempt(struct http_request *req, struct log_reading *ret)
+{
+    struct slice v;
+    if (!http_query(req, "attempt", &v))
+        return true;
+    if (slice_u64(v, UINT32_MAX, &ret->attempt) && ret->attempt > 0) {
+        ret->reading.missing = "there is no such run, or it was not tried that often";
+        return true;
+    }
+    http_respond_error(req, DIAG_INVALID_ARGUMENT, 0, "attempt: must be a number, 1 or more");
+    return false;
+}
+
 static void logs(struct http_request *req, void *ctx)
 {
-    struct reading *r = reading_make(ctx, req, sizeof(*r), query_logs);
-    r->missing = missing;
-    if (take_path_id(req, 0, missing, &r->id))
-        reading_start(r);
+    struct log_reading *l = reading_make(ctx, req, sizeof(*l), query_logs);
+    l->reading.missing = missing;
+    if (take_attempt(req, l) && take_path_id(req, 0, missing, &l->reading.id))
+        reading_start(&l->reading);
 }
 
 struct listing {

@@ -21,6 +21,7 @@ enum effect_type {
     EFFECT_PUT_EVENT,
     EFFECT_PUT_RUN,       /* a new run */
     EFFECT_MOVE_RUN,      /* a run changes state */
+    EFFECT_PUT_ATTEMPT,   /* an attempt has ended, the run has not: it goes back into the queue */
     EFFECT_TRIGGER_STATE, /* at most one per trigger and batch: the last state */
     EFFECT_PUT_PIPELINE,  /* new, or a new version */
     EFFECT_DROP_PIPELINE,
@@ -83,7 +84,15 @@ struct effect_move_run {
     struct wall started_at;          /* RUNNING and final states; unset otherwise */
     struct wall finished_at;         /* final states; unset otherwise */
     struct wall due_at;              /* PENDING: not before; unset: at once */
-    struct slice output, error, log; /* absent: nothing to store */
+    struct slice output, error, log; /* final states; absent: nothing to store */
+};
+
+struct effect_put_attempt {
+    struct uuid run;
+    uint32_t attempt;
+    struct wall started_at, finished_at;
+    struct slice error, log; /* absent: nothing to store */
+    bool interrupted;        /* it did not fail: a crash or a stop cut it off */
 };
 
 struct effect_trigger_state {
@@ -207,6 +216,7 @@ struct effect {
         struct effect_put_event put_event;
         struct effect_put_run put_run;
         struct effect_move_run move_run;
+        struct effect_put_attempt put_attempt;
         struct effect_trigger_state trigger_state;
         struct effect_put_pipeline put_pipeline;
         struct effect_put_trigger put_trigger;

@@ -25,6 +25,15 @@ static void repeat(struct engine *e, struct now now, const struct run *run,
 {
     struct pipeline *p = run->pipeline;
     const struct wall due = {now.wall.ms + (int64_t)wait_ms(e, run, r)};
+    emit(e, EFFECT_PUT_ATTEMPT)->put_attempt = (struct effect_put_attempt){
+        .run = run->id,
+        .attempt = run->attempt,
+        .started_at = run->started_at,
+        .finished_at = now.wall,
+        .error = keep(e, r->error),
+        .log = keep(e, r->log),
+        .interrupted = r->interrupted,
+    };
     emit(e, EFFECT_MOVE_RUN)->move_run = (struct effect_move_run){
         .id = run->id,
         .pipeline_key = p->key,
@@ -33,8 +42,6 @@ static void repeat(struct engine *e, struct now now, const struct run *run,
         .started_at = WALL_UNSET,
         .finished_at = WALL_UNSET,
         .due_at = due,
-        .error = keep(e, r->error),
-        .log = keep(e, r->log),
     };
     queue_change_pending(e, p, 1);
     p->queued_since_fetch = true;

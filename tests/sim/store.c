@@ -107,11 +107,24 @@ static void move_run(struct sim_store *s, const struct effect *f)
     struct sim_run *r = sim_store_run(s, m->id);
     CHECK(r != NULL && may_move(r->status, m->status));
     CHECK(m->attempt == r->attempt + (m->status == RUN_PENDING));
+    CHECK(m->attempt == r->former + 1);
     CHECK(wall_is_set(m->finished_at) == run_status_is_final(m->status));
     r->status = m->status;
     r->attempt = m->attempt;
     r->due_at = m->due_at;
     r->started_at = m->started_at;
+}
+
+/* Each attempt but the last leaves a row, in the batch in which the run goes back into the queue. */
+static void put_attempt(struct sim_store *s, const struct effect *f)
+{
+    const struct effect_put_attempt *a = &f->put_attempt;
+    struct sim_run *r = sim_store_run(s, a->run);
+    CHECK(r != NULL && r->status == RUN_RUNNING && a->attempt == r->attempt);
+    CHECK(a->started_at.ms == r->started_at.ms && wall_is_set(a->finished_at));
+    CHECK(++r->former == a->attempt);
+    CHECK(f->next != NULL && f->next->type == EFFECT_MOVE_RUN &&
+          uuid_cmp(f->next->move_run.id, a->run) == 0 && f->next->move_run.status == RUN_PENDING);
 }
 
 static void put_lease(struct sim_store *s, const struct effect *f)
@@ -199,7 +212,8 @@ void sim_store_apply(struct sim_store *s, const struct batch *b)
         [EFFECT_MOVE_RUN] = move_run,         [EFFECT_TRIGGER_STATE] = trigger_state,
         [EFFECT_PUT_PIPELINE] = put_pipeline, [EFFECT_DROP_PIPELINE] = drop_pipeline,
         [EFFECT_PUT_LEASE] = put_lease,       [EFFECT_DROP_LEASE] = drop_lease,
-        [EFFECT_PUT_TRIGGER] = put_trigger,   [EFFECT_DROP_TRIGGER] = drop_trigger,
+        [EFFECT_PUT_ATTEMPT] = put_attempt,   [EFFECT_PUT_TRIGGER] = put_trigger,
+        [EFFECT_DROP_TRIGGER] = drop_trigger,
     };
     for (const struct effect *f = b->first; f != NULL; f = f->next)
         if (EFFECT_IS_RECORD(f->type))

@@ -16,6 +16,7 @@ struct sim_run {
     uint32_t attempt;
     struct wall due_at, started_at;
     uint32_t version;
+    uint32_t former; /* attempts that are kept */
     bool leased; /* a worker has it, with this: */
     struct lease_hash hash;
     struct wall expires_at;

@@ -30,7 +30,9 @@ static void run_from_pending_to_success(void **state)
                 "{'id':'%s','pipeline_id':'%s','pipeline_version':1,'event_id':'%s',"
                 "'trigger_id':'%s','trigger':'trigger:webhook','status':'pending','attempt':1,"
                 "'started_at':null,'finished_at':null,'duration_ms':null,'output':null,"
-                "'error':null,'created_at':'2026-02-13T16:26:40Z'}",
+                "'error':null,'created_at':'2026-02-13T16:26:40Z','attempts':[{'attempt':1,"
+                "'status':'pending','started_at':null,'finished_at':null,'duration_ms':null,"
+                "'error':null}]}",
                 text_of(f.run), text_of(ids.pipelines[1]), text_of(f.event),
                 text_of(ids.triggers[1]));
 
@@ -62,28 +64,98 @@ static void manual_run_without_output(void **state)
     assert_true(text_has(s, "'output':null,'error':'exit code 3'"));
 }
 
-/* The last attempt's output replaces what came before, also when there is none. */
-static void next_attempt_takes_the_earlier_ones_place(void **state)
+/* An attempt that began now and failed a second later. */
+static void put_failed_attempt(struct store *s, struct uuid run, uint32_t attempt, const char *log)
+{
+    char *error = mem_printf("exit code %u", attempt);
+    batch_add(s->b, EFFECT_PUT_ATTEMPT)->put_attempt = (struct effect_put_attempt){
+        .run = run,
+        .attempt = attempt,
+        .started_at = s->now,
+        .finished_at = {s->now.ms + 1000},
+        .error = arena_copy(&s->b->arena, slice_of(error)),
+        .log = slice_of(log),
+        .interrupted = attempt == 2,
+    };
+    free(error);
+    struct effect_move_run *m = put_move(s, run, RUN_PENDING);
+    m->attempt = attempt + 1;
+    m->due_at = (struct wall){s->now.ms + 2000};
+}
+
+#define LINE(text) "{\"time\":\"t\",\"stream\":\"stdout\",\"message\":\"" text "\"}\n"
+
+static void expect_log(struct store *s, struct uuid run, uint32_t asked, uint32_t attempt,
+                       const char *message)
+{
+    char part[64];
+    str_reset(&s->text);
+    assert_int_equal(query_run_logs(s->db, run, asked, &s->text), 0);
+    snprintf(part, sizeof(part), "'attempt':%u,'logs':[", attempt);
+    assert_true(text_has(s, part));
+    snprintf(part, sizeof(part), "'message':'%s'}]", message);
+    assert_true(text_has(s, message[0] != '\0' ? part : "'logs':[]"));
+}
+
+static void each_attempt_is_kept(void **state)
 {
     struct store *s = *state;
     put_catalog(s);
     const struct fired f = put_webhook(s, UUID_NIL, 0, 1, RUN_RUNNING);
-    struct effect_move_run *m = put_move(s, f.run, RUN_PENDING);
-    m->attempt = 2;
-    m->due_at = (struct wall){s->now.ms + 1000};
-    m->error = SLICE("exit code 3");
+    put_failed_attempt(s, f.run, 1, LINE("one"));
     store_write(s);
     assert_int_equal(query_run(s->db, f.run, &s->text), 0);
     assert_true(text_has(s, "'status':'pending','attempt':2,'started_at':null"));
-    assert_true(text_has(s, "'error':'exit code 3'"));
+    assert_true(text_has(s, "'error':'exit code 1','created_at'")); /* that of the last attempt */
+    assert_true(text_has(
+        s, "'attempts':[{'attempt':1,'status':'failed','started_at':'2026-02-13T16:26:40Z',"
+           "'finished_at':'2026-02-13T16:26:41Z','duration_ms':1000,'error':'exit code 1'},"
+           "{'attempt':2,'status':'pending','started_at':null,'finished_at':null,"
+           "'duration_ms':null,'error':null}]}"));
+    expect_log(s, f.run, 0, 1, "one");
+
     put_move(s, f.run, RUN_RUNNING)->attempt = 2;
-    put_move(s, f.run, RUN_SUCCESS)->attempt = 2;
     store_write(s);
     str_reset(&s->text);
     assert_int_equal(query_run(s->db, f.run, &s->text), 0);
-    assert_true(text_has(s, "'status':'success','attempt':2"));
+    assert_true(text_has(s, "'error':null,'created_at'"));
+    expect_log(s, f.run, 0, 2, "");
+    put_failed_attempt(s, f.run, 2, NULL);
+    put_move(s, f.run, RUN_RUNNING)->attempt = 3;
+    struct effect_move_run *m = put_move(s, f.run, RUN_SUCCESS);
+    m->attempt = 3;
+    m->log = SLICE(LINE("three"));
+    store_write(s);
+    str_reset(&s->text);
+    assert_int_equal(query_run(s->db, f.run, &s->text), 0);
+    assert_true(text_has(s, "'status':'success','attempt':3"));
     assert_true(text_has(s, "'output':null,'error':null"));
+    assert_true(text_has(s, "{'attempt':2,'status':'interrupted',"));
+    assert_true(text_has(s, "{'attempt':3,'status':'success',"));
+    assert_int_equal(text_times(s, "\"attempt\":"), 4);
+    expect_log(s, f.run, 0, 3, "three");
+    expect_log(s, f.run, 1, 1, "one");
+    expect_log(s, f.run, 2, 2, "");
+    expect_log(s, f.run, 3, 3, "three");
+    assert_int_equal(query_run_logs(s->db, f.run, 4, &s->text), -ENOENT);
     assert_int_equal(store_count(s, "SELECT count(*) FROM runs WHERE due_at IS NOT NULL"), 0);
+}
+
+static void lists_leave_attempts_out(void **state)
+{
+    struct store *s = *state;
+    const struct page page = {.limit = 10};
+    put_catalog(s);
+    const struct fired f = put_webhook(s, UUID_NIL, 0, 1, RUN_RUNNING);
+    put_failed_attempt(s, f.run, 1, LINE("one"));
+    store_write(s);
+    assert_int_equal(
+        query_runs(s->db,
+                   &(struct run_filter){.started_after = WALL_UNSET, .started_before = WALL_UNSET},
+                   &page, &s->text),
+        0);
+    assert_true(text_has(s, "'error':'exit code 1'"));
+    assert_false(text_has(s, "'attempts'"));
 }
 
 static void unknown_ids_are_not_found(void **state)
@@ -99,7 +171,7 @@ static void unknown_ids_are_not_found(void **state)
     const struct uuid unknown[] = {near, v4, UUID_NIL, next_id(s)};
     for (size_t i = 0; i < ARRAY_SIZE(unknown); i++) {
         assert_int_equal(query_run(s->db, unknown[i], &s->text), -ENOENT);
-        assert_int_equal(query_run_logs(s->db, unknown[i], &s->text), -ENOENT);
+        assert_int_equal(query_run_logs(s->db, unknown[i], 0, &s->text), -ENOENT);
         assert_int_equal(query_run_row(s->db, unknown[i], &row), -ENOENT);
     }
     assert_int_equal(s->text.len, 0);
@@ -137,8 +209,8 @@ static void logs_are_an_array(void **state)
         const struct fired f = put_webhook(s, UUID_NIL, 0, 1, RUN_RUNNING);
         put_move(s, f.run, RUN_SUCCESS)->log = slice_of(rows[i].log);
         store_write(s);
-        assert_int_equal(query_run_logs(s->db, f.run, &s->text), 0);
-        expect_text(s, "{'run_id':'%s',%s", text_of(f.run), rows[i].shown);
+        assert_int_equal(query_run_logs(s->db, f.run, 0, &s->text), 0);
+        expect_text(s, "{'run_id':'%s','attempt':1,%s", text_of(f.run), rows[i].shown);
     }
 }
 
@@ -335,17 +407,12 @@ static void dropping_a_pipeline_cancels_what_waits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(run_from_pending_to_success),
-        TEST(manual_run_without_output),
-        TEST(next_attempt_takes_the_earlier_ones_place),
-        TEST(unknown_ids_are_not_found),
-        TEST(row_has_the_state),
-        TEST(logs_are_an_array),
-        TEST(lists_cut_long_outputs),
-        TEST(runs_are_filtered),
-        TEST(runs_are_filtered_by_trigger_and_time),
-        TEST(newest_come_first),
-        TEST(dropping_a_pipeline_cancels_what_waits),
+        TEST(run_from_pending_to_success), TEST(manual_run_without_output),
+        TEST(each_attempt_is_kept),        TEST(lists_leave_attempts_out),
+        TEST(unknown_ids_are_not_found),   TEST(row_has_the_state),
+        TEST(logs_are_an_array),           TEST(lists_cut_long_outputs),
+        TEST(runs_are_filtered),           TEST(runs_are_filtered_by_trigger_and_time),
+        TEST(newest_come_first),           TEST(dropping_a_pipeline_cancels_what_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

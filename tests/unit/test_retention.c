@@ -21,6 +21,8 @@ static struct fired put_ended(struct store *s, struct uuid trigger, int64_t key)
     const struct fired f = put_webhook(s, trigger, key, key, RUN_RUNNING);
     struct effect_move_run *m = put_move(s, f.run, RUN_SUCCESS);
     m->output = SLICE("done");
+    batch_add(s->b, EFFECT_PUT_ATTEMPT)->put_attempt = (struct effect_put_attempt){
+        .run = f.run, .attempt = 1, .started_at = s->now, .finished_at = s->now};
     return f;
 }
 
@@ -63,6 +65,7 @@ static void the_old_goes(void **state)
     retain(s, (struct retention){.age_ms = 4 * DAY_MS});
     expect_counts(s, 4, 4);
     assert_int_equal(store_count(s, "SELECT count(*) FROM run_outputs"), 4);
+    assert_int_equal(store_count(s, "SELECT count(*) FROM run_attempts"), 4);
     assert_int_equal(store_count(s, "SELECT min(time) FROM events"),
                      s->now.ms - 4 * (int64_t)DAY_MS);
 }

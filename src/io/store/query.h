@@ -45,10 +45,10 @@ struct run_filter {
     struct wall started_after, started_before; /* unset: any */
 };
 int query_runs(struct db *db, const struct run_filter *f, const struct page *page, struct str *ret);
-int query_run(struct db *db, struct uuid id, struct str *ret);
-int query_run_logs(
-    struct db *db, struct uuid id,
-    struct str *ret); /* {"run_id","logs":[{time,stream,message}...],"truncated":bool} */
+int query_run(struct db *db, struct uuid id, struct str *ret); /* with its attempts */
+/* {"run_id","attempt","logs":[{time,stream,message}...],"truncated":bool}. attempt 0: the last one that has begun; -ENOENT also when
+ * it was not tried that often. */
+int query_run_logs(struct db *db, struct uuid id, uint32_t attempt, struct str *ret);
 
 /* A run's state as plain values, for cancel, reports and idempotent answers. */
 struct run_row {
@@ -59,7 +59,7 @@ struct run_row {
     uint32_t depth;
 };
 int query_run_row(struct db *db, struct uuid id, struct run_row *ret);
-/* The same, and the log of the last attempt as it is kept: a JSON object a line. */
+/* The same, and the log of the run's last attempt, if it has ended, as it is kept: a JSON object a line. */
 int query_run_log(struct db *db, struct uuid id, struct run_row *ret, struct str *ret_log);
 
 /* ---- events: {"events":[...],"total":N,"next_cursor":...}; newest first, each with its decisions and runs ---- */

@@ -10,10 +10,10 @@
 #include "base/check.h"
 #include "base/rfc3339.h"
 #include "core/output_doc.h"
+#include "io/store/attempts.h"
 #include "io/store/page.h"
 #include "io/store/run_state.h"
 #include <errno.h>
-#include <string.h>
 
 /* Of a long output lists show only this much, and say so. */
 #define LIST_OUTPUT_BYTES_MAX 4096
@@ -40,20 +40,6 @@ static void add_text(struct str *ret, struct slice text, const char *absent)
         str_add_cstr(ret, absent);
 }
 
-static void add_times(struct stmt *q, struct str *ret)
-{
-    const struct wall started = column_time(q, 6), finished = column_time(q, 7);
-    str_add_cstr(ret, ",\"started_at\":");
-    str_add_time(ret, started);
-    str_add_cstr(ret, ",\"finished_at\":");
-    str_add_time(ret, finished);
-    str_add_cstr(ret, ",\"duration_ms\":");
-    if (wall_is_set(started) && wall_is_set(finished))
-        str_add_i64(ret, finished.ms > started.ms ? finished.ms - started.ms : 0);
-    else
-        str_add_cstr(ret, "null");
-}
-
 static void add_run(struct stmt *q, struct str *ret)
 {
     str_add_cstr(ret, "{\"id\":");
@@ -71,24 +57,27 @@ static void add_run(struct stmt *q, struct str *ret)
     str_printf(ret, ",\"status\":\"%s\",\"attempt\":",
                run_status_name(run_state_status(column_slice(q, 4).p[0])));
     str_add_i64(ret, column_int(q, 5));
-    add_times(q, ret);
+    run_times_add(ret, column_time(q, 6), column_time(q, 7));
     add_output(q, ret);
     str_add_cstr(ret, ",\"error\":");
     add_text(ret, column_slice(q, 11), "null");
     str_add_cstr(ret, ",\"created_at\":");
     str_add_time(ret, row_key_time(column_int(q, 0)));
-    str_add_char(ret, '}');
 }
 
+/* All but the closing brace. A run that waits for its next attempt shows the error of the last one. */
 static int add_run_at(struct db *db, int64_t key, int64_t output_bytes_max, struct str *ret)
 {
     struct stmt q;
-    if (stmt_begin(&q, db,
-                   "SELECT r.key, r.rest, r.event, r.version, r.state, r.attempt, r.started_at,"
-                   " r.finished_at, p.id, t.id, t.label, o.error, substr(o.output, 1, ?2),"
-                   " length(o.output) FROM runs r LEFT JOIN pipelines p ON p.key = r.pipeline"
-                   " LEFT JOIN triggers t ON t.key = r.trigger"
-                   " LEFT JOIN run_outputs o ON o.run = r.key WHERE r.key = ?1") == 0) {
+    if (stmt_begin(
+            &q, db,
+            "SELECT r.key, r.rest, r.event, r.version, r.state, r.attempt, r.started_at,"
+            " r.finished_at, p.id, t.id, t.label, ifnull(o.error,"
+            " (SELECT a.error FROM run_attempts a WHERE a.run = r.key"
+            " AND a.attempt = r.attempt - 1 AND r.state IN ('p', 'd'))), substr(o.output, 1, ?2),"
+            " length(o.output) FROM runs r LEFT JOIN pipelines p ON p.key = r.pipeline"
+            " LEFT JOIN triggers t ON t.key = r.trigger"
+            " LEFT JOIN run_outputs o ON o.run = r.key WHERE r.key = ?1") == 0) {
         bind_int(&q, 1, key);
         bind_int(&q, 2, output_bytes_max);
     }
@@ -99,22 +88,10 @@ static int add_run_at(struct db *db, int64_t key, int64_t output_bytes_max, stru
     return err != 0 ? err : found ? 0 : -ENOENT;
 }
 
-/* Begins a statement whose ?1 is the run's key; -ENOENT when no run can have that id. */
-static int begin_run(struct stmt *q, struct db *db, struct uuid id, const char *sql)
-{
-    struct row_key k;
-    if (!row_key_of(id, &k))
-        return -ENOENT;
-    const int err = stmt_begin(q, db, sql);
-    if (err == 0)
-        bind_int(q, 1, k.key);
-    return err;
-}
-
 int query_run_row(struct db *db, struct uuid id, struct run_row *ret)
 {
     struct stmt q;
-    int err = begin_run(&q, db, id,
+    int err = run_begin(&q, db, id,
                         "SELECT r.key, r.rest, p.id, r.state, r.attempt, r.event FROM runs r"
                         " LEFT JOIN pipelines p ON p.key = r.pipeline WHERE r.key = ?1");
     if (err != 0)
@@ -143,77 +120,10 @@ int query_run(struct db *db, struct uuid id, struct str *ret)
         err = query_run_row(db, id, &row);
     if (err == 0 && row_key_of(id, &k))
         err = add_run_at(db, k.key, OUTPUT_BYTES_ALL, ret);
-    return read_end(db, err);
-}
-
-/* ---- its log ---- */
-
-static bool ends_with(struct slice text, const char *end)
-{
-    const size_t len = strlen(end);
-    return text.len >= len && memcmp(text.p + text.len - len, end, len) == 0;
-}
-
-/* Lines of JSON become the elements of an array. */
-static void add_lines(struct str *ret, struct slice log)
-{
-    while (log.len > 0) {
-        const char *newline = memchr(log.p, '\n', log.len);
-        const size_t len = newline != NULL ? (size_t)(newline - log.p) : log.len;
-        if (len > 0) {
-            add_comma(ret);
-            str_add(ret, log.p, len);
-        }
-        log.p += len + (newline != NULL);
-        log.len -= len + (newline != NULL);
-    }
-}
-
-static void add_logs(struct str *ret, struct uuid id, struct slice log)
-{
-    while (log.len > 0 && log.p[log.len - 1] == '\n')
-        log.len--;
-    str_add_cstr(ret, "{\"run_id\":");
-    add_id(ret, id);
-    str_add_cstr(ret, ",\"logs\":[");
-    add_lines(ret, log);
-    str_printf(ret, "],\"truncated\":%s}",
-               ends_with(log, "\"truncated\":true}") ? "true" : "false");
-}
-
-int query_run_logs(struct db *db, struct uuid id, struct str *ret)
-{
-    struct stmt q;
-    int err = begin_run(&q, db, id,
-                        "SELECT r.key, r.rest, o.log FROM runs r"
-                        " LEFT JOIN run_outputs o ON o.run = r.key WHERE r.key = ?1");
-    if (err != 0)
-        return err;
-    const bool found = stmt_row(&q) && uuid_cmp(column_row_id(&q, 0), id) == 0;
-    if (found)
-        add_logs(ret, id, column_slice(&q, 2));
-    err = stmt_end(&q);
-    return err != 0 ? err : found ? 0 : -ENOENT;
-}
-
-static int add_log_text(struct db *db, struct uuid id, struct str *ret)
-{
-    struct stmt q;
-    const int err = begin_run(&q, db, id, "SELECT log FROM run_outputs WHERE run = ?1");
-    if (err != 0)
-        return err;
-    if (stmt_row(&q))
-        str_add_slice(ret, column_slice(&q, 0));
-    return stmt_end(&q);
-}
-
-int query_run_log(struct db *db, struct uuid id, struct run_row *ret, struct str *ret_log)
-{
-    int err = read_begin(db);
     if (err == 0)
-        err = query_run_row(db, id, ret);
+        err = attempts_add(db, k.key, ret);
     if (err == 0)
-        err = add_log_text(db, id, ret_log);
+        str_add_char(ret, '}');
     return read_end(db, err);
 }
 
@@ -402,6 +312,7 @@ static int add_runs(struct db *db, const struct run_filter *f, const struct page
     for (size_t i = 0; err == 0 && i < n; i++) {
         add_comma(ret);
         err = add_run_at(db, keys.items[i], LIST_OUTPUT_BYTES_MAX, ret);
+        str_add_char(ret, '}');
     }
     page_end(ret, total, more && n > 0, CURSOR_RUNS, n > 0 ? keys.items[n - 1] : 0);
     return err;

@@ -166,6 +166,18 @@ CREATE TABLE run_outputs (
     log BLOB
 );
 
+-- Attempts that ended without ending their run. The last one is the run itself.
+CREATE TABLE run_attempts (
+    run INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    finished_at INTEGER NOT NULL,
+    interrupted INTEGER NOT NULL,    -- by a crash or a stop
+    error TEXT,
+    log BLOB,
+    PRIMARY KEY (run, attempt)
+) WITHOUT ROWID;
+
 -- Requests that may be repeated. Kept for a day; the event's key says since when.
 CREATE TABLE dedupe (
     event INTEGER PRIMARY KEY,

@@ -54,11 +54,9 @@ static int put_output(struct db *db, const struct effect_move_run *r, struct row
     return stmt_finish(&q);
 }
 
-/* What an earlier attempt left makes way for the last one's, also when that said nothing. */
 static bool has_output(const struct effect_move_run *r)
 {
-    return r->output.p != NULL || r->error.p != NULL || r->log.p != NULL ||
-           (r->attempt > 1 && run_status_is_final(r->status));
+    return r->output.p != NULL || r->error.p != NULL || r->log.p != NULL;
 }
 
 static int move_run(struct db *db, const struct effect *f)
@@ -80,6 +78,26 @@ static int move_run(struct db *db, const struct effect *f)
     }
     const int err = stmt_finish(&q);
     return err == 0 && has_output(r) ? put_output(db, r, k) : err;
+}
+
+static int put_attempt(struct db *db, const struct effect *f)
+{
+    const struct effect_put_attempt *a = &f->put_attempt;
+    struct row_key k;
+    struct stmt q;
+    CHECK(row_key_of(a->run, &k));
+    if (stmt_begin(&q, db,
+                   "INSERT INTO run_attempts (run, attempt, started_at, finished_at, interrupted,"
+                   " error, log) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)") == 0) {
+        bind_int(&q, 1, k.key);
+        bind_int(&q, 2, a->attempt);
+        bind_fixed_time(&q, 3, a->started_at);
+        bind_fixed_time(&q, 4, a->finished_at);
+        bind_int(&q, 5, a->interrupted);
+        bind_text(&q, 6, a->error);
+        bind_blob(&q, 7, a->log);
+    }
+    return stmt_finish(&q);
 }
 
 /* ---- leases ---- */
@@ -372,6 +390,7 @@ static writer *const writers[] = {
     [EFFECT_PUT_FILE] = put_file,         [EFFECT_DROP_FILE] = drop_file,
     [EFFECT_KEEP_FILE] = keep_file,       [EFFECT_SUCCESS] = success,
     [EFFECT_PUT_LEASE] = put_lease,       [EFFECT_DROP_LEASE] = drop_lease,
+    [EFFECT_PUT_ATTEMPT] = put_attempt,
 };
 
 /* New events and runs come first: no other record has to be there before them. */
