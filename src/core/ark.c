@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "core/engine_internal.h"
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 const char *ark_reason_name(enum ark_reason r)
@@ -21,6 +22,17 @@ const char *ark_reason_name(enum ark_reason r)
 bool ark_is_ready(enum ark_reason r)
 {
     return r <= ARK_WATCHING;
+}
+
+void ark_token_set(struct ark_token *t, struct slice hash, struct slice sealed)
+{
+    *t = (struct ark_token){0};
+    if (hash.len != sizeof(t->hash) || sealed.len > sizeof(t->sealed))
+        return;
+    memcpy(t->hash, hash.p, hash.len);
+    if (sealed.len > 0)
+        memcpy(t->sealed, sealed.p, sealed.len);
+    t->sealed_len = sealed.len;
 }
 
 struct arkevent *ark_of(const struct trigger *t)
@@ -83,7 +95,7 @@ static void change(struct engine *e, struct arkevent *a, const struct ark_state 
     u->ark_state = a->state;
     a->state = *next;
     a->state.version = ++e->ark_version;
-    emit(e, EFFECT_ARK_CHANGED)->ark_changed = (struct effect_ark_changed){
+    emit(e, EFFECT_ARK_CHANGED)->ark_changed = (struct ark_view){
         .what = what,
         .id = t->id,
         .path = keep(e, slice_of(a->path)),

@@ -50,6 +50,8 @@ struct arkevent {
     UT_hash_handle hh;
 };
 
+void ark_token_set(struct ark_token *t, struct slice hash, struct slice sealed); /* from what is stored; what does not fit is none */
+
 /* What a trigger that has targets is part of. */
 struct arkevent *ark_of(const struct trigger *t);
 

@@ -183,10 +183,10 @@ struct effect_put_ark {
     bool dropped;
 };
 
-/* The whole of it as it was at that version. */
+/* The whole of an ArkEvent as it was at one version, for those who show it. */
 enum ark_change { ARK_ADDED, ARK_MODIFIED, ARK_DELETED };
-struct effect_ark_changed {
-    enum ark_change what;
+struct ark_view {
+    enum ark_change what; /* happened to it */
     struct uuid id;
     struct slice path, config, missing;
     uint64_t version, generation, fired;
@@ -233,7 +233,7 @@ struct effect {
         struct effect_put_lease put_lease;
         struct uuid drop_lease;
         struct effect_put_ark put_ark;
-        struct effect_ark_changed ark_changed;
+        struct ark_view ark_changed;
         struct effect_lease_run lease_run;
         struct effect_claim_done claim_done;
         struct effect_reply reply;

@@ -1,6 +1,7 @@
 /* load.c - from the tables into a new engine. */
 #include "base/check.h"
 #include "base/mem.h"
+#include "core/ark.h"
 #include "io/store/page.h"
 #include <errno.h>
 #include <string.h>
@@ -63,23 +64,24 @@ static int load_pipelines(const struct loader *l)
 
 /* ---- triggers ---- */
 
-static int load_trigger(const struct loader *l, struct stmt *q)
+static struct trigger_def *make_def(const struct loader *l, struct stmt *q, const char **ret_type,
+                                    struct diag *reterr)
 {
-    struct diag why;
-    const char *type = NULL;
-    struct pipeline *p = catalog_pipeline(engine_catalog(l->engine), column_uuid(q, 2));
-    struct trigger_def *def =
-        l->mk->trigger(column_slice(q, 3), column_slice(q, 4), column_int(q, 5) != 0,
-                       (uint64_t)column_int(q, 6), column_time(q, 8), &type, &why);
-    if (def == NULL || p == NULL) {
-        char id[UUID_TEXT_LEN + 1];
-        uuid_format(column_uuid(q, 1), id);
-        trigger_def_destroy(def);
-        return diag_set(l->reterr, DIAG_INTERNAL, "stored trigger %s: %s", id,
-                        def == NULL ? why.msg : "its pipeline is missing");
-    }
-    struct trigger *t = mem_zalloc(sizeof(*t));
-    *t = (struct trigger){
+    return l->mk->trigger(column_slice(q, 3), column_slice(q, 4), column_int(q, 5) != 0,
+                          (uint64_t)column_int(q, 6), column_time(q, 8), ret_type, reterr);
+}
+
+static int refuse_trigger(const struct loader *l, struct stmt *q, const char *why)
+{
+    char id[UUID_TEXT_LEN + 1];
+    uuid_format(column_uuid(q, 1), id);
+    return diag_set(l->reterr, DIAG_INTERNAL, "stored trigger %s: %s", id, why);
+}
+
+static void fill_trigger(struct stmt *q, struct trigger_def *def, const char *type,
+                         struct pipeline *p, struct trigger *ret)
+{
+    *ret = (struct trigger){
         .id = column_uuid(q, 1),
         .key = column_int(q, 0),
         .type = type,
@@ -94,6 +96,44 @@ static int load_trigger(const struct loader *l, struct stmt *q)
                 .held_from = column_uuid(q, 12),
             },
     };
+}
+
+static int load_ark(const struct loader *l, struct stmt *q, struct trigger_def *def,
+                    const char *type)
+{
+    const struct slice path = column_slice(q, 14);
+    struct arkevent *a = mem_zalloc(sizeof(*a));
+    fill_trigger(q, def, type, NULL, &a->trigger);
+    a->path = mem_dup(path.p, path.len);
+    a->state = (struct ark_state){
+        .version = (uint64_t)column_int(q, 15),
+        .generation = (uint64_t)column_int(q, 16),
+        .fired = (uint64_t)column_int(q, 17),
+        .reason = (enum ark_reason)column_int(q, 18),
+        .reason_since = column_time(q, 19),
+    };
+    ark_token_set(&a->token, column_slice(q, 20), column_slice(q, 21));
+    engine_load_ark(l->engine, l->now, a);
+    return 0;
+}
+
+static int load_trigger(const struct loader *l, struct stmt *q)
+{
+    struct diag why;
+    const char *type = NULL;
+    struct trigger_def *def = make_def(l, q, &type, &why);
+    if (def == NULL)
+        return refuse_trigger(l, q, why.msg);
+    struct pipeline *p = catalog_pipeline(engine_catalog(l->engine), column_uuid(q, 2));
+    const bool is_ark = def->rule.targets != NULL && !column_is_null(q, 14);
+    if (is_ark)
+        return load_ark(l, q, def, type);
+    if (p == NULL || def->rule.targets != NULL) {
+        trigger_def_destroy(def);
+        return refuse_trigger(l, q, "what it belongs to is missing");
+    }
+    struct trigger *t = mem_zalloc(sizeof(*t));
+    fill_trigger(q, def, type, p, t);
     engine_load_trigger(l->engine, l->now, t);
     return 0;
 }
@@ -104,14 +144,59 @@ static int load_triggers(const struct loader *l)
     int err = stmt_begin(&q, l->db,
                          "SELECT t.key, t.id, p.id, t.type, t.config, t.enabled, t.cooldown_ms,"
                          " t.created_at, t.updated_at, s.last_fired, s.last_due, s.held,"
-                         " s.held_from FROM triggers t"
-                         " JOIN pipelines p ON p.key = t.pipeline"
+                         " s.held_from, t.pipeline, a.path, max(a.version, s.version),"
+                         " a.generation, s.fired, a.reason, a.reason_since, a.token_hash,"
+                         " a.token_sealed FROM triggers t"
+                         " LEFT JOIN pipelines p ON p.key = t.pipeline"
+                         " LEFT JOIN arkevents a ON a.trigger = t.key"
                          " LEFT JOIN trigger_states s ON s.trigger = t.key"
                          " WHERE t.deleted_at IS NULL ORDER BY t.key");
     while (err == 0 && stmt_row(&q))
         err = load_trigger(l, &q);
     const int err_end = stmt_end(&q);
     return err != 0 ? err : unreadable(l, err_end);
+}
+
+/* ---- ArkEvents ---- */
+
+static int load_active_of(const struct loader *l, struct arkevent *a, struct pipeline *p)
+{
+    struct stmt q;
+    if (stmt_begin(&q, l->db,
+                   "SELECT key, rest FROM runs WHERE pipeline = ?1 AND state IN ('p', 'd', 'r')"
+                   " AND trigger = ?2") == 0) {
+        bind_int(&q, 1, p->key);
+        bind_int(&q, 2, a->trigger.key);
+    }
+    while (stmt_row(&q))
+        engine_load_active(l->engine, &a->trigger, column_row_id(&q, 0), p);
+    return unreadable(l, stmt_end(&q));
+}
+
+/* The runs that keep events from firing again. */
+static int load_active(const struct loader *l, struct arkevent *a)
+{
+    const struct catalog *c = engine_catalog(l->engine);
+    const struct rule_targets *all = a->trigger.def->rule.targets;
+    int err = 0;
+    for (size_t i = 0; err == 0 && all->forbids && i < all->count; i++) {
+        struct pipeline *p = catalog_pipeline_at(c, slice_of(all->items[i].path));
+        if (p != NULL)
+            err = load_active_of(l, a, p);
+    }
+    return err;
+}
+
+static int load_arks(const struct loader *l)
+{
+    uint64_t version = 0;
+    struct arkevent *a, *tmp;
+    int err = unreadable(l, query_ark_version(l->db, &version));
+    HASH_ITER (hh, engine_catalog(l->engine)->arks, a, tmp)
+        if (err == 0)
+            err = load_active(l, a);
+    engine_loaded_arks(l->engine, l->now, version);
+    return err;
 }
 
 /* ---- zones ---- */
@@ -229,6 +314,8 @@ int store_load(struct db *db, struct engine *e, struct now now, const struct def
         err = load_pipelines(&l);
     if (err == 0)
         err = load_triggers(&l);
+    if (err == 0)
+        err = load_arks(&l);
     if (err == 0)
         err = load_zones(&l);
     if (err == 0)

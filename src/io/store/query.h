@@ -7,6 +7,7 @@
 #define IO_STORE_QUERY_H
 #include "base/str.h"
 #include "base/uuid.h"
+#include "core/ark.h"
 #include "core/engine.h"
 #include "io/store/db.h"
 #include "pawl/run.h"
@@ -113,6 +114,26 @@ int query_ledger(struct db *db, int64_t zone_key, struct ledger_look *looks, siz
  * live in the arena. */
 int query_ledger_paths(struct db *db, int64_t zone_key, struct slice after, struct arena *a,
                        struct slice *ret, size_t max, size_t *ret_n);
+
+/* ---- ArkEvents (core/ark.h). Each is handed to visit() as it is on disk; what is borrowed there is gone when that returns ---- */
+typedef void (*ark_visit)(void *arg, const struct ark_view *v);
+
+/* All, or all of a namespace (SLICE_NONE: any), by path. *ret_version: the highest version that was ever given out, as of the same
+ * moment. */
+int query_arks(struct db *db, struct slice ns, ark_visit visit, void *arg, uint64_t *ret_version);
+int query_ark(struct db *db, struct slice path, ark_visit visit, void *arg); /* "namespace/name" */
+
+/* The highest version that was ever given out; 0: none was. */
+int query_ark_version(struct db *db, uint64_t *ret);
+
+/* Those that have changed since a version, in the order of their last changes, the dropped ones too. -ESTALE: it is so long ago that
+ * not all of those are known any more. */
+int query_ark_changes(struct db *db, struct slice ns, uint64_t since, ark_visit visit, void *arg,
+                      uint64_t *ret_version);
+
+/* The token of a webhook's; -ENOENT also when it has none. Whose it is, and since when. */
+int query_ark_token(struct db *db, struct slice path, struct ark_token *ret, struct uuid *ret_id,
+                    struct wall *ret_created_at);
 
 /* ---- the durable queue: the oldest pending runs of a pipeline that are due, each with its event and its version's spec.
  * Texts live in the arena. *ret_next_due: the earliest due time of the delayed ones, unset when none.

@@ -109,12 +109,14 @@ static int find_run(struct db *db, int64_t key, int64_t event_key, int64_t pipel
     struct stmt q;
     if (stmt_begin(&q, db,
                    "SELECT r.key, r.rest, r.event, p.path, r.version, r.attempt, v.spec,"
-                   " ifnull(t.type, 'manual'), t.id, e.source, e.type, e.subject, e.content_type,"
-                   " e.payload, e.time, e.root, e.depth, r.held_from,"
+                   " ifnull(t.type, 'manual'), t.id, e.source, e.type, e.subject,"
+                   " CASE WHEN i.input IS NULL THEN e.content_type ELSE 'application/json' END,"
+                   " ifnull(i.input, e.payload), e.time, e.root, e.depth, r.held_from,"
                    " e.zone IS NOT NULL FROM runs r"
                    " JOIN pipelines p ON p.key = r.pipeline"
                    " JOIN pipeline_versions v ON v.pipeline = r.pipeline AND v.version = r.version"
                    " LEFT JOIN triggers t ON t.key = r.trigger"
+                   " LEFT JOIN run_inputs i ON i.run = r.key"
                    " LEFT JOIN events e ON e.key = ?2 WHERE r.key = ?1") == 0) {
         bind_int(&q, 1, key);
         bind_int(&q, 2, event_key);

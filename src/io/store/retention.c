@@ -140,9 +140,9 @@ static void advance(struct retention_plan *p, const struct rows *rows)
 
 static int step_runs(struct db *db, struct retention_plan *p)
 {
-    static const char *const sql[] = {"DELETE FROM runs WHERE key = ?1",
-                                      "DELETE FROM run_outputs WHERE run = ?1",
-                                      "DELETE FROM run_attempts WHERE run = ?1", NULL};
+    static const char *const sql[] = {
+        "DELETE FROM runs WHERE key = ?1", "DELETE FROM run_outputs WHERE run = ?1",
+        "DELETE FROM run_attempts WHERE run = ?1", "DELETE FROM run_inputs WHERE run = ?1", NULL};
     struct rows rows;
     int err =
         look(db, p, "SELECT key, state FROM runs WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3",
@@ -220,6 +220,13 @@ static int step_files(struct db *db, struct retention_plan *p)
 static int step_catalog(struct db *db, struct retention_plan *p)
 {
     static const char *const sql[] = {
+        /* who watches from before these has missed their end */
+        "INSERT OR REPLACE INTO meta (name, value) SELECT 'ark_trimmed', max(version) FROM "
+        "arkevents"
+        " WHERE trigger IN (SELECT key FROM triggers WHERE deleted_at < " OLDEST
+        ") HAVING max(version) > ifnull((SELECT value FROM meta WHERE name = 'ark_trimmed'), 0)",
+        "DELETE FROM arkevents WHERE trigger IN"
+        " (SELECT key FROM triggers WHERE deleted_at < " OLDEST ")",
         "DELETE FROM trigger_states WHERE trigger IN"
         " (SELECT key FROM triggers WHERE deleted_at < " OLDEST ")",
         "DELETE FROM triggers WHERE deleted_at < " OLDEST,

@@ -50,8 +50,29 @@ CREATE TABLE trigger_states (
     last_run BLOB,
     last_due INTEGER,                -- of a schedule: the last due time that was dealt with
     held INTEGER NOT NULL DEFAULT 0, -- events that the cooldown holds back
-    held_from BLOB                   -- the first of them
+    held_from BLOB,                  -- the first of them
+    fired INTEGER NOT NULL DEFAULT 0,  -- times; of an ArkEvent, as is
+    version INTEGER NOT NULL DEFAULT 0 -- its resourceVersion as of the last firing
 );
+CREATE INDEX trigger_states_by_version ON trigger_states (version) WHERE version > 0;
+
+-- ArkEvents: triggers with a name of their own (core/ark.h). A dropped one is kept for a while, for those who watch; its trigger's
+-- row says since when.
+CREATE TABLE arkevents (
+    trigger INTEGER PRIMARY KEY,
+    path TEXT NOT NULL,              -- namespace/name
+    version INTEGER NOT NULL,        -- resourceVersion as of the last change but firings
+    created_version INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    reason INTEGER NOT NULL,
+    reason_since INTEGER NOT NULL,
+    missing TEXT,                    -- the first target that is not there
+    dropped INTEGER NOT NULL,
+    token_hash BLOB,
+    token_sealed BLOB
+);
+CREATE UNIQUE INDEX arkevents_by_path ON arkevents (path) WHERE dropped = 0;
+CREATE INDEX arkevents_by_version ON arkevents (version);
 
 -- When pipelines that triggers wait for last succeeded; by path, so that it outlives the pipeline.
 CREATE TABLE successes (
@@ -150,6 +171,12 @@ CREATE TABLE runs (
 );
 CREATE INDEX runs_by_pipeline ON runs (pipeline, state);
 CREATE INDEX runs_by_due ON runs (pipeline, due_at) WHERE due_at IS NOT NULL;
+
+-- Runs that get something else than their event's payload.
+CREATE TABLE run_inputs (
+    run INTEGER PRIMARY KEY,
+    input BLOB NOT NULL
+);
 
 -- Running runs that workers outside have.
 CREATE TABLE leases (

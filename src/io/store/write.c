@@ -4,6 +4,7 @@
 #include "io/store/journal.h"
 #include "io/store/run_state.h"
 #include "io/store/stmt.h"
+#include "io/store/write_ark.h"
 #include <errno.h>
 
 /* ---- events ---- */
@@ -140,6 +141,8 @@ static int write_state(struct db *db, const char *sql, const struct effect_trigg
         bind_time(&q, 4, t->last_due);
         bind_int(&q, 5, (int64_t)t->held);
         bind_uuid(&q, 6, &t->held_from);
+        bind_int(&q, 7, (int64_t)t->fired);
+        bind_int(&q, 8, (int64_t)t->version);
     }
     return stmt_finish(&q);
 }
@@ -149,7 +152,7 @@ static int trigger_state(struct db *db, const struct effect *f)
     return write_state(db,
                        "UPDATE trigger_states SET last_fired = ?2, last_due = ?4, held = ?5,"
                        " last_run = ifnull(nullif(?3, zeroblob(16)), last_run),"
-                       " held_from = ?6 WHERE trigger = ?1",
+                       " held_from = ?6, fired = ?7, version = max(version, ?8) WHERE trigger = ?1",
                        &f->trigger_state);
 }
 
@@ -181,8 +184,8 @@ static int put_trigger(struct db *db, const struct effect *f)
     return err != 0 ? err
                     : write_state(db,
                                   "INSERT OR IGNORE INTO trigger_states (trigger, last_fired, "
-                                  "last_run, last_due, held, held_from)"
-                                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                                  "last_run, last_due, held, held_from, fired, version)"
+                                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                                   &never);
 }
 
@@ -380,25 +383,35 @@ static int success(struct db *db, const struct effect *f)
     return stmt_finish(&q);
 }
 
-/* NULL: batch_rows.c does it all. */
+/* clang-format off */
 static writer *const writers[] = {
-    [EFFECT_PUT_EVENT] = put_event,       [EFFECT_PUT_RUN] = NULL,
-    [EFFECT_MOVE_RUN] = move_run,         [EFFECT_TRIGGER_STATE] = trigger_state,
-    [EFFECT_PUT_PIPELINE] = put_pipeline, [EFFECT_DROP_PIPELINE] = drop_pipeline,
-    [EFFECT_PUT_TRIGGER] = put_trigger,   [EFFECT_DROP_TRIGGER] = drop_trigger,
-    [EFFECT_PUT_ZONE] = put_zone,         [EFFECT_DROP_ZONE] = drop_zone,
-    [EFFECT_PUT_FILE] = put_file,         [EFFECT_DROP_FILE] = drop_file,
-    [EFFECT_KEEP_FILE] = keep_file,       [EFFECT_SUCCESS] = success,
-    [EFFECT_PUT_LEASE] = put_lease,       [EFFECT_DROP_LEASE] = drop_lease,
+    [EFFECT_PUT_EVENT] = put_event,
+    [EFFECT_PUT_RUN] = write_run_input,
+    [EFFECT_MOVE_RUN] = move_run,
+    [EFFECT_TRIGGER_STATE] = trigger_state,
+    [EFFECT_PUT_PIPELINE] = put_pipeline,
+    [EFFECT_DROP_PIPELINE] = drop_pipeline,
+    [EFFECT_PUT_TRIGGER] = put_trigger,
+    [EFFECT_DROP_TRIGGER] = drop_trigger,
+    [EFFECT_PUT_ZONE] = put_zone,
+    [EFFECT_DROP_ZONE] = drop_zone,
+    [EFFECT_PUT_FILE] = put_file,
+    [EFFECT_DROP_FILE] = drop_file,
+    [EFFECT_KEEP_FILE] = keep_file,
+    [EFFECT_SUCCESS] = success,
+    [EFFECT_PUT_LEASE] = put_lease,
+    [EFFECT_DROP_LEASE] = drop_lease,
     [EFFECT_PUT_ATTEMPT] = put_attempt,
+    [EFFECT_PUT_ARK] = write_ark,
 };
+/* clang-format on */
 
 /* New events and runs come first: no other record has to be there before them. */
 static int write_records(struct db *db, const struct batch *b)
 {
     int err = batch_rows_insert(db, b);
     for (const struct effect *f = b->first; err == 0 && f != NULL; f = f->next)
-        if (EFFECT_IS_RECORD(f->type) && writers[f->type] != NULL)
+        if (EFFECT_IS_RECORD(f->type))
             err = writers[f->type](db, f);
     return err;
 }
