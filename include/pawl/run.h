@@ -11,10 +11,10 @@
 /* The states of a run. Stored: never renumber.
  *
  *     PENDING ──> RUNNING ──> SUCCESS | FAILED | CANCELLED
- *        │  ^        │
- *        │  └────────┘ (failed or interrupted with attempts left: the next attempt)
- *        └────────────────> CANCELLED; of a pipeline whose runs are pulled, also what a worker
- *                           reports that never claimed it
+ *      ↻  │  ^        │
+ *         │  └────────┘ (failed or interrupted with attempts left: the next attempt)
+ *         └────────────────> CANCELLED; of a pipeline whose runs are pulled, also what a worker
+ *                            reports that never claimed it: SUCCESS, FAILED, or ↻ the next attempt
  */
 enum run_status {
     RUN_PENDING = 0,
@@ -26,6 +26,9 @@ enum run_status {
 const char *run_status_name(enum run_status s); /* "pending", ... */
 bool run_status_parse(struct slice name, enum run_status *ret);
 bool run_status_is_final(enum run_status s);
+
+/* Whether the drawing above has that arrow. A new run begins as PENDING, or as RUNNING when there is room at once. */
+bool run_may_move(enum run_status from, enum run_status to);
 
 /* Everything an executor needs to carry a run, or a step of it, out. Borrowed for the call it is
  * handed to, unless that says otherwise. */
@@ -54,6 +57,9 @@ struct run_start {
 };
 
 #define RETRY_AFTER_MS_MAX (24 * 3600 * 1000)
+
+/* The error of a run that a newer one replaced (the concurrency policy "replace"). */
+#define RUN_REPLACED "replaced by a newer run"
 
 /* How a run's attempt ended. Borrowed for the call it is handed to. */
 struct run_result {

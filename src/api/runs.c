@@ -14,13 +14,29 @@
 /* How often a run's row is read while other runs keep ending. */
 #define CANCEL_READS_MAX 10
 
+/* A pipeline that takes no more runs may take one again at any moment. */
+#define RETRY_AFTER_S 1
+
 static const char missing[] = "there is no such run";
 
 /* ---- by hand ---- */
 
+static void answer_full(struct http_request *req, struct slice detail)
+{
+    struct str why = {0};
+    str_add_cstr(&why, "the pipeline takes no more runs: ");
+    str_add_slice(&why, detail);
+    http_respond_error(req, DIAG_RESOURCE_EXHAUSTED, RETRY_AFTER_S, why.p);
+    str_release(&why);
+}
+
 static void accepted(struct writing *w, const struct outcome *o)
 {
     struct str body = {0};
+    if (o->decisions[0].verdict == VERDICT_CONCURRENCY) {
+        answer_full(w->req, o->decisions[0].detail);
+        return;
+    }
     str_add_cstr(&body, "{\"run_id\":\"");
     str_add_uuid(&body, o->decisions[0].runs[0]);
     str_add_cstr(&body, "\",\"status\":\"pending\"}");

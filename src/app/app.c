@@ -203,11 +203,11 @@ static void run_ended(struct pump *p, const struct effect_move_run *r)
     host_run_ended(&container_of(p, struct app, pump)->host, r);
 }
 
-static void pipeline_dropped(struct pump *p)
+static void pending_dropped(struct pump *p, struct slice why)
 {
     struct app_host *h = &container_of(p, struct app, pump)->host;
-    host_pipeline_dropped(h);
-    follow_pipeline_dropped(h);
+    host_pending_dropped(h, why);
+    follow_pending_dropped(h);
 }
 
 static void batch_settled(struct pump *p, int err)
@@ -304,7 +304,7 @@ static void make_pump(struct app *a, struct db *db)
         .dispatcher = a->dispatcher,
         .run_moved = run_moved,
         .run_ended = run_ended,
-        .pipeline_dropped = pipeline_dropped,
+        .pending_dropped = pending_dropped,
         .settled = batch_settled,
     };
 }

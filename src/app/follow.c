@@ -286,7 +286,7 @@ void follow_moved(struct app_host *h, const struct effect_move_run *r)
 }
 
 /* Pending runs are on disk only, so nobody can say which ones went with their pipeline. */
-void follow_pipeline_dropped(struct app_host *h)
+void follow_pending_dropped(struct app_host *h)
 {
     struct followed_run *all, *next;
     struct run_follower *f;

@@ -23,7 +23,7 @@ void follow_init(struct app_host *h);
 void follow_moved(struct app_host *h, const struct effect_move_run *r);
 
 /* A dropped pipeline is on disk, and with it the end of its pending runs. */
-void follow_pipeline_dropped(struct app_host *h);
+void follow_pending_dropped(struct app_host *h);
 
 /* Whoever follows learns that nobody will tell it how its run goes on. */
 void follow_abandon(struct app_host *h);

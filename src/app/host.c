@@ -133,6 +133,7 @@ void host_abandon_waiters(struct app_host *h)
 struct recheck {
     struct read_job job;
     struct app_host *host;
+    struct slice why; /* static memory */
     size_t count;
     struct run_row rows[]; /* the ids are ours; the rest is the reader's until it is done */
 };
@@ -150,18 +151,17 @@ static void recheck_done(struct read_job *j, int err)
     struct recheck *c = container_of(j, struct recheck, job);
     for (size_t i = 0; err == 0 && i < c->count; i++) {
         struct run_waiters *all = find_waiters(c->host, c->rows[i].id);
-        const struct run_result r = {.run = c->rows[i].id,
-                                     .status = RUN_CANCELLED,
-                                     .error = SLICE("its pipeline was deleted")};
+        const struct run_result r = {
+            .run = c->rows[i].id, .status = RUN_CANCELLED, .error = c->why};
         if (all != NULL && c->rows[i].status == RUN_CANCELLED)
             tell(c->host, all, &r, 0);
     }
     free(c);
 }
 
-/* Pending runs are on disk only, so the engine cannot say which ones went with their pipeline. When the readers are too busy to look,
+/* Pending runs are on disk only, so the engine cannot say which ones went. When the readers are too busy to look,
  * those who wait learn it from their own deadline. */
-void host_pipeline_dropped(struct app_host *h)
+void host_pending_dropped(struct app_host *h, struct slice why)
 {
     const size_t n = HASH_COUNT(h->waiters);
     if (n == 0)
@@ -169,6 +169,7 @@ void host_pipeline_dropped(struct app_host *h)
     struct recheck *c = mem_zalloc(sizeof(*c) + n * sizeof(c->rows[0]));
     c->job = (struct read_job){.work = recheck_work, .done = recheck_done};
     c->host = h;
+    c->why = why;
     struct run_waiters *all, *tmp;
     HASH_ITER (hh, h->waiters, all, tmp)
         c->rows[c->count++].id = all->run;

@@ -27,8 +27,8 @@ void host_init(struct app_host *h, uv_loop_t *loop, struct timers *timers, struc
 /* A final state of a run is on disk: tells whoever waits for it. */
 void host_run_ended(struct app_host *h, const struct effect_move_run *r);
 
-/* A dropped pipeline is on disk, and with it the end of its pending runs: tells whoever waits for those. */
-void host_pipeline_dropped(struct app_host *h);
+/* The end of a pipeline's pending runs is on disk: tells whoever waits for those. `why` is their error, static memory. */
+void host_pending_dropped(struct app_host *h, struct slice why);
 
 /* How a run's attempt ended that is not on disk yet; NULL when there is none. */
 const struct run_result *host_kept_result(const struct app_host *h, struct uuid run);

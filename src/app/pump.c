@@ -86,7 +86,10 @@ static void carry_out(struct pump *p, const struct effect *f)
         fetch_runs(p, &f->fetch_runs);
         break;
     case EFFECT_DROP_PIPELINE:
-        p->pipeline_dropped(p);
+        p->pending_dropped(p, SLICE("its pipeline was deleted"));
+        break;
+    case EFFECT_DROP_PENDING:
+        p->pending_dropped(p, SLICE(RUN_REPLACED));
         break;
     case EFFECT_ARM:
         if (p->host->zones != NULL)

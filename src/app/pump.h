@@ -21,7 +21,7 @@ struct pump {
     void (*run_moved)(struct pump *p, const struct effect_move_run *r); /* a state is on disk */
     void (*run_ended)(struct pump *p,
                       const struct effect_move_run *r); /* a final state is on disk */
-    void (*pipeline_dropped)(struct pump *p); /* and its pending runs are cancelled: on disk */
+    void (*pending_dropped)(struct pump *p, struct slice why); /* the pending runs of some pipeline are cancelled: on disk */
     void (*settled)(struct pump *p, int err);           /* after each batch's deeds */
     uv_prepare_t before_sleep;
     struct timer alarm;

@@ -58,6 +58,17 @@ void active_pipeline_dropped(struct engine *e, const struct pipeline *p)
             ended(e, r);
 }
 
+void active_pending_dropped(struct engine *e, const struct pipeline *p)
+{
+    struct active_run *r, *tmp;
+    HASH_ITER (hh, e->active, r, tmp) {
+        const struct run *going;
+        HASH_FIND(hh, e->runs, &r->run, sizeof(r->run), going);
+        if (r->pipeline == p && going == NULL)
+            ended(e, r);
+    }
+}
+
 void active_forget(struct engine *e, const struct arkevent *a)
 {
     struct active_run *r, *tmp;

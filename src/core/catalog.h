@@ -27,11 +27,20 @@ struct retry_policy {
     double jitter; /* 0..1: up to this part of a wait is taken off it, by chance */
 };
 
+/* What becomes of an event for a pipeline that has as much to do as it may (concurrency.c). */
+enum concurrency_policy {
+    CONCURRENCY_QUEUE,   /* its run waits, if there is room in the queue */
+    CONCURRENCY_SKIP,    /* it starts nothing */
+    CONCURRENCY_REPLACE, /* its run takes the place of those under way */
+};
+
 /* What a pipeline is at one version. Immutable, owned by the pipeline. */
 struct pipeline_def {
     uint32_t version;
     char *spec; /* JSON object: everything the client gave, checked; kept and returned as it is */
     uint32_t running_max; /* 0: no limit of its own */
+    uint32_t queue_max;   /* runs that wait; 0: any number */
+    enum concurrency_policy policy;
     bool pull;            /* runs wait for a worker that asks for them; pawl starts none */
     uint64_t timeout_ms;  /* 0: none */
     struct retry_policy retry;
@@ -58,6 +67,9 @@ struct pipeline {
 
     /* the engine's bookkeeping of runs (queue.c) */
     uint32_t running;
+    uint32_t ending;         /* of those, asked to end */
+    struct run *runs;        /* those that are running, DL */
+    bool fetch_stale;        /* pending runs were replaced while that FETCH_RUNS was on its way */
     uint32_t reserved;       /* slots held for the FETCH_RUNS on its way; 0: none is */
     uint64_t pending;        /* durable, waiting */
     bool queued_since_fetch; /* pending grew after that FETCH_RUNS was asked for */

@@ -66,10 +66,9 @@ void change_drop_trigger(struct engine *e, struct now now, struct trigger *t)
 
 static void cancel_running(struct engine *e, struct now now, const struct pipeline *p)
 {
-    struct run *r, *tmp;
-    HASH_ITER (hh, e->runs, r, tmp)
-        if (r->pipeline == p)
-            engine_cancel(e, now, r->id, NULL);
+    struct run *r, *next;
+    DL_FOREACH_SAFE (p->runs, r, next)
+        engine_cancel(e, now, r->id, NULL);
 }
 
 void engine_drop_pipeline(struct engine *e, struct now now, struct pipeline *p, struct ticket *t)

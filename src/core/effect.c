@@ -33,6 +33,7 @@ static const size_t sizes[] = {
     [EFFECT_PUT_ATTEMPT] = UP_TO(put_attempt),
     [EFFECT_TRIGGER_STATE] = UP_TO(trigger_state),
     [EFFECT_PUT_PIPELINE] = UP_TO(put_pipeline),
+    [EFFECT_DROP_PENDING] = UP_TO(drop),
     [EFFECT_DROP_PIPELINE] = UP_TO(drop),
     [EFFECT_PUT_TRIGGER] = UP_TO(put_trigger),
     [EFFECT_DROP_TRIGGER] = UP_TO(drop),

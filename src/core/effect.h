@@ -22,6 +22,7 @@ enum effect_type {
     EFFECT_PUT_RUN,       /* a new run */
     EFFECT_MOVE_RUN,      /* a run changes state */
     EFFECT_PUT_ATTEMPT,   /* an attempt has ended, the run has not: it goes back into the queue */
+    EFFECT_DROP_PENDING,  /* the pipeline's pending runs end as replaced: those that come before it in the order of effects */
     EFFECT_TRIGGER_STATE, /* at most one per trigger and batch: the last state */
     EFFECT_PUT_PIPELINE,  /* new, or a new version */
     EFFECT_DROP_PIPELINE,
@@ -159,7 +160,7 @@ struct effect_drop_file {
 
 struct effect_drop {
     int64_t key;
-    struct wall at; /* a dropped pipeline's pending runs are cancelled at this time */
+    struct wall at; /* pending runs that go with it are cancelled at this time */
 };
 
 struct effect_fetch_runs {

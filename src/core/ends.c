@@ -20,7 +20,7 @@ static uint64_t wait_ms(struct engine *e, const struct run *run, const struct ru
 }
 
 /* The attempt failed and another one is allowed: back into the queue. */
-static void repeat(struct engine *e, struct now now, const struct run *run,
+static void repeat(struct engine *e, struct now now, enum run_status from, const struct run *run,
                    const struct run_result *r)
 {
     struct pipeline *p = run->pipeline;
@@ -34,7 +34,7 @@ static void repeat(struct engine *e, struct now now, const struct run *run,
         .log = keep(e, r->log),
         .interrupted = r->interrupted,
     };
-    emit(e, EFFECT_MOVE_RUN)->move_run = (struct effect_move_run){
+    const struct effect_move_run m = {
         .id = run->id,
         .pipeline_key = p->key,
         .status = RUN_PENDING,
@@ -43,15 +43,21 @@ static void repeat(struct engine *e, struct now now, const struct run *run,
         .finished_at = WALL_UNSET,
         .due_at = due,
     };
+    queue_move_run(e, from, &m);
     queue_change_pending(e, p, 1);
     p->queued_since_fetch = true;
     queue_delay_until(e, now, p, due);
 }
 
-static void end(struct engine *e, struct now now, const struct run *run, const struct run_result *r)
+static struct slice error_of(const struct run *run, const struct run_result *r)
 {
-    struct effect *f = emit(e, EFFECT_MOVE_RUN);
-    f->move_run = (struct effect_move_run){
+    return run->replaced && r->status == RUN_CANCELLED ? SLICE(RUN_REPLACED) : r->error;
+}
+
+static void end(struct engine *e, struct now now, enum run_status from, const struct run *run,
+                const struct run_result *r)
+{
+    const struct effect_move_run m = {
         .id = run->id,
         .pipeline_key = run->pipeline != NULL ? run->pipeline->key : 0,
         .status = r->status,
@@ -60,23 +66,24 @@ static void end(struct engine *e, struct now now, const struct run *run, const s
         .finished_at = now.wall,
         .due_at = WALL_UNSET,
         .output = keep(e, r->output),
-        .error = keep(e, r->error),
+        .error = keep(e, error_of(run, r)),
         .log = keep(e, r->log),
     };
-    emit(e, EFFECT_RUN_ENDED)->run_ended = f->move_run;
+    queue_move_run(e, from, &m);
+    emit(e, EFFECT_RUN_ENDED)->run_ended = m;
     active_ended(e, run->id);
     e->stats.runs_ended[r->status]++;
     if (run->pipeline != NULL && !run->pipeline->dropped)
         completion_feed(e, now, run, r);
 }
 
-static void end_or_repeat(struct engine *e, struct now now, const struct run *run,
-                          const struct run_result *r)
+static void end_or_repeat(struct engine *e, struct now now, enum run_status from,
+                          const struct run *run, const struct run_result *r)
 {
     if (may_repeat(run, r))
-        repeat(e, now, run, r);
+        repeat(e, now, from, run, r);
     else
-        end(e, now, run, r);
+        end(e, now, from, run, r);
 }
 
 void ends_attempt(struct engine *e, struct now now, struct run *run, const struct run_result *r,
@@ -86,7 +93,7 @@ void ends_attempt(struct engine *e, struct now now, struct run *run, const struc
     undo_add(e, UNDO_RUN_ENDED)->run = run;
     if (run->lease != NULL)
         emit(e, EFFECT_DROP_LEASE)->drop_lease = run->id;
-    end_or_repeat(e, now, run, r);
+    end_or_repeat(e, now, RUN_RUNNING, run, r);
     emit_reply(e, t, UUID_NIL, NULL, 0);
     queue_make_ready(e, run->pipeline);
     queue_schedule(e, now);
@@ -97,7 +104,7 @@ void ends_pending(struct engine *e, struct now now, struct pipeline *p, const st
 {
     queue_change_pending(e, p, -1);
     queue_note_moved(e, p, run->id);
-    end_or_repeat(e, now, run, r);
+    end_or_repeat(e, now, RUN_PENDING, run, r);
 }
 
 bool engine_finish(struct engine *e, struct now now, const struct run_result *r, struct ticket *t)
@@ -113,15 +120,22 @@ bool engine_finish(struct engine *e, struct now now, const struct run_result *r,
 void engine_recover_run(struct engine *e, struct now now, struct pipeline *p, struct uuid id,
                         struct uuid event, uint32_t attempt, struct wall started_at)
 {
+    /* Among newer runs it is one that they had replaced, or would have: that it was asked to end is nowhere on disk. */
+    const bool replaced = p != NULL && concurrency_must_replace(p);
     const struct run run = {.id = id,
                             .pipeline = p,
                             .attempt = attempt,
                             .event = event,
                             .root = event,
-                            .started_at = started_at};
+                            .started_at = started_at,
+                            .replaced = replaced};
     const struct run_result r = {
-        .run = id, .status = RUN_FAILED, .error = SLICE("interrupted"), .interrupted = true};
-    end_or_repeat(e, now, &run, &r);
+        .run = id,
+        .status = replaced ? RUN_CANCELLED : RUN_FAILED,
+        .error = SLICE("interrupted"),
+        .interrupted = true,
+    };
+    end_or_repeat(e, now, RUN_RUNNING, &run, &r);
 }
 
 /* ---- cancelling ---- */
@@ -136,16 +150,22 @@ static enum cancel_result cancel_leased(struct engine *e, struct now now, struct
     return CANCEL_DONE;
 }
 
+static void ask_to_end(struct engine *e, struct run *r)
+{
+    if (!r->cancelled) {
+        r->cancelled = true;
+        r->pipeline->ending++;
+        undo_add(e, UNDO_CANCEL)->run = r;
+    }
+    emit(e, EFFECT_CANCEL_RUN)->cancel_run = r->id;
+}
+
 static enum cancel_result cancel_running(struct engine *e, struct now now, struct run *r,
                                          struct ticket *t)
 {
     if (r->lease != NULL)
         return cancel_leased(e, now, r, t);
-    if (!r->cancelled) {
-        r->cancelled = true;
-        undo_add(e, UNDO_CANCEL)->run = r;
-    }
-    emit(e, EFFECT_CANCEL_RUN)->cancel_run = r->id;
+    ask_to_end(e, r);
     emit_reply(e, t, UUID_NIL, NULL, 0);
     return CANCEL_STARTED;
 }
@@ -156,6 +176,16 @@ static void cancel_pending(struct engine *e, struct now now, struct pipeline *p,
     const struct run run = {.id = id, .pipeline = p, .attempt = attempt, .started_at = WALL_UNSET};
     const struct run_result r = {.run = id, .status = RUN_CANCELLED, .error = SLICE("cancelled")};
     ends_pending(e, now, p, &run, &r);
+}
+
+void ends_replace(struct engine *e, struct now now, struct run *run)
+{
+    CHECK(!run->cancelled);
+    run->replaced = true;
+    if (run->lease != NULL)
+        cancel_leased(e, now, run, NULL);
+    else
+        ask_to_end(e, run);
 }
 
 enum cancel_result engine_cancel(struct engine *e, struct now now, struct uuid run,

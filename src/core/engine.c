@@ -213,13 +213,16 @@ static void undo_apply(struct engine *e, struct now now, struct undo *u)
         queue_make_ready(e, u->pipeline);
         break;
     case UNDO_CANCEL:
-        u->run->cancelled = false;
+        u->run->cancelled = u->run->replaced = false;
+        u->run->pipeline->ending--;
         break;
     case UNDO_RUN_STARTED:
         queue_unlink(e, u->run);
         run_destroy(u->run);
         break;
     case UNDO_RUN_ENDED:
+        u->run->replaced =
+            u->run->replaced && u->run->lease == NULL; /* a worker's was ended by that */
         queue_relink(e, u->run);
         break;
     case UNDO_EXTEND:

@@ -21,6 +21,8 @@ struct run {
     struct uuid event, root; /* what it is for, and where that began */
     struct wall started_at;
     bool cancelled; /* asked to end: no further attempt */
+    bool replaced;  /* by a newer run: why it was asked */
+    struct run *prev, *next; /* of_pipeline */
     struct lease *lease; /* NULL: it is carried out here */
     UT_hash_handle hh;
 };
@@ -141,6 +143,7 @@ struct engine {
     uint64_t ark_version;      /* the last one given out */
     uint32_t lookups; /* rows being read for engine_cancel_looked_up */
     bool moved_lost;  /* more runs were started during look-ups than are remembered */
+    uint64_t moved_lost_batch; /* until this batch is settled rows say PENDING that are not */
 
     struct batch *filling, *out, *spare; /* spare: a list over next */
     undo_log undo_filling, undo_out;
@@ -206,6 +209,7 @@ void active_started(struct engine *e, struct arkevent *a, struct uuid run,
                     const struct pipeline *p);
 void active_ended(struct engine *e, struct uuid run); /* for good; harmless for all other runs */
 void active_pipeline_dropped(struct engine *e, const struct pipeline *p);
+void active_pending_dropped(struct engine *e, const struct pipeline *p); /* its pending runs have ended */
 void active_forget(struct engine *e, const struct arkevent *a);
 void active_undo_drop(struct undo *u);
 void active_undo_apply(struct engine *e, struct undo *u);
@@ -254,6 +258,8 @@ void queue_begin(struct engine *e, struct now now, struct pipeline *p, const str
                  struct lease *lease);
 struct run_start queue_keep_start(struct engine *e, const struct run_start *s);
 uint32_t queue_free_slots(const struct engine *e, const struct pipeline *p);
+/* Records that a run moves from one state to another. */
+void queue_move_run(struct engine *e, enum run_status from, const struct effect_move_run *m);
 /* Asks for at most so many of p's pending runs; how many those are. p->claim says whom for. */
 uint32_t queue_fetch(struct engine *e, struct pipeline *p, uint32_t slots);
 void queue_put(struct engine *e, struct pipeline *p, int ready); /* into one of the lists of pipelines, or none */
@@ -261,6 +267,7 @@ void queue_add_pending(struct engine *e, struct pipeline *p);
 void queue_change_pending(struct engine *e, struct pipeline *p, int64_t delta);
 void queue_delay_until(struct engine *e, struct now now, struct pipeline *p, struct wall due);
 void queue_note_moved(struct engine *e, struct pipeline *p, struct uuid run);
+void queue_note_all_moved(struct engine *e, struct pipeline *p); /* none of p's pending runs is pending any more */
 bool queue_has_moved(const struct engine *e, struct uuid run);
 bool queue_is_certain(const struct engine *e, struct uuid run); /* a look-up that says PENDING is right */
 void queue_make_ready(struct engine *e, struct pipeline *p);
@@ -273,7 +280,23 @@ void queue_looked_up(struct engine *e);                /* after a look-up */
 void queue_settled(struct engine *e);                  /* after a batch was settled, either way */
 void queue_schedule(struct engine *e, struct now now); /* starts, or asks for, what may start */
 
+/* ---- concurrency.c ---- */
+
+/* The one place that decides whether an event may make one more run of p: FIRED, or CONCURRENCY with what is full. The second: of
+ * all the targets of t, which exist. */
+enum verdict concurrency_judge(struct engine *e, const struct pipeline *p, struct slice *ret_detail);
+enum verdict concurrency_judge_targets(struct engine *e, const struct trigger *t,
+                                       struct slice *ret_detail);
+bool concurrency_has_room(const struct engine *e, const struct trigger *t); /* the same as a yes or no */
+bool concurrency_must_replace(const struct pipeline *p); /* a new run would take the place of those under way */
+/* Ends those, if so; more may be decided in there. False: there was nothing to do. */
+bool concurrency_replace(struct engine *e, struct now now, struct pipeline *p);
+bool concurrency_make_room(struct engine *e, struct now now, const struct trigger *t);
+
 /* ---- ends.c ---- */
+
+/* A newer run takes its place. */
+void ends_replace(struct engine *e, struct now now, struct run *run);
 
 /* An attempt in the table has ended. */
 void ends_attempt(struct engine *e, struct now now, struct run *run, const struct run_result *r,

@@ -151,12 +151,17 @@ static void fired(struct engine *e, struct now now, struct trigger *t, struct uu
     t->state_effect->trigger_state.last_run = run;
 }
 
-/* The cooldown holds back what will matter when it is over: files, and whatever a trailing trigger makes up for. */
-static void hold_back(struct engine *e, struct now now, const struct event *ev, struct trigger *t,
-                      struct uuid event)
+/* Whether what is not fired for now will matter later: files always, and whatever a trailing trigger makes up for when its cooldown is
+ * over. */
+static bool must_hold_back(const struct event *ev, const struct trigger *t, enum verdict v)
 {
-    if (ev->name.p == NULL && !t->def->rule.trailing)
-        return;
+    if (v == VERDICT_COOLDOWN)
+        return ev->name.p != NULL || t->def->rule.trailing;
+    return v == VERDICT_CONCURRENCY && ev->name.p != NULL;
+}
+
+static void hold_back(struct engine *e, struct now now, struct trigger *t, struct uuid event)
+{
     struct trigger_state next = t->state;
     if (next.held++ == 0)
         next.held_from = event;
@@ -206,10 +211,11 @@ static enum verdict judge_targets(struct engine *e, const struct trigger *t,
         str_release(&why);
         return VERDICT_DEPS_UNMET;
     }
-    if (!t->def->rule.targets->forbids || ark_of(t)->active == 0)
-        return VERDICT_FIRED;
-    *ret_detail = SLICE("a run of the last firing is under way");
-    return VERDICT_CONCURRENCY;
+    if (t->def->rule.targets->forbids && ark_of(t)->active > 0) {
+        *ret_detail = SLICE("a run of the last firing is under way");
+        return VERDICT_CONCURRENCY;
+    }
+    return concurrency_judge_targets(e, t, ret_detail);
 }
 
 /* Why the trigger does not fire, or VERDICT_FIRED. */
@@ -229,7 +235,8 @@ static enum verdict judge(struct engine *e, struct now now, const struct event *
     *ret_detail = missing_upstreams(e, t);
     if (ret_detail->p != NULL)
         return VERDICT_DEPS_UNMET;
-    return t->pipeline == NULL ? judge_targets(e, t, ret_detail) : VERDICT_FIRED;
+    return t->pipeline == NULL ? judge_targets(e, t, ret_detail)
+                               : concurrency_judge(e, t->pipeline, ret_detail);
 }
 
 /* Starts the one pipeline that the trigger nests under. */
@@ -280,13 +287,15 @@ static void decide(struct engine *e, struct now now, const struct event *ev,
 {
     *ret = (struct decision){.trigger = t->id};
     ret->verdict = judge(e, now, ev, t, &ret->detail);
+    if (ret->verdict == VERDICT_FIRED && concurrency_make_room(e, now, t))
+        ret->verdict = judge(e, now, ev, t, &ret->detail); /* what ended may have made t fire */
     e->stats.verdicts[ret->verdict]++;
-    if (ret->verdict == VERDICT_COOLDOWN) {
+    if (ret->verdict == VERDICT_COOLDOWN)
         ret->retry_after_ms = cooldown_left(now, t);
-        hold_back(e, now, ev, t, rec->id);
-    } else if (ret->verdict == VERDICT_FIRED) {
+    if (must_hold_back(ev, t, ret->verdict))
+        hold_back(e, now, t, rec->id);
+    if (ret->verdict == VERDICT_FIRED)
         fire(e, now, ev, rec, t, ret);
-    }
 }
 
 /* ---- events ---- */
@@ -306,11 +315,15 @@ static int feed_manual(struct engine *e, struct now now, const struct event *ev)
         return -ENOENT;
     struct effect_put_event *rec = record_event(e, now, ev);
     struct decision *d = arena_zalloc(&e->filling->arena, sizeof(*d));
-    struct uuid *run = arena_alloc(&e->filling->arena, sizeof(*run));
-    *run = make_run(e, now, p, NULL, rec, UUID_NIL, SLICE_NONE);
-    d->runs = run;
-    d->run_count = 1;
-    e->stats.verdicts[VERDICT_FIRED]++;
+    d->verdict = concurrency_judge(e, p, &d->detail);
+    e->stats.verdicts[d->verdict]++;
+    if (d->verdict == VERDICT_FIRED) {
+        struct uuid *run = arena_alloc(&e->filling->arena, sizeof(*run));
+        concurrency_replace(e, now, p);
+        *run = make_run(e, now, p, NULL, rec, UUID_NIL, SLICE_NONE);
+        d->runs = run;
+        d->run_count = 1;
+    }
     return finish_feed(e, ev, rec, d, 1);
 }
 

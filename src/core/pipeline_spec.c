@@ -33,26 +33,47 @@ static int check_retry(json_t *retry, struct retry_policy *ret, struct diag *ret
     return json_fields_end(&f);
 }
 
-static int check_concurrency_object(json_t *object, uint32_t *ret_running_max, struct diag *reterr)
+static int find_policy(struct json_fields *f, const char *name, enum concurrency_policy *ret)
+{
+    static const char *const names[] = {
+        [CONCURRENCY_QUEUE] = "queue",
+        [CONCURRENCY_SKIP] = "skip",
+        [CONCURRENCY_REPLACE] = "replace",
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *ret = (enum concurrency_policy)i;
+            return 0;
+        }
+    }
+    json_fields_fail(f, "policy", "'%.64s' is not a policy; there are: queue, skip, replace", name);
+    return -EINVAL;
+}
+
+static int check_concurrency_object(json_t *object, struct pipeline_def *ret, struct diag *reterr)
 {
     struct json_fields f;
     json_fields_begin(&f, object, "concurrency", reterr);
-    *ret_running_max = (uint32_t)json_take_int(&f, "max_runs", 0, 1, PIPELINE_RUNNING_MAX);
+    ret->running_max = (uint32_t)json_take_int(&f, "max_runs", 0, 1, PIPELINE_RUNNING_MAX);
+    ret->queue_max = (uint32_t)json_take_int(&f, "max_queue", 0, 1, PIPELINE_QUEUE_MAX);
     const char *policy = json_take_string(&f, "policy", JSON_OPTIONAL);
-    if (policy != NULL && strcmp(policy, "queue") != 0)
-        json_fields_fail(&f, "policy", "'%s' is not supported; runs over the limit wait: 'queue'",
+    if (policy != NULL && find_policy(&f, policy, &ret->policy) < 0)
+        return -EINVAL;
+    if (ret->policy != CONCURRENCY_QUEUE && ret->running_max == 0)
+        json_fields_fail(&f, "max_runs", "is required: '%s' says what happens beyond it", policy);
+    if (ret->policy != CONCURRENCY_QUEUE && ret->queue_max > 0)
+        json_fields_fail(&f, "max_queue", "is for the policy 'queue': with '%s' nothing queues up",
                          policy);
     return json_fields_end(&f);
 }
 
 /* An integer is short for {"max_runs": n}. */
-static int check_concurrency(json_t *v, uint32_t *ret_running_max, struct diag *reterr)
+static int check_concurrency(json_t *v, struct pipeline_def *ret, struct diag *reterr)
 {
-    *ret_running_max = 0;
     if (v == NULL)
         return 0;
     if (json_is_object(v))
-        return check_concurrency_object(v, ret_running_max, reterr);
+        return check_concurrency_object(v, ret, reterr);
     if (!json_is_integer(v))
         return diag_set(reterr, DIAG_INVALID_ARGUMENT,
                         "concurrency: must be an integer or an object");
@@ -60,7 +81,7 @@ static int check_concurrency(json_t *v, uint32_t *ret_running_max, struct diag *
     if (n < 1 || n > PIPELINE_RUNNING_MAX)
         return diag_set(reterr, DIAG_INVALID_ARGUMENT, "concurrency: must be from 1 to %d",
                         PIPELINE_RUNNING_MAX);
-    *ret_running_max = (uint32_t)n;
+    ret->running_max = (uint32_t)n;
     return 0;
 }
 
@@ -69,7 +90,7 @@ int pipeline_spec_check(json_t *spec, struct pipeline_def *ret, struct diag *ret
     static const char *const descriptive[] = {"description", "type", "source", "unique_key",
                                               "owner"};
     struct retry_policy retry;
-    uint32_t running_max;
+    struct pipeline_def limits = {0};
     struct json_fields f;
 
     json_fields_begin(&f, spec, "", reterr);
@@ -81,10 +102,12 @@ int pipeline_spec_check(json_t *spec, struct pipeline_def *ret, struct diag *ret
     const double timeout_s = json_take_number(&f, "timeout_seconds", 0, 0, PIPELINE_TIMEOUT_S_MAX);
     for (size_t i = 0; i < sizeof(descriptive) / sizeof(descriptive[0]); i++)
         json_take_any(&f, descriptive[i]);
-    if (json_fields_end(&f) < 0 || check_concurrency(concurrency, &running_max, reterr) < 0 ||
+    if (json_fields_end(&f) < 0 || check_concurrency(concurrency, &limits, reterr) < 0 ||
         check_retry(retry_object, &retry, reterr) < 0)
         return -EINVAL;
-    ret->running_max = running_max;
+    ret->running_max = limits.running_max;
+    ret->queue_max = limits.queue_max;
+    ret->policy = limits.policy;
     ret->retry = retry;
     ret->timeout_ms = seconds_to_ms(timeout_s);
     return 0;

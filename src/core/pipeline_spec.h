@@ -6,7 +6,8 @@
  * those the engine acts on are read. `executor` and `steps` are checked further by executor_of()
  * (pawl/executor.h), which also says what `pull` is.
  *
- *     "concurrency": 4                  or {"max_runs": 4, "policy": "queue"}
+ *     "concurrency": 4                  or {"max_runs": 4, "policy": "queue", "max_queue": 100};
+ *                                       the policies "skip" and "replace" need max_runs and have no queue
  *     "retry": {"max_attempts": 3, "backoff_seconds": 1, "backoff_factor": 2,
  *               "max_backoff_seconds": 300, "jitter": 0}          core/retry.h says what they mean
  *     "timeout_seconds": 60             0 or absent: none
@@ -22,8 +23,9 @@
 #define PIPELINE_BACKOFF_S_MAX 86400
 #define PIPELINE_TIMEOUT_S_MAX (30 * 86400)
 #define PIPELINE_RUNNING_MAX 100000
+#define PIPELINE_QUEUE_MAX 100000000
 
-/* Checks a spec and sets running_max, timeout_ms and retry in *ret; nothing else there is touched.
+/* Checks a spec and sets running_max, queue_max, policy, timeout_ms and retry in *ret; nothing else there is touched.
  * 0, or -EINVAL with *reterr naming the field; *ret is untouched then. */
 int pipeline_spec_check(json_t *spec, struct pipeline_def *ret, struct diag *reterr);
 

@@ -81,7 +81,9 @@ void queue_adopt(struct engine *e, struct pipeline *p, const struct run_start *s
 void queue_relink(struct engine *e, struct run *r)
 {
     HASH_ADD(hh, e->runs, id, sizeof(r->id), r);
+    DL_APPEND(r->pipeline->runs, r);
     r->pipeline->running++;
+    r->pipeline->ending += r->cancelled;
     if (r->lease == NULL) {
         e->running++;
     } else {
@@ -93,7 +95,9 @@ void queue_relink(struct engine *e, struct run *r)
 void queue_unlink(struct engine *e, struct run *r)
 {
     HASH_DEL(e->runs, r);
+    DL_DELETE(r->pipeline->runs, r);
     r->pipeline->running--;
+    r->pipeline->ending -= r->cancelled;
     if (r->lease == NULL) {
         e->running--;
     } else {
@@ -164,6 +168,20 @@ static void note_started(struct engine *e, struct pipeline *p, struct uuid run)
         e->moved_lost = true;
 }
 
+void queue_note_all_moved(struct engine *e, struct pipeline *p)
+{
+    p->fetch_stale = p->reserved > 0;
+    e->moved_lost = true;
+    e->moved_lost_batch = e->batch_number;
+}
+
+/* Whether look-ups may be believed again. */
+static void find_moved(struct engine *e)
+{
+    if (e->lookups == 0 && e->moved_lost_batch <= e->settled_number)
+        e->moved_lost = false;
+}
+
 bool queue_is_certain(const struct engine *e, struct uuid run)
 {
     return !e->moved_lost && !queue_has_moved(e, run);
@@ -193,13 +211,14 @@ static void forget_moved(struct engine *e, const struct pipeline *p)
 void queue_looked_up(struct engine *e)
 {
     CHECK(e->lookups > 0);
-    if (--e->lookups == 0)
-        e->moved_lost = false;
+    e->lookups--;
+    find_moved(e);
     forget_moved(e, NULL);
 }
 
 void queue_settled(struct engine *e)
 {
+    find_moved(e);
     forget_moved(e, NULL);
 }
 
@@ -227,6 +246,7 @@ void queue_fetch_done(struct engine *e, struct pipeline *p)
     CHECK(p->reserved > 0);
     *reserved_for(e, p) -= p->reserved;
     p->reserved = 0;
+    p->fetch_stale = false;
     forget_moved(e, p);
 }
 
@@ -256,7 +276,7 @@ void queue_begin(struct engine *e, struct now now, struct pipeline *p, const str
     if (e->lookups > 0)
         note_started(e, p, s->run);
     queue_occupy(e, p, s, now.wall, lease);
-    emit(e, EFFECT_MOVE_RUN)->move_run = (struct effect_move_run){
+    const struct effect_move_run m = {
         .id = s->run,
         .pipeline_key = p->key,
         .status = RUN_RUNNING,
@@ -265,6 +285,13 @@ void queue_begin(struct engine *e, struct now now, struct pipeline *p, const str
         .finished_at = WALL_UNSET,
         .due_at = WALL_UNSET,
     };
+    queue_move_run(e, RUN_PENDING, &m);
+}
+
+void queue_move_run(struct engine *e, enum run_status from, const struct effect_move_run *m)
+{
+    CHECK(run_may_move(from, m->status));
+    emit(e, EFFECT_MOVE_RUN)->move_run = *m;
 }
 
 struct run_start queue_keep_start(struct engine *e, const struct run_start *s)
@@ -315,7 +342,7 @@ static void recount(struct engine *e, struct pipeline *p, size_t n, struct wall 
 void engine_offer(struct engine *e, struct now now, struct pipeline *p,
                   const struct offered_run *runs, size_t n, struct wall next_due, int err)
 {
-    bool unheard = p->claim != NULL && p->claim->unheard;
+    bool unheard = (p->claim != NULL && p->claim->unheard) || p->fetch_stale;
     bool more =
         p->queued_since_fetch || n > 0 || unheard; /* fewer than asked for may be all that fits */
     for (size_t i = 0; !p->dropped && !e->held && !unheard && i < n; i++)

@@ -15,6 +15,9 @@ static void set_timer(struct engine *e, struct wheel_timer *w, enum deadline tag
 
 /* ---- the end of a cooldown ---- */
 
+/* While the pipeline takes no more runs, the end of a cooldown waits: looked at again this often. */
+#define ROOM_MS 1000
+
 static void arm_trail(struct engine *e, struct now now, struct trigger *t)
 {
     if (!t->def->rule.trailing || t->state.held == 0 || !t->def->enabled)
@@ -24,7 +27,8 @@ static void arm_trail(struct engine *e, struct now now, struct trigger *t)
         t->trail->trigger = t;
     }
     int64_t over_ms = t->state.fired_ms + (int64_t)t->def->cooldown_ms;
-    uint64_t at = over_ms > (int64_t)now.mono.ms ? (uint64_t)over_ms : now.mono.ms;
+    const uint64_t soon = now.mono.ms + (concurrency_has_room(e, t) ? 0 : ROOM_MS);
+    uint64_t at = over_ms > (int64_t)soon ? (uint64_t)over_ms : soon;
     set_timer(e, &t->trail->w, DEADLINE_COOLDOWN, at);
 }
 
@@ -32,7 +36,7 @@ static void arm_trail(struct engine *e, struct now now, struct trigger *t)
 static void cooled(struct engine *e, struct now now, struct trigger *t)
 {
     struct str text = {0};
-    if (t->state.held == 0)
+    if (t->state.held == 0 || !concurrency_has_room(e, t))
         return;
     str_add_cstr(&text, "{\"held\":");
     str_add_u64(&text, t->state.held);

@@ -97,7 +97,7 @@ static void answer_accepted(struct call *c, struct uuid run)
 
 static void answer_refused(struct call *c, const struct decision *d)
 {
-    char message[96];
+    char message[256];
     switch (d->verdict) {
     case VERDICT_COOLDOWN:
         snprintf(message, sizeof(message), "the trigger is in its cooldown for another %llu ms",
@@ -106,7 +106,9 @@ static void answer_refused(struct call *c, const struct decision *d)
                      message);
         break;
     case VERDICT_CONCURRENCY:
-        answer_error(c, DIAG_RESOURCE_EXHAUSTED, 1, "the pipeline has as many runs as it may have");
+        snprintf(message, sizeof(message), "the pipeline takes no more runs: %.*s",
+                 (int)d->detail.len, d->detail.p);
+        answer_error(c, DIAG_RESOURCE_EXHAUSTED, 1, message);
         break;
     case VERDICT_DISABLED:
         answer_error(c, DIAG_FAILED_PRECONDITION, 0, "the trigger is disabled");

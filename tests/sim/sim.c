@@ -10,6 +10,8 @@
  *   - a run is started only when the store says it is running; limits of concurrency hold
  *   - no trigger fires within its cooldown, crash or not
  *   - after a failed commit memory says what the store says
+ *   - at rest the engine counts what the store has; more than max_runs are never under way where the policy skips or replaces, and more
+ *     than max_queue new runs never wait, but for what was there when the limit was set
  *   - nothing is left pending or running when there is time to finish it
  */
 #include "base/check.h"
@@ -73,6 +75,13 @@ struct recool {
     uint64_t cooldown_ms; /* before */
 };
 
+/* What a pipeline had under way when it was last looked at. */
+struct bound {
+    int64_t key;
+    uint32_t version;
+    size_t n;
+};
+
 struct sim {
     struct prng rng;
     struct engine *engine;
@@ -86,6 +95,8 @@ struct sim {
     VEC(struct lookup) lookups;
     VEC(struct firing) firings;
     VEC(struct recool) recools;
+    struct bound bounds[PIPELINES];
+    uint64_t refused;
     unsigned life, tickets_open, crashes, failures;
     uint64_t digest, acknowledged, starts;
     bool calm; /* no more disturbances: everything must come to rest */
@@ -152,6 +163,8 @@ static void check_acknowledged(struct sim *s, const struct outcome *o, struct no
         const struct decision *d = &o->decisions[i];
         CHECK((d->verdict == VERDICT_FIRED) == (d->run_count > 0));
         CHECK(d->verdict != VERDICT_COOLDOWN || d->retry_after_ms > 0);
+        CHECK((d->verdict == VERDICT_CONCURRENCY) == (d->detail.p != NULL));
+        s->refused += d->verdict == VERDICT_CONCURRENCY;
         for (size_t k = 0; k < d->run_count; k++)
             CHECK(sim_store_run(&s->store, d->runs[k]) != NULL);
         struct trigger *t = catalog_trigger(engine_catalog(s->engine), d->trigger);
@@ -201,6 +214,38 @@ static void check_memory_is_store(struct sim *s)
     struct engine_stats st = engine_stats(s->engine);
     CHECK(st.pending == sim_store_count(&s->store, RUN_PENDING, false) +
                             sim_store_count(&s->store, RUN_PENDING, true));
+}
+
+/* What counts for the policy, and how much of it there may be; 0: any number. */
+static size_t counted(const struct pipeline *p, const struct sim_tally *t, size_t *ret_max)
+{
+    *ret_max = p->def->policy == CONCURRENCY_QUEUE ? p->def->queue_max : p->def->running_max;
+    if (p->def->policy == CONCURRENCY_QUEUE)
+        return t->fresh;
+    return t->pending + t->running - (p->def->policy == CONCURRENCY_REPLACE ? p->ending : 0);
+}
+
+static void check_bound(struct sim *s, const struct pipeline *p, struct bound *b)
+{
+    const struct sim_tally t = sim_store_tally(&s->store, p->key);
+    size_t max;
+    const size_t n = counted(p, &t, &max);
+    CHECK(p->pending == t.pending && p->running == t.running);
+    if (b->key == p->key && b->version == p->def->version && max > 0)
+        CHECK(n <= (b->n > max ? b->n : max));
+    *b = (struct bound){p->key, p->def->version, n};
+}
+
+/* When everything is on disk. */
+static void check_bounds(struct sim *s)
+{
+    for (int i = 0; i < PIPELINES; i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "default.bronze.p%d", i);
+        const struct pipeline *p = catalog_pipeline_at(engine_catalog(s->engine), slice_of(path));
+        if (p != NULL)
+            check_bound(s, p, &s->bounds[i]);
+    }
 }
 
 /* ---- carrying effects out ---- */
@@ -381,25 +426,28 @@ static void do_manual(struct sim *s)
     CHECK(engine_feed(s->engine, s->now, &ev) == 1);
 }
 
+static struct pipeline_def *any_def(struct sim *s, bool pull)
+{
+    const enum concurrency_policy policy = (enum concurrency_policy)below(s, 3);
+    const bool queue = policy == CONCURRENCY_QUEUE;
+    return sim_pipeline_def_bounded((uint32_t)below(s, 4) + !queue, 1 + (uint32_t)below(s, 3), pull,
+                                    policy, queue ? (uint32_t)below(s, 6) : 0);
+}
+
 static void do_add_pipeline(struct sim *s)
 {
     char path[64];
     snprintf(path, sizeof(path), "default.bronze.p%d", (int)below(s, PIPELINES));
     if (catalog_pipeline_at(engine_catalog(s->engine), slice_of(path)) == NULL)
-        engine_add_pipeline(
-            s->engine, s->now, slice_of(path),
-            sim_pipeline_def((uint32_t)below(s, 4), 1 + (uint32_t)below(s, 3), below(s, 6) == 0),
-            promise(s));
+        engine_add_pipeline(s->engine, s->now, slice_of(path), any_def(s, below(s, 6) == 0),
+                            promise(s));
 }
 
 static void do_change_pipeline(struct sim *s)
 {
     struct pipeline *p = any_pipeline(s);
     if (p != NULL)
-        engine_change_pipeline(
-            s->engine, s->now, p,
-            sim_pipeline_def((uint32_t)below(s, 4), 1 + (uint32_t)below(s, 3), p->def->pull),
-            promise(s));
+        engine_change_pipeline(s->engine, s->now, p, any_def(s, p->def->pull), promise(s));
 }
 
 static void do_drop_pipeline(struct sim *s)
@@ -575,6 +623,8 @@ static void step(struct sim *s)
     end_runs(s);
     deliver_fetches(s);
     deliver_lookups(s, false);
+    if (s->out == NULL && engine_is_idle(s->engine))
+        check_bounds(s);
     if (engine_wake_at(s->engine).ms <= s->now.mono.ms)
         engine_tick(s->engine, s->now);
     if (s->out == NULL && (s->out = engine_take(s->engine)) != NULL) {
@@ -602,10 +652,12 @@ static uint64_t simulate(uint64_t seed, unsigned steps, bool loud)
           sim_store_count(&s.store, RUN_RUNNING, true) == 0);
     check_memory_is_store(&s);
     if (loud)
-        printf(
-            "seed %llu: %llu acknowledged, %u runs, %llu starts, %u failed commits, %u crashes\n",
-            (unsigned long long)seed, (unsigned long long)s.acknowledged, HASH_COUNT(s.store.runs),
-            (unsigned long long)s.starts, s.failures, s.crashes);
+        printf("seed %llu: %llu acknowledged, %u runs, %llu starts, %llu refused, %u failed "
+               "commits, %u "
+               "crashes\n",
+               (unsigned long long)seed, (unsigned long long)s.acknowledged,
+               HASH_COUNT(s.store.runs), (unsigned long long)s.starts,
+               (unsigned long long)s.refused, s.failures, s.crashes);
     engine_destroy(s.engine);
     sim_store_deinit(&s.store);
     vec_release(&s.going);

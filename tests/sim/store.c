@@ -7,9 +7,18 @@
 
 struct pipeline_def *sim_pipeline_def(uint32_t running_max, uint32_t max_attempts, bool pull)
 {
+    return sim_pipeline_def_bounded(running_max, max_attempts, pull, CONCURRENCY_QUEUE, 0);
+}
+
+struct pipeline_def *sim_pipeline_def_bounded(uint32_t running_max, uint32_t max_attempts,
+                                              bool pull, enum concurrency_policy policy,
+                                              uint32_t queue_max)
+{
     struct pipeline_def *d = mem_zalloc(sizeof(*d));
     *d = (struct pipeline_def){
-        .spec = mem_printf("%u %u %d", running_max, max_attempts, pull),
+        .spec = mem_printf("%u %u %d %u %u", running_max, max_attempts, pull, policy, queue_max),
+        .policy = policy,
+        .queue_max = queue_max,
         .running_max = running_max,
         .pull = pull,
         .retry = {.max_attempts = max_attempts,
@@ -93,12 +102,11 @@ static void put_run(struct sim_store *s, const struct effect *f)
     HASH_ADD(hh, s->runs, id, sizeof(r->id), r);
 }
 
-/* What run.h's drawing allows. */
+/* What run.h's drawing allows when nobody reports runs that were never claimed. */
 static bool may_move(enum run_status from, enum run_status to)
 {
-    if (from == RUN_PENDING)
-        return to == RUN_RUNNING || to == RUN_CANCELLED;
-    return from == RUN_RUNNING && to != RUN_RUNNING;
+    const bool reported = from == RUN_PENDING && to != RUN_RUNNING && to != RUN_CANCELLED;
+    return run_may_move(from, to) && !reported;
 }
 
 static void move_run(struct sim_store *s, const struct effect *f)
@@ -165,9 +173,20 @@ static void put_pipeline(struct sim_store *s, const struct effect *f)
         HASH_ADD(hh, s->pipelines, key, sizeof(row->key), row);
     }
     int pull;
-    CHECK(sscanf(p->spec.p, "%u %u %d", &row->running_max, &row->max_attempts, &pull) == 3);
+    unsigned policy;
+    CHECK(sscanf(p->spec.p, "%u %u %d %u %u", &row->running_max, &row->max_attempts, &pull, &policy,
+                 &row->queue_max) == 5);
     row->pull = pull;
+    row->policy = (enum concurrency_policy)policy;
     row->version = p->version;
+}
+
+/* Runs made later in the batch are not there yet. */
+static void drop_pending(struct sim_store *s, const struct effect *f)
+{
+    for (struct sim_run *r = s->runs; r != NULL; r = r->hh.next)
+        if (r->pipeline_key == f->drop.key && r->status == RUN_PENDING)
+            r->status = RUN_CANCELLED;
 }
 
 static void drop_pipeline(struct sim_store *s, const struct effect *f)
@@ -213,11 +232,24 @@ void sim_store_apply(struct sim_store *s, const struct batch *b)
         [EFFECT_PUT_PIPELINE] = put_pipeline, [EFFECT_DROP_PIPELINE] = drop_pipeline,
         [EFFECT_PUT_LEASE] = put_lease,       [EFFECT_DROP_LEASE] = drop_lease,
         [EFFECT_PUT_ATTEMPT] = put_attempt,   [EFFECT_PUT_TRIGGER] = put_trigger,
-        [EFFECT_DROP_TRIGGER] = drop_trigger,
+        [EFFECT_DROP_PENDING] = drop_pending, [EFFECT_DROP_TRIGGER] = drop_trigger,
     };
     for (const struct effect *f = b->first; f != NULL; f = f->next)
         if (EFFECT_IS_RECORD(f->type))
             apply[f->type](s, f);
+}
+
+struct sim_tally sim_store_tally(const struct sim_store *s, int64_t pipeline_key)
+{
+    struct sim_tally t = {0};
+    for (const struct sim_run *r = s->runs; r != NULL; r = r->hh.next) {
+        if (r->pipeline_key != pipeline_key)
+            continue;
+        t.pending += r->status == RUN_PENDING;
+        t.fresh += r->status == RUN_PENDING && r->attempt == 1;
+        t.running += r->status == RUN_RUNNING;
+    }
+    return t;
 }
 
 size_t sim_store_count(const struct sim_store *s, enum run_status status, bool pull)
@@ -253,7 +285,8 @@ static void load_pipeline(const struct sim_store *s, struct engine *e,
     p->id = row->id;
     p->key = row->key;
     p->path = mem_strdup(row->path);
-    p->def = sim_pipeline_def(row->running_max, row->max_attempts, row->pull);
+    p->def = sim_pipeline_def_bounded(row->running_max, row->max_attempts, row->pull, row->policy,
+                                      row->queue_max);
     p->def->version = row->version;
     for (const struct sim_run *r = s->runs; r != NULL; r = r->hh.next)
         p->pending += r->pipeline_key == row->key && r->status == RUN_PENDING;

@@ -35,7 +35,8 @@ struct sim_pipeline {
     int64_t key;
     struct uuid id;
     char path[64];
-    uint32_t version, running_max, max_attempts;
+    uint32_t version, running_max, max_attempts, queue_max;
+    enum concurrency_policy policy;
     bool pull, dropped;
     UT_hash_handle hh;
 };
@@ -60,11 +61,18 @@ struct sim_store {
 
 /* A spec and a config are a few numbers in a text, so that they survive the round trip through the store. */
 struct pipeline_def *sim_pipeline_def(uint32_t running_max, uint32_t max_attempts, bool pull);
+struct pipeline_def *sim_pipeline_def_bounded(uint32_t running_max, uint32_t max_attempts, bool pull,
+                                              enum concurrency_policy policy, uint32_t queue_max);
 struct trigger_def *sim_trigger_def(uint8_t token, bool enabled, uint64_t cooldown_ms);
 
 void sim_store_apply(struct sim_store *s, const struct batch *b);
 struct sim_run *sim_store_run(const struct sim_store *s, struct uuid id);
 struct sim_event *sim_store_event(const struct sim_store *s, struct uuid id);
+/* What a pipeline's queue holds. `fresh`: of the pending, those in their first attempt. */
+struct sim_tally {
+    size_t pending, fresh, running;
+};
+struct sim_tally sim_store_tally(const struct sim_store *s, int64_t pipeline_key);
 size_t sim_store_count(const struct sim_store *s, enum run_status status, bool pull);
 
 /* The pending queue of a pipeline, as io/store/query.h's query_pending reads it. */

@@ -49,6 +49,18 @@ static void reads_policy(void **state)
 
     assert_int_equal(pipeline_spec_parse(SLICE("{" X ",\"concurrency\":2}"), &d, NULL, &why), 0);
     assert_int_equal(d.running_max, 2);
+    assert_int_equal(d.policy, CONCURRENCY_QUEUE);
+    assert_int_equal(d.queue_max, 0);
+
+    assert_int_equal(
+        pipeline_spec_parse(SLICE("{" X ",\"concurrency\":{\"max_queue\":9}}"), &d, NULL, &why), 0);
+    assert_int_equal(d.queue_max, 9);
+    assert_int_equal(pipeline_spec_parse(
+                         SLICE("{" X ",\"concurrency\":{\"max_runs\":1,\"policy\":\"replace\"}}"),
+                         &d, NULL, &why),
+                     0);
+    assert_int_equal(d.policy, CONCURRENCY_REPLACE);
+    assert_int_equal(d.queue_max, 0);
 }
 
 /* Each message begins with the name of the field. */
@@ -67,7 +79,13 @@ static void refuses(void **state)
         {"{" X ",\"concurrency\":\"2\"}", "concurrency: "},
         {"{" X ",\"concurrency\":9999999999}", "concurrency: "},
         {"{" X ",\"concurrency\":{\"max_runs\":0}}", "concurrency.max_runs: "},
-        {"{" X ",\"concurrency\":{\"policy\":\"replace\"}}", "concurrency.policy: 'replace'"},
+        {"{" X ",\"concurrency\":{\"policy\":\"replace\"}}", "concurrency.max_runs: "},
+        {"{" X ",\"concurrency\":{\"policy\":\"skip\"}}", "concurrency.max_runs: "},
+        {"{" X ",\"concurrency\":{\"policy\":\"drop\",\"max_runs\":1}}",
+         "concurrency.policy: 'drop'"},
+        {"{" X ",\"concurrency\":{\"policy\":\"skip\",\"max_runs\":1,\"max_queue\":1}}",
+         "concurrency.max_queue: "},
+        {"{" X ",\"concurrency\":{\"max_queue\":0}}", "concurrency.max_queue: "},
         {"{" X ",\"concurrency\":{\"max\":1}}", "concurrency.max: "},
         {"{" X ",\"retry\":3}", "retry: "},
         {"{" X ",\"retry\":{\"max_attempts\":0}}", "retry.max_attempts: "},

@@ -2,6 +2,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <cmocka.h>
 #include "base/check.h"
 #include "pawl/run.h"
@@ -42,9 +44,34 @@ static void test_other_names_are_refused(void **state)
     assert_false(run_status_parse(SLICE_NONE, &(enum run_status){RUN_PENDING}));
 }
 
+/* The table in docs/executors.md: every pair that is not here is a bug. */
+static void test_moves(void **state)
+{
+    static const char *const allowed[] = {
+        "pending running", "pending pending",   "pending success",
+        "pending failed",  "pending cancelled", "running pending",
+        "running success", "running failed",    "running cancelled",
+    };
+    size_t found = 0;
+    for (size_t from = 0; from < ARRAY_SIZE(cases); from++) {
+        for (size_t to = 0; to < ARRAY_SIZE(cases); to++) {
+            char pair[32];
+            bool want = false;
+            snprintf(pair, sizeof(pair), "%s %s", cases[from].name, cases[to].name);
+            for (size_t i = 0; i < ARRAY_SIZE(allowed); i++)
+                want = want || strcmp(pair, allowed[i]) == 0;
+            found += want;
+            if (run_may_move(cases[from].status, cases[to].status) != want)
+                fail_msg("%s", pair);
+        }
+    }
+    assert_int_equal(found, ARRAY_SIZE(allowed));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_moves),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_other_names_are_refused),
     };

@@ -14,7 +14,7 @@
 
 /* ---- the files a run is for ---- */
 
-/* Whether the trigger fired for the event, or would have but for its cooldown. */
+/* Whether the trigger fired for the event, or would have but for its cooldown or a pipeline that took no more. */
 static bool concerns(struct slice decisions, struct uuid trigger)
 {
     struct arena a = {0};
@@ -22,7 +22,8 @@ static bool concerns(struct slice decisions, struct uuid trigger)
     bool ret = false;
     while (!ret && decision_decode(&decisions, &a, &d))
         ret = uuid_cmp(d.trigger, trigger) == 0 &&
-              (d.verdict == VERDICT_COOLDOWN || d.verdict == VERDICT_FIRED);
+              (d.verdict == VERDICT_COOLDOWN || d.verdict == VERDICT_CONCURRENCY ||
+               d.verdict == VERDICT_FIRED);
     arena_release(&a);
     return ret;
 }

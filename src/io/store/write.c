@@ -241,6 +241,47 @@ static int put_pipeline(struct db *db, const struct effect *f)
     return err != 0 ? err : put_version(db, p);
 }
 
+/* Runs made in the same batch after this effect stay. They stand in the table already, with the keys between. */
+static void find_stayers(const struct effect *f, int64_t *ret_first, int64_t *ret_last)
+{
+    struct row_key k;
+    *ret_first = INT64_MAX;
+    *ret_last = INT64_MIN;
+    for (f = f->next; f != NULL; f = f->next) {
+        if (f->type != EFFECT_PUT_RUN)
+            continue;
+        CHECK(row_key_of(f->put_run.id, &k));
+        if (*ret_first == INT64_MAX)
+            *ret_first = k.key;
+        *ret_last = k.key;
+    }
+}
+
+static int drop_pending(struct db *db, const struct effect *f)
+{
+    static const char *const statements[] = {
+        "INSERT OR REPLACE INTO run_outputs (run, error) SELECT key, '" RUN_REPLACED "'"
+        " FROM runs WHERE pipeline = ?1 AND state IN ('p', 'd') AND ?2 NOT NULL"
+        " AND key NOT BETWEEN ?3 AND ?4",
+        "UPDATE runs SET state = 'c', finished_at = ?2, due_at = NULL"
+        " WHERE pipeline = ?1 AND state IN ('p', 'd') AND key NOT BETWEEN ?3 AND ?4",
+    };
+    int64_t first, last;
+    int err = 0;
+    find_stayers(f, &first, &last);
+    for (size_t i = 0; err == 0 && i < ARRAY_SIZE(statements); i++) {
+        struct stmt q;
+        if (stmt_begin(&q, db, statements[i]) == 0) {
+            bind_int(&q, 1, f->drop.key);
+            bind_int(&q, 2, f->drop.at.ms);
+            bind_int(&q, 3, first);
+            bind_int(&q, 4, last);
+        }
+        err = stmt_finish(&q);
+    }
+    return err;
+}
+
 static int drop_pipeline(struct db *db, const struct effect *f)
 {
     static const char *const statements[] = {
@@ -403,6 +444,7 @@ static writer *const writers[] = {
     [EFFECT_DROP_LEASE] = drop_lease,
     [EFFECT_PUT_ATTEMPT] = put_attempt,
     [EFFECT_PUT_ARK] = write_ark,
+    [EFFECT_DROP_PENDING] = drop_pending,
 };
 /* clang-format on */
 
