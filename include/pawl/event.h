@@ -49,7 +49,8 @@ struct decision {
 struct outcome {
     int err; /* 0: all of it is on disk. Negative errno (-ENOSPC, -EIO, ...): none of it is, nothing
                 changed */
-    struct uuid event;
+    struct uuid event;  /* nil when none was made: its position had been passed already */
+    uint64_t offset;    /* of a message: where in its topic it is; of several: the first */
     const struct decision *decisions;
     size_t decision_count;
 };
@@ -57,6 +58,15 @@ struct outcome {
 /* A promise of an answer. Embed it in whatever waits; done() may free that. */
 struct ticket {
     void (*done)(struct ticket *t, const struct outcome *o);
+};
+
+/* How far somebody who reads an outside stream has come. It is stored in the commit that holds the event, and it only grows: an event
+ * at or before the last position has been dealt with, and makes nothing. So the messages of one partition must be fed in their
+ * order, and after a failed commit again from the first one that failed. */
+struct position {
+    struct slice subscription; /* who reads what, such as "nats:orders"; a stream that was made anew needs another name */
+    uint32_t partition;        /* 0 where there are none */
+    uint64_t at;               /* the message's number there, 0 or more */
 };
 
 /* Where an event comes from when it was caused by another one. All zero for an event from outside.
@@ -94,6 +104,9 @@ struct event {
                        nothing */
     bool trailing;  /* makes up for what a cooldown held back: the rule has matched it before */
     bool keep;      /* record it even if no trigger matches */
+    struct slice topic;       /* it is a message of this embedded topic: engine_publish() */
+    struct slice message_key; /* that the sender gave it; may be absent */
+    const struct position *position; /* it is a message of an outside stream; NULL: it is not */
     const struct ledger_file *file; /* the file that has arrived, written to the ledger with the event; NULL: it is about none */
     struct ticket *ticket; /* may be NULL */
 };

@@ -114,6 +114,12 @@ struct zone_watcher {
     struct zone_trouble *troubles; /* DL */
 };
 
+/* What consumes from topics: a source offers it to those who subscribe. */
+struct topic_watcher {
+    void (*changed)(struct topic_watcher *w); /* the triggers do not listen to the topics that they did */
+    bool (*ready)(struct topic_watcher *w, struct slice topic); /* its messages reach the triggers at this moment */
+};
+
 struct host {
     struct uv_loop_s *loop;
     struct timers *timers;
@@ -121,6 +127,7 @@ struct host {
     const char *public_url;     /* without a slash at the end; NULL when not configured */
     const char *data;           /* the data directory, absolute */
     uint64_t upload_bytes_max;  /* of one file sent over HTTP */
+    struct topic_watcher *topics; /* NULL when nothing consumes, likewise: */
     struct zone_watcher *zones; /* NULL when nothing watches: at start, at the end, in tests */
 
     struct now (*now)(struct host *h);
@@ -134,6 +141,12 @@ struct host {
 
     /* The wall clock was set: everybody who waits for a time of day looks at it again. */
     void (*clock_stepped)(struct host *h);
+
+    /* Has old things deleted now, instead of within minutes: what is kept was changed. */
+    void (*retain)(struct host *h);
+
+    /* engine_publish() plus admission, as feed(). */
+    int (*publish)(struct host *h, const struct event *ev, const struct slice *payloads, size_t n);
 
     /* Whether there is a landing zone at "namespace.name". */
     bool (*zone_exists)(struct host *h, struct slice path);

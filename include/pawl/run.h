@@ -45,6 +45,7 @@ struct run_start {
     struct uuid trigger;       /* nil when no trigger was involved */
     /* the event */
     struct slice source, type, subject, content_type, payload;
+    struct slice message_key; /* of a message that has one; else absent */
     struct slice
         files; /* JSON array of the files the run is for: payloads of their events; absent: it is for none */
     bool files_cut; /* there were more of them than are listed */

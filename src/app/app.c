@@ -227,8 +227,17 @@ static void retain(struct timer *t)
     const struct retention r = {
         .age_ms = a->config->retention_days * 24 * 3600 * 1000,
         .count_max = a->config->retention_count,
+        .topic_age_ms = a->config->topic_hours * 3600 * 1000,
+        .topic_bytes_max = a->config->topic_bytes_max,
     };
     journal_retain(a->journal, &r, clock_now(&a->loop).wall);
+}
+
+static void retain_now(struct host *h)
+{
+    struct app *a = container_of(container_of(h, struct app_host, host), struct app, host);
+    if (a->state == APP_SERVING)
+        timer_set(&a->timers, &a->retain, 0);
 }
 
 /* ---- starting ---- */
@@ -295,6 +304,7 @@ static void make_pump(struct app *a, struct db *db)
     host_init(&a->host, &a->loop, &a->timers, a->engine, a->reader, a->config->public_url);
     a->data = realpath(a->config->data, NULL); /* it was locked and opened: it is there */
     a->host.host.data = a->data != NULL ? a->data : a->config->data;
+    a->host.host.retain = retain_now;
     a->host.host.upload_bytes_max = a->config->upload_bytes_max;
     a->dispatcher = a->host.dispatcher = dispatcher_create(&a->host.host);
     a->pump = (struct pump){

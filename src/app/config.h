@@ -30,6 +30,8 @@ struct config {
     uint64_t journal_bytes_max;  /* accepted but not yet on disk; beyond it 503 */
     uint64_t retention_days;     /* 0: for ever */
     uint64_t retention_count;    /* 0: any number; events and runs each */
+    uint64_t topic_hours;        /* 0: for ever */
+    uint64_t topic_bytes_max;    /* of one topic's messages; 0: any number */
 
     uint64_t upload_bytes_max; /* a file sent to a landing zone */
     uint64_t header_bytes_max, body_bytes_max, buffered_bytes_max, connections_max;

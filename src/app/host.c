@@ -30,6 +30,14 @@ static int host_feed(struct host *h, const struct event *ev)
     return engine_feed(h->engine, clock_now(h->loop), ev);
 }
 
+static int host_publish(struct host *h, const struct event *ev, const struct slice *payloads,
+                        size_t n)
+{
+    if (app_host(h)->refusing)
+        return -EAGAIN;
+    return engine_publish(h->engine, clock_now(h->loop), ev, payloads, n);
+}
+
 static bool host_pipeline_exists(struct host *h, struct slice path)
 {
     return catalog_pipeline_at(engine_catalog(h->engine), path) != NULL;
@@ -256,6 +264,7 @@ void host_init(struct app_host *h, uv_loop_t *loop, struct timers *timers, struc
                 .public_url = public_url,
                 .now = host_now,
                 .feed = host_feed,
+                .publish = host_publish,
                 .pipeline_exists = host_pipeline_exists,
                 .clock_stepped = host_clock_stepped,
                 .zone_exists = host_zone_exists,

@@ -94,6 +94,8 @@ static void carry_out(struct pump *p, const struct effect *f)
     case EFFECT_ARM:
         if (p->host->zones != NULL)
             p->host->zones->changed(p->host->zones);
+        if (p->host->topics != NULL)
+            p->host->topics->changed(p->host->topics);
         break;
     case EFFECT_MOVE_RUN:
         p->run_moved(p, &f->move_run);

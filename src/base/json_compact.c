@@ -182,11 +182,11 @@ static enum expect take_token(struct scan *s, enum expect expect)
     return EXPECT_FAILED;
 }
 
-bool json_compact(struct slice text, struct str *out)
+/* out: NULL when nobody wants the copy. */
+static bool scan(struct slice text, struct str *out)
 {
     struct scan s = {.at = text.p, .end = text.p + text.len};
     enum expect expect = EXPECT_VALUE;
-    size_t len_before = out->len;
 
     while (s.at < s.end && expect != EXPECT_FAILED) {
         if (is_blank(*s.at)) {
@@ -195,9 +195,21 @@ bool json_compact(struct slice text, struct str *out)
         }
         const char *token = s.at;
         expect = take_token(&s, expect);
-        str_add(out, token, (size_t)(s.at - token));
+        if (out != NULL)
+            str_add(out, token, (size_t)(s.at - token));
     }
-    if (expect == EXPECT_NOTHING && utf8_valid(text))
+    return expect == EXPECT_NOTHING && utf8_valid(text);
+}
+
+bool json_is_value(struct slice text)
+{
+    return scan(text, NULL);
+}
+
+bool json_compact(struct slice text, struct str *out)
+{
+    const size_t len_before = out->len;
+    if (scan(text, out))
         return true;
     out->len = len_before;
     if (out->p != NULL)

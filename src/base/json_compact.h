@@ -17,4 +17,7 @@
  * otherwise; out is then as it was. */
 bool json_compact(struct slice text, struct str *out);
 
+/* The same question without the copy. */
+bool json_is_value(struct slice text);
+
 #endif

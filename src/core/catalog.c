@@ -48,6 +48,26 @@ struct zone *catalog_zone_at(const struct catalog *c, struct slice path)
     return z;
 }
 
+struct topic *catalog_topic(const struct catalog *c, struct slice name)
+{
+    struct topic *t;
+    HASH_FIND(hh, c->topics, name.p, name.len, t);
+    return t;
+}
+
+void catalog_link_topic(struct catalog *c, struct topic *t)
+{
+    CHECK(t->name != NULL && t->key > 0);
+    HASH_ADD_KEYPTR(hh, c->topics, t->name, strlen(t->name), t);
+    if (t->key > c->topic_key_last)
+        c->topic_key_last = t->key;
+}
+
+void catalog_unlink_topic(struct catalog *c, struct topic *t)
+{
+    HASH_DEL(c->topics, t);
+}
+
 struct match_key zone_match_key(struct slice path)
 {
     return match_key_of('z', path);
@@ -165,10 +185,46 @@ static void unfollow_upstreams(const struct rule *r)
     }
 }
 
+static struct subscribed *find_subscribed(const struct catalog *c, struct slice topic)
+{
+    struct subscribed *s;
+    HASH_FIND(hh, c->subscribed, topic.p, topic.len, s);
+    return s;
+}
+
+const struct subscribed *catalog_subscribed(const struct catalog *c, struct slice topic)
+{
+    return find_subscribed(c, topic);
+}
+
+static void subscribe(struct catalog *c, const char *topic)
+{
+    struct subscribed *s = topic != NULL ? find_subscribed(c, slice_of(topic)) : NULL;
+    if (topic == NULL)
+        return;
+    if (s == NULL) {
+        s = mem_zalloc(sizeof(*s));
+        s->topic = mem_strdup(topic);
+        HASH_ADD_KEYPTR(hh, c->subscribed, s->topic, strlen(s->topic), s);
+    }
+    s->triggers++;
+}
+
+static void unsubscribe(struct catalog *c, const char *topic)
+{
+    struct subscribed *s = topic != NULL ? find_subscribed(c, slice_of(topic)) : NULL;
+    if (s == NULL || --s->triggers > 0)
+        return;
+    HASH_DEL(c->subscribed, s);
+    free(s->topic);
+    free(s);
+}
+
 void catalog_link_match(struct catalog *c, struct trigger *t)
 {
     follow_upstreams(c, t);
     link_targets(c, t);
+    subscribe(c, rule_topic(&t->def->rule));
     if (t->def->rule.key == NULL)
         return;
     struct match_bucket *m = catalog_match(c, t->def->rule.key);
@@ -184,6 +240,7 @@ void catalog_unlink_match(struct catalog *c, struct trigger *t)
 {
     unfollow_upstreams(&t->def->rule);
     unlink_targets(&t->def->rule);
+    unsubscribe(c, rule_topic(&t->def->rule));
     if (t->def->rule.key == NULL)
         return;
     struct match_bucket *m = catalog_match(c, t->def->rule.key);
@@ -298,5 +355,11 @@ void catalog_deinit(struct catalog *c)
         catalog_unlink_zone(c, z);
         zone_destroy(z);
     }
-    CHECK(c->followed == NULL);
+    struct topic *topic, *topic_next;
+    HASH_ITER (hh, c->topics, topic, topic_next) {
+        catalog_unlink_topic(c, topic);
+        topic_destroy(topic);
+    }
+    positions_release(&c->positions);
+    CHECK(c->followed == NULL && c->subscribed == NULL);
 }

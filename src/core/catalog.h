@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "base/uuid.h"
 #include "core/rule.h"
+#include "core/topic.h"
 #include "core/trigger_table.h"
 #include "core/wheel.h"
 #include "core/zone.h"
@@ -162,9 +163,12 @@ struct catalog {
     struct zone *zones_by_id, *zones_by_path;
     struct arkevent *arks;     /* by path */
     struct followed *followed; /* by path */
+    struct topic *topics;      /* embedded ones, by name */
+    struct subscribed *subscribed; /* topics of any kind that triggers listen to, by name */
+    struct stream_position *positions;
     uint64_t search;           /* cycle.c's */
     int64_t pipeline_key_last, trigger_key_last,
-        zone_key_last; /* row keys in use are at most these */
+        zone_key_last, topic_key_last; /* row keys in use are at most these */
 };
 
 /* Lookups: NULL when there is none. Dropped objects are not found. */
@@ -176,6 +180,11 @@ struct match_bucket *catalog_match(const struct catalog *c, const struct match_k
 
 struct zone *catalog_zone(const struct catalog *c, struct uuid id);
 struct zone *catalog_zone_at(const struct catalog *c, struct slice path); /* "namespace.name" */
+
+struct topic *catalog_topic(const struct catalog *c, struct slice name);
+
+/* A topic that triggers listen to, or NULL. */
+const struct subscribed *catalog_subscribed(const struct catalog *c, struct slice topic);
 
 /* The key of events about files in a zone; their scope is its path. */
 struct match_key zone_match_key(struct slice path);
@@ -202,6 +211,9 @@ void catalog_link_zone(struct catalog *c, struct zone *z);
 void catalog_unlink_zone(struct catalog *c, struct zone *z);
 void catalog_link_trigger(struct catalog *c, struct trigger *t);
 void catalog_unlink_trigger(struct catalog *c, struct trigger *t);
+
+void catalog_link_topic(struct catalog *c, struct topic *t);
+void catalog_unlink_topic(struct catalog *c, struct topic *t);
 
 /* The match index alone, around a change of the trigger's definition. */
 void catalog_link_match(struct catalog *c, struct trigger *t);

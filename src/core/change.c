@@ -62,6 +62,7 @@ void change_drop_trigger(struct engine *e, struct now now, struct trigger *t)
     catalog_unlink_trigger(&e->catalog, t);
     undo_add(e, UNDO_DROP_TRIGGER)->trigger = t;
     emit(e, EFFECT_DROP_TRIGGER)->drop = (struct effect_drop){.key = t->key, .at = now.wall};
+    topic_note_rule(e, &t->def->rule);
 }
 
 static void cancel_running(struct engine *e, struct now now, const struct pipeline *p)
@@ -130,6 +131,7 @@ void change_add_trigger(struct engine *e, struct now now, struct trigger *tr, st
     if (def->rule.schedule != NULL)
         feed_set_state(e, tr,
                        &tr->state); /* its first due time counts from here, also after a restart */
+    topic_note_rule(e, &def->rule);
 }
 
 struct trigger *engine_add_trigger(struct engine *e, struct now now, struct pipeline *p,
@@ -148,11 +150,13 @@ void change_trigger_def(struct engine *e, struct now now, struct trigger *tr,
     struct undo *u = undo_add(e, UNDO_CHANGE_TRIGGER);
     u->trigger = tr;
     u->old_trigger_def = tr->def;
+    topic_note_rule(e, &tr->def->rule);
     catalog_unlink_match(&e->catalog, tr);
     def->updated_at = now.wall;
     tr->def = def;
     catalog_link_match(&e->catalog, tr);
     record_trigger(e, tr, label);
+    topic_note_rule(e, &def->rule);
     if (def->rule.schedule != NULL) {
         struct trigger_state next = tr->state;
         next.last_due =

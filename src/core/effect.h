@@ -37,11 +37,14 @@ enum effect_type {
     EFFECT_PUT_LEASE,  /* a worker has a run, or has it for longer */
     EFFECT_DROP_LEASE, /* a worker's run has moved on */
     EFFECT_PUT_ARK, /* an ArkEvent's own row: new, changed or dropped */
+    EFFECT_PUT_TOPIC,  /* new, or changed */
+    EFFECT_DROP_TOPIC,
+    EFFECT_PUT_POSITION, /* at most one per subscription, partition and batch: the last */
     /* deeds: after the commit */
     EFFECT_START_RUN,
     EFFECT_CANCEL_RUN,
     EFFECT_FETCH_RUNS,
-    EFFECT_ARM,       /* the zones are not what they were */
+    EFFECT_ARM,       /* the zones, or who listens to which topics, are not what they were */
     EFFECT_RUN_ENDED, /* for whoever waits for this run */
     EFFECT_LEASE_RUN, /* a run for somebody who claims runs */
     EFFECT_CLAIM_DONE,
@@ -61,7 +64,10 @@ struct effect_put_event {
     struct slice decisions; /* encoded, decision.h */
     bool dedupe;
     struct dedupe_key dedupe_key;
-    struct uuid dedupe_run; /* what a repetition is answered with */
+    struct uuid dedupe_run; /* what a repetition is answered with; of messages: message_span_encode() */
+    int64_t message;        /* its number, topic.h; 0: it is not a message of an embedded topic */
+    uint64_t message_total; /* of the topic, this one included */
+    struct slice message_key;
 };
 
 struct effect_put_run {
@@ -158,6 +164,19 @@ struct effect_drop_file {
     struct wall at;
 };
 
+struct effect_put_topic {
+    int64_t key;
+    struct slice name;
+    uint64_t age_ms, bytes_max; /* RETENTION_DEFAULT: what the daemon's configuration says */
+    struct wall created_at, updated_at;
+};
+
+struct effect_put_position {
+    struct slice subscription;
+    uint32_t partition;
+    uint64_t at;
+};
+
 struct effect_drop {
     int64_t key;
     struct wall at; /* pending runs that go with it are cancelled at this time */
@@ -235,6 +254,8 @@ struct effect {
         struct uuid drop_lease;
         struct effect_put_ark put_ark;
         struct ark_view ark_changed;
+        struct effect_put_topic put_topic;
+        struct effect_put_position put_position;
         struct effect_lease_run lease_run;
         struct effect_claim_done claim_done;
         struct effect_reply reply;

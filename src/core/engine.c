@@ -93,16 +93,17 @@ struct effect *emit(struct engine *e, enum effect_type type)
     return batch_add(e->filling, type);
 }
 
-void emit_reply(struct engine *e, struct ticket *t, struct uuid event, const struct decision *d,
-                size_t n)
+struct outcome *emit_reply(struct engine *e, struct ticket *t, struct uuid event,
+                           const struct decision *d, size_t n)
 {
     if (t == NULL)
-        return;
+        return NULL;
     struct effect *f = emit(e, EFFECT_REPLY);
     f->reply = (struct effect_reply){
         .ticket = t,
         .outcome = {.event = event, .decisions = d, .decision_count = n},
     };
+    return &f->reply.outcome;
 }
 
 struct slice keep(struct engine *e, struct slice s)
@@ -164,6 +165,13 @@ static void undo_drop(struct undo *u)
     case UNDO_DROP_ZONE:
         zone_undo_drop(u);
         break;
+    case UNDO_ADD_TOPIC:
+    case UNDO_CHANGE_TOPIC:
+    case UNDO_PUBLISH:
+    case UNDO_DROP_TOPIC:
+    case UNDO_POSITION:
+        topic_undo_drop(u);
+        break;
     }
 }
 
@@ -177,6 +185,7 @@ static void undo_pipeline_def(struct engine *e, struct pipeline *p, struct pipel
 static void undo_trigger_def(struct engine *e, struct now now, struct trigger *t,
                              struct trigger_def *old)
 {
+    e->arm_undone |= rule_topic(&t->def->rule) != NULL || rule_topic(&old->rule) != NULL;
     catalog_unlink_match(&e->catalog, t);
     trigger_def_destroy(t->def);
     t->def = old;
@@ -240,6 +249,7 @@ static void undo_apply(struct engine *e, struct now now, struct undo *u)
         undo_drop_pipeline(e, u->pipeline, u->delta);
         break;
     case UNDO_ADD_TRIGGER:
+        e->arm_undone |= rule_topic(&u->trigger->def->rule) != NULL;
         timing_disarm(e, u->trigger);
         catalog_unlink_trigger(&e->catalog, u->trigger);
         trigger_destroy(u->trigger);
@@ -248,6 +258,7 @@ static void undo_apply(struct engine *e, struct now now, struct undo *u)
         undo_trigger_def(e, now, u->trigger, u->old_trigger_def);
         break;
     case UNDO_DROP_TRIGGER:
+        e->arm_undone |= rule_topic(&u->trigger->def->rule) != NULL;
         catalog_link_trigger(&e->catalog, u->trigger);
         timing_arm(e, now, u->trigger);
         break;
@@ -263,6 +274,13 @@ static void undo_apply(struct engine *e, struct now now, struct undo *u)
     case UNDO_ACTIVE_STARTED:
     case UNDO_ACTIVE_ENDED:
         active_undo_apply(e, u);
+        break;
+    case UNDO_ADD_TOPIC:
+    case UNDO_CHANGE_TOPIC:
+    case UNDO_PUBLISH:
+    case UNDO_DROP_TOPIC:
+    case UNDO_POSITION:
+        topic_undo_apply(e, u);
         break;
     }
 }
@@ -373,9 +391,9 @@ static void fail(struct engine *e, struct now now, struct batch *b, int err)
     b->record_count = b->reply_count = 0;
     keep_replies(b, own, err);
     keep_replies(b, e->filling->first, err);
-    if (e->zones_undone)
+    if (e->arm_undone)
         batch_add(b, EFFECT_ARM);
-    e->zones_undone = false;
+    e->arm_undone = false;
     batch_reset(e->filling);
     e->batch_number++; /* effects remembered for coalescing are gone */
 }

@@ -68,6 +68,8 @@ void engine_load_active(struct engine *e, struct trigger *t, struct uuid run,
                         const struct pipeline *p);
 /* After all of those and all pipelines. `version`: the highest that was ever written, of dropped ones too. Has effects. */
 void engine_loaded_arks(struct engine *e, struct now now, uint64_t version);
+void engine_load_topic(struct engine *e, struct topic *t); /* takes t */
+void engine_load_position(struct engine *e, const struct position *p);
 /* A run that was in flight when the daemon stopped: it follows its retry policy with the reason "interrupted". p is NULL when its
  * pipeline is gone. This does have effects: commit them before anything else happens, and do not go on if that fails. */
 void engine_recover_run(struct engine *e, struct now now, struct pipeline *p, struct uuid run,
@@ -77,9 +79,25 @@ void engine_recover_run(struct engine *e, struct now now, struct pipeline *p, st
 
 /* Evaluates an event. Returns the number of triggers it was matched against (1 for a manual run);
  * when that is 0 and keep is not set, nothing was recorded and the ticket will not be redeemed.
+ * Of a message from outside the position is recorded all the same, and the ticket is always redeemed.
  * -ENOBUFS when the batch is full, -ENOENT when the event names a pipeline that does not exist:
  * nothing was recorded then either. */
 int engine_feed(struct engine *e, struct now now, const struct event *ev);
+
+/* ---- embedded topics (topic.c) ---- */
+
+/* Publishes n payloads as messages of ev->topic, which comes to be if it is not there. *ev says what they have in common; they are recorded
+ * whether a trigger matches or not. All of them are in one batch, and their offsets follow one another. The ticket is
+ * redeemed once, with the first one's event and offset; the first one also carries the dedupe key. 0; -ENOBUFS when the batch is
+ * full, -EDQUOT when there can be no further topic: nothing was recorded then. */
+int engine_publish(struct engine *e, struct now now, const struct event *ev,
+                   const struct slice *payloads, size_t n);
+
+/* Makes a topic, or changes its retention. 0, or -EDQUOT as above; then t will not be redeemed. */
+int engine_put_topic(struct engine *e, struct now now, struct slice name, uint64_t age_ms,
+                     uint64_t bytes_max, struct ticket *t);
+/* Its messages go; a topic of that name that is made later begins at 0 again. */
+void engine_drop_topic(struct engine *e, struct now now, struct topic *topic, struct ticket *t);
 
 /* An attempt of a run that was started has ended. Returns false when no such run is being carried
  * out; then t (which may be NULL) will not be redeemed. If the commit fails the run counts as being

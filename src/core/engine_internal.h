@@ -84,6 +84,11 @@ enum undo_type {
     UNDO_ARK, /* ark: its state before */
     UNDO_ACTIVE_STARTED, /* active: it was linked */
     UNDO_ACTIVE_ENDED,   /* and unlinked */
+    UNDO_ADD_TOPIC,    /* topic.c deals with these */
+    UNDO_CHANGE_TOPIC, /* old_topic: its retention */
+    UNDO_PUBLISH,      /* old_topic: where its next message went before the batch */
+    UNDO_DROP_TOPIC,
+    UNDO_POSITION, /* old_position: before the batch */
 };
 
 struct undo {
@@ -96,6 +101,8 @@ struct undo {
         struct zone *zone;
         struct arkevent *ark;
         struct active_run *active;
+        struct topic *topic;
+        struct stream_position *position;
     };
     union {
         struct trigger_state state;
@@ -105,6 +112,11 @@ struct undo {
         struct trigger_def *old_trigger_def;
         struct zone_def *old_zone_def;
         struct ark_state ark_state;
+        struct topic_state old_topic;
+        struct {
+            uint64_t at;
+            bool known;
+        } old_position;
         struct {
             struct mono ends_at;
             struct wall expires_at;
@@ -147,7 +159,7 @@ struct engine {
 
     struct batch *filling, *out, *spare; /* spare: a list over next */
     undo_log undo_filling, undo_out;
-    bool zones_undone;       /* since the last failed commit was dealt with */
+    bool arm_undone; /* zones or topics' triggers have changed back since the last failed commit was dealt with */
     uint64_t batch_number;   /* the filling batch's */
     uint64_t settled_number; /* the last one settled */
     struct engine_stats stats;
@@ -155,8 +167,9 @@ struct engine {
 
 struct undo *undo_add(struct engine *e, enum undo_type type); /* valid until the next undo_add */
 struct effect *emit(struct engine *e, enum effect_type type);
-void emit_reply(struct engine *e, struct ticket *t, struct uuid event, const struct decision *d,
-                size_t n); /* t may be NULL */
+/* t may be NULL; then so is what is returned. */
+struct outcome *emit_reply(struct engine *e, struct ticket *t, struct uuid event,
+                           const struct decision *d, size_t n);
 struct slice keep(struct engine *e,
                   struct slice s); /* a copy that lives as long as the filling batch */
 void pipeline_unref(struct pipeline *p);
@@ -165,6 +178,8 @@ void pipeline_unref(struct pipeline *p);
 
 /* Evaluates an event for the triggers with its key, without asking whether the batch is full. The number of them. */
 int feed_event(struct engine *e, struct now now, const struct event *ev);
+/* The same for a message: recorded in any case. */
+struct effect_put_event *feed_message(struct engine *e, struct now now, const struct event *ev);
 /* Evaluates an event for one trigger, whatever its key says: what the trigger's own deadlines make. */
 void feed_trigger(struct engine *e, struct now now, const struct event *ev, struct trigger *t);
 /* Gives a trigger its next state: undoable, and part of the batch. */
@@ -214,6 +229,18 @@ void active_forget(struct engine *e, const struct arkevent *a);
 void active_undo_drop(struct undo *u);
 void active_undo_apply(struct engine *e, struct undo *u);
 void active_release(struct engine *e);
+
+/* ---- topic.c ---- */
+
+/* The event is the next message of its topic, which there is. */
+void topic_record_message(struct engine *e, struct now now, const struct event *ev,
+                          struct effect_put_event *rec);
+/* False when the position has been passed already. */
+bool topic_advance(struct engine *e, const struct position *p);
+/* Who listens to which topics has changed, if the rule is a topic's. */
+void topic_note_rule(struct engine *e, const struct rule *r);
+void topic_undo_drop(struct undo *u);
+void topic_undo_apply(struct engine *e, struct undo *u);
 
 /* ---- completion.c ---- */
 

@@ -26,12 +26,15 @@ static struct effect_put_event *record_event(struct engine *e, struct now now,
         .subject = keep(e, ev->subject),
         .content_type = keep(e, ev->content_type),
         .payload = keep(e, ev->payload),
+        .message_key = keep(e, ev->message_key),
         .time = now.wall,
         .zone_key = ev->file != NULL ? ev->file->zone_key : 0,
         .lineage = ev->lineage,
     };
     if (ev->file != NULL)
         zone_record_file(e, now, ev->file, p->id);
+    if (ev->topic.p != NULL)
+        topic_record_message(e, now, ev, p);
     return p;
 }
 
@@ -69,6 +72,7 @@ static struct run_start describe_start(struct engine *e, const struct pipeline *
         .subject = ev->subject,
         .content_type = input.p != NULL ? SLICE("application/json") : ev->content_type,
         .payload = input.p != NULL ? input : ev->payload,
+        .message_key = ev->message_key,
         .files = list_own_file(e, ev),
         .event_time = ev->time,
         .root = ev->lineage.root,
@@ -83,12 +87,15 @@ static struct uuid make_run(struct engine *e, struct now now, struct pipeline *p
                             struct uuid held_from, struct slice input)
 {
     struct uuid id = uuid_next(&e->ids, now.wall, &e->prng);
-    bool at_once = uuid_is_nil(held_from) && queue_has_slot(e, p);
+    const uint32_t pinned = t != NULL ? t->def->rule.version : 0;
+    const uint32_t version = pinned != 0 ? pinned : p->def->version;
+    /* What another version says is in the store. */
+    bool at_once = uuid_is_nil(held_from) && version == p->def->version && queue_has_slot(e, p);
     emit(e, EFFECT_PUT_RUN)->put_run = (struct effect_put_run){
         .id = id,
         .event = ev->id,
         .pipeline_key = p->key,
-        .version = p->def->version,
+        .version = version,
         .trigger_key = t != NULL ? t->key : 0,
         .status = at_once ? RUN_RUNNING : RUN_PENDING,
         .attempt = 1,
@@ -304,7 +311,9 @@ static int finish_feed(struct engine *e, const struct event *ev, struct effect_p
                        const struct decision *d, size_t n)
 {
     rec->decisions = decision_encode(&e->filling->arena, d, n);
-    emit_reply(e, ev->ticket, rec->id, d, n);
+    struct outcome *o = emit_reply(e, ev->ticket, rec->id, d, n);
+    if (o != NULL)
+        o->offset = message_offset(rec->message);
     return (int)n;
 }
 
@@ -333,24 +342,54 @@ static bool is_concerned(const struct trigger *t, const struct event *ev)
     return t->def->rule.scope == NULL || slice_is(ev->scope, t->def->rule.scope);
 }
 
-int feed_event(struct engine *e, struct now now, const struct event *ev)
+static size_t count_concerned(const struct match_bucket *m, const struct event *ev)
 {
-    struct match_bucket *m = catalog_match(&e->catalog, &ev->key);
     size_t n = 0;
-    struct trigger *t;
-    if (m != NULL)
-        DL_FOREACH2(m->triggers, t, match_next)
-    n += is_concerned(t, ev);
-    if (n == 0 && !ev->keep)
-        return 0;
+    const struct trigger *t = m != NULL ? m->triggers : NULL;
+    for (; t != NULL; t = t->match_next)
+        n += is_concerned(t, ev);
+    return n;
+}
+
+/* Records the event and has n triggers of the bucket decide. */
+static struct effect_put_event *evaluate(struct engine *e, struct now now, const struct event *ev,
+                                         struct match_bucket *m, size_t n)
+{
     struct effect_put_event *rec = record_event(e, now, ev);
     struct decision *d = n > 0 ? arena_alloc(&e->filling->arena, n * sizeof(*d)) : NULL;
     size_t i = 0;
-    if (n > 0)
-        DL_FOREACH2(m->triggers, t, match_next)
-    if (is_concerned(t, ev))
-        decide(e, now, ev, rec, t, &d[i++]);
-    return finish_feed(e, ev, rec, d, n);
+    for (struct trigger *t = n > 0 ? m->triggers : NULL; t != NULL; t = t->match_next)
+        if (is_concerned(t, ev))
+            decide(e, now, ev, rec, t, &d[i++]);
+    finish_feed(e, ev, rec, d, n);
+    return rec;
+}
+
+int feed_event(struct engine *e, struct now now, const struct event *ev)
+{
+    struct match_bucket *m = catalog_match(&e->catalog, &ev->key);
+    const size_t n = count_concerned(m, ev);
+    if (n > 0 || ev->keep)
+        evaluate(e, now, ev, m, n);
+    return (int)n;
+}
+
+struct effect_put_event *feed_message(struct engine *e, struct now now, const struct event *ev)
+{
+    struct match_bucket *m = catalog_match(&e->catalog, &ev->key);
+    return evaluate(e, now, ev, m, count_concerned(m, ev));
+}
+
+/* A message of an outside stream: whoever waits for it is answered in any case. */
+static int feed_position(struct engine *e, struct now now, const struct event *ev)
+{
+    int n = 0;
+    const bool is_new = topic_advance(e, ev->position);
+    if (is_new)
+        n = feed_event(e, now, ev);
+    if (!is_new || (n == 0 && !ev->keep))
+        emit_reply(e, ev->ticket, UUID_NIL, NULL, 0);
+    return n;
 }
 
 void feed_trigger(struct engine *e, struct now now, const struct event *ev, struct trigger *t)
@@ -365,5 +404,8 @@ int engine_feed(struct engine *e, struct now now, const struct event *ev)
 {
     if (batch_is_full(e))
         return -ENOBUFS;
+    CHECK(ev->topic.p == NULL); /* engine_publish() */
+    if (ev->position != NULL)
+        return feed_position(e, now, ev);
     return uuid_is_nil(ev->pipeline) ? feed_event(e, now, ev) : feed_manual(e, now, ev);
 }

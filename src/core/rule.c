@@ -32,6 +32,18 @@ struct match_key match_key_of(char kind, struct slice text)
     return k;
 }
 
+#define TOPIC_KIND 't'
+
+struct match_key topic_match_key(struct slice topic)
+{
+    return match_key_of(TOPIC_KIND, topic);
+}
+
+const char *rule_topic(const struct rule *r)
+{
+    return r->key != NULL && r->key->b[0] == TOPIC_KIND ? r->scope : NULL;
+}
+
 void rule_set_key(struct rule *r, struct match_key key)
 {
     CHECK(r->key == NULL);

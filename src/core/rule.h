@@ -50,6 +50,7 @@ struct rule {
     bool needs_upstreams; /* fires only if all of them have succeeded since it last fired */
     bool allows_cycle;    /* the operator wants it although its pipeline leads back to itself */
     bool lists_files;     /* its runs are told every file since its last firing */
+    uint32_t version;     /* of its pipeline, that its runs are of; 0: the current one */
     bool trailing;        /* one more firing when the cooldown ends, if it held anything back */
 };
 
@@ -58,6 +59,11 @@ struct match_key match_key_of(char kind, struct slice text);
 
 /* The key of events about the ends of a pipeline's runs; their scope is its path. */
 struct match_key completion_key(struct slice path);
+
+/* The key of messages of a topic; their scope is its name. */
+struct match_key topic_match_key(struct slice topic);
+/* The topic that the rule listens to, or NULL. */
+const char *rule_topic(const struct rule *r);
 
 /* Gives a rule its key; it must have none. */
 void rule_set_key(struct rule *r, struct match_key key);

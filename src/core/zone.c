@@ -177,5 +177,5 @@ void zone_undo_apply(struct engine *e, struct undo *u)
     default:
         CHECK(!"not a zone's");
     }
-    e->zones_undone = true;
+    e->arm_undone = true;
 }

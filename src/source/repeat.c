@@ -18,14 +18,14 @@ struct repeat_line {
     struct repeat *waiting; /* oldest first */
     bool looking, through, moving;
     bool known;
-    struct uuid run;
+    struct repeat_first first;
     int err;
     UT_hash_handle hh;
 
     struct read_job job;
     /* the reader thread's, while looking */
     struct wall now;
-    struct uuid found;
+    struct repeat_first found;
     int found_err;
 };
 
@@ -53,8 +53,8 @@ static void move(struct repeat_line *l)
         DL_DELETE(l->waiting, x);
         l->all->count--;
         l->through = !l->known && l->err == 0;
-        const struct uuid run = l->run;
-        x->go(x, l->known ? &run : NULL, l->err);
+        const struct repeat_first first = l->first;
+        x->go(x, l->known ? &first : NULL, l->err);
     }
     l->moving = false;
     if (l->looking || l->through)
@@ -66,8 +66,7 @@ static void move(struct repeat_line *l)
 static void look(struct read_job *j, struct db *db)
 {
     struct repeat_line *l = container_of(j, struct repeat_line, job);
-    struct uuid event;
-    l->found_err = query_dedupe(db, &l->key, l->now, &event, &l->found);
+    l->found_err = query_dedupe(db, &l->key, l->now, &l->found.event, &l->found.run);
 }
 
 static void looked(struct read_job *j, int err)
@@ -77,7 +76,7 @@ static void looked(struct read_job *j, int err)
         err = l->found_err;
     l->looking = false;
     l->known = err == 0;
-    l->run = l->found;
+    l->first = l->found;
     l->err = err == -ENOENT ? 0 : err;
     move(l);
 }
@@ -116,14 +115,14 @@ int repeat_start(struct repeats *r, struct repeat *x)
     return 0;
 }
 
-void repeat_end(struct repeat *x, const struct uuid *run)
+void repeat_end(struct repeat *x, const struct repeat_first *first)
 {
     struct repeat_line *l = x->line;
     CHECK(l->through);
     l->through = false;
-    if (run != NULL) {
+    if (first != NULL) {
         l->known = true;
-        l->run = *run;
+        l->first = *first;
     }
     move(l);
 }

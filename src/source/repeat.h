@@ -7,7 +7,7 @@
  *
  *     repeat_start(&repeats, &call->repeat)            0, or -EAGAIN: too many are in line
  *     go(x, NULL, 0)          feed the event with x->key, then call repeat_end() exactly once
- *     go(x, &run, 0)          a repetition: this is what the first one started
+ *     go(x, &first, 0)        a repetition: this is what the first one made
  *     go(x, NULL, err)        the store could not be read
  */
 #ifndef SOURCE_REPEAT_H
@@ -27,10 +27,16 @@ struct repeats {
     size_t count;              /* requests in all of them */
 };
 
+/* What became of the first request with a key. */
+struct repeat_first {
+    struct uuid event, run; /* of messages run is a message_span_encode() */
+};
+
 /* One request. Embed it; key and go are the owner's to set. */
 struct repeat {
     struct dedupe_key key;
-    void (*go)(struct repeat *x, const struct uuid *run, int err); /* later; x may be freed by it */
+    /* later; x may be freed by it */
+    void (*go)(struct repeat *x, const struct repeat_first *first, int err);
     struct repeat *prev, *next;
     struct repeat_line *line;
 };
@@ -40,8 +46,7 @@ struct dedupe_key repeat_key(const struct match_key *trigger, struct slice sende
 
 int repeat_start(struct repeats *r, struct repeat *x);
 
-/* The event of a request that was let through has its outcome: the run it started, or NULL when it
- * fired nothing. */
-void repeat_end(struct repeat *x, const struct uuid *run);
+/* The event of a request that was let through has its outcome: what it made, or NULL when that is nothing to be remembered. */
+void repeat_end(struct repeat *x, const struct repeat_first *first);
 
 #endif

@@ -123,12 +123,12 @@ static void answer_refused(struct call *c, const struct decision *d)
 
 /* ---- the event and its outcome ---- */
 
-static void end_repeat(struct call *c, const struct uuid *run)
+static void end_repeat(struct call *c, const struct repeat_first *first)
 {
     if (!c->let_through)
         return;
     c->let_through = false;
-    repeat_end(&c->repeat, run);
+    repeat_end(&c->repeat, first);
 }
 
 static void decided(struct ticket *t, const struct outcome *o)
@@ -136,7 +136,8 @@ static void decided(struct ticket *t, const struct outcome *o)
     struct call *c = container_of(t, struct call, ticket);
     const struct decision *d = o->decision_count > 0 ? &o->decisions[0] : NULL;
     const bool fired = o->err == 0 && d != NULL && d->verdict == VERDICT_FIRED;
-    end_repeat(c, fired ? &d->runs[0] : NULL);
+    const struct repeat_first first = {o->event, fired ? d->runs[0] : UUID_NIL};
+    end_repeat(c, fired ? &first : NULL);
     if (o->err != 0 || d == NULL)
         answer_unavailable(c);
     else if (!uuid_is_nil(c->first_run))
@@ -198,16 +199,16 @@ static struct slice find_senders_key(struct http_request *req)
     return SLICE_NONE;
 }
 
-static void go(struct repeat *x, const struct uuid *run, int err)
+static void go(struct repeat *x, const struct repeat_first *first, int err)
 {
     struct call *c = container_of(x, struct call, repeat);
     if (err != 0) {
         answer_unavailable(c);
         return;
     }
-    c->let_through = run == NULL;
-    if (run != NULL)
-        c->first_run = *run;
+    c->let_through = first == NULL;
+    if (first != NULL)
+        c->first_run = first->run;
     feed(c);
 }
 

@@ -73,9 +73,22 @@ static void event_column(const struct effect_put_event *e, sqlite3_context *c, i
         give_blob(c, e->decisions);
         break;
     case 12:
+        if (e->message != 0)
+            sqlite3_result_int64(c, e->message);
+        break;
+    case 13:
+        give_blob(c, e->message_key);
+        break;
+    case 14:
         give_blob(c, e->payload);
         break;
     }
+}
+
+static void message_column(const struct effect_put_event *e, sqlite3_context *c, int i)
+{
+    const int64_t values[] = {e->message, key_of(e->id).key, (int64_t)e->message_total};
+    sqlite3_result_int64(c, values[i]);
 }
 
 static void run_column(const struct effect_put_run *r, sqlite3_context *c, int i)
@@ -129,11 +142,19 @@ struct rows_cursor {
     sqlite3_vtab_cursor base;
     const struct effect *at; /* NULL behind the last */
     int64_t number;
+    bool messages; /* only the events that are, as rows of that table */
 };
 
 static const struct effect *find(const struct effect *f, enum effect_type type)
 {
     while (f != NULL && f->type != type)
+        f = f->next;
+    return f;
+}
+
+static const struct effect *find_message(const struct effect *f)
+{
+    while (f != NULL && (f->type != EFFECT_PUT_EVENT || f->put_event.message == 0))
         f = f->next;
     return f;
 }
@@ -152,13 +173,20 @@ static int rows_connect(sqlite3 *sql, struct db *db, const char *columns, sqlite
 static int events_connect(sqlite3 *sql, void *db, int argc, const char *const *argv,
                           sqlite3_vtab **ret, char **ret_error)
 {
-    return rows_connect(sql, db, "CREATE TABLE x (a, b, c, d, e, f, g, h, i, j, k, l, m)", ret);
+    return rows_connect(sql, db, "CREATE TABLE x (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o)",
+                        ret);
 }
 
 static int runs_connect(sqlite3 *sql, void *db, int argc, const char *const *argv,
                         sqlite3_vtab **ret, char **ret_error)
 {
     return rows_connect(sql, db, "CREATE TABLE x (a, b, c, d, e, f, g, h, i, j, k)", ret);
+}
+
+static int messages_connect(sqlite3 *sql, void *db, int argc, const char *const *argv,
+                            sqlite3_vtab **ret, char **ret_error)
+{
+    return rows_connect(sql, db, "CREATE TABLE x (a, b, c)", ret);
 }
 
 static int rows_disconnect(sqlite3_vtab *t)
@@ -208,10 +236,19 @@ static int runs_filter(sqlite3_vtab_cursor *base, int index, const char *name, i
     return SQLITE_OK;
 }
 
+static int messages_filter(sqlite3_vtab_cursor *base, int index, const char *name, int argc,
+                           sqlite3_value **argv)
+{
+    struct rows_cursor *c = (struct rows_cursor *)base;
+    c->messages = true;
+    c->at = find_message(first_effect(base));
+    return SQLITE_OK;
+}
+
 static int rows_next(sqlite3_vtab_cursor *base)
 {
     struct rows_cursor *c = (struct rows_cursor *)base;
-    c->at = find(c->at->next, c->at->type);
+    c->at = c->messages ? find_message(c->at->next) : find(c->at->next, c->at->type);
     c->number++;
     return SQLITE_OK;
 }
@@ -223,8 +260,11 @@ static int rows_eof(sqlite3_vtab_cursor *base)
 
 static int rows_column(sqlite3_vtab_cursor *base, sqlite3_context *ret, int i)
 {
-    const struct effect *f = ((struct rows_cursor *)base)->at;
-    if (f->type == EFFECT_PUT_EVENT)
+    const struct rows_cursor *cursor = (struct rows_cursor *)base;
+    const struct effect *f = cursor->at;
+    if (cursor->messages)
+        message_column(&f->put_event, ret, i);
+    else if (f->type == EFFECT_PUT_EVENT)
         event_column(&f->put_event, ret, i);
     else
         run_column(&f->put_run, ret, i);
@@ -248,6 +288,7 @@ static int rows_number(sqlite3_vtab_cursor *base, sqlite3_int64 *ret)
 
 static const sqlite3_module events_module = MODULE(events_connect, events_filter);
 static const sqlite3_module runs_module = MODULE(runs_connect, runs_filter);
+static const sqlite3_module messages_module = MODULE(messages_connect, messages_filter);
 
 static int register_modules(struct db *db)
 {
@@ -256,6 +297,8 @@ static int register_modules(struct db *db)
     int rc = sqlite3_create_module(db->sql, "batch_events", &events_module, db);
     if (rc == SQLITE_OK)
         rc = sqlite3_create_module(db->sql, "batch_runs", &runs_module, db);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_create_module(db->sql, "batch_messages", &messages_module, db);
     db->has_batch_rows = rc == SQLITE_OK;
     return db_errno(rc);
 }
@@ -267,12 +310,16 @@ int batch_rows_insert(struct db *db, const struct batch *b)
     db->batch = b;
     if (err == 0 && find(b->first, EFFECT_PUT_EVENT) != NULL)
         err = stmt_exec(db, "INSERT OR FAIL INTO events (key, rest, time, source, type, subject,"
-                            " content_type, root, parent, depth, zone, decisions, payload)"
+                            " content_type, root, parent, depth, zone, decisions, message,"
+                            " message_key, payload)"
                             " SELECT * FROM batch_events");
     if (err == 0 && find(b->first, EFFECT_PUT_RUN) != NULL)
         err = stmt_exec(
             db, "INSERT OR FAIL INTO runs (key, rest, event, pipeline, version, trigger,"
                 " state, attempt, started_at, finished_at, held_from) SELECT * FROM batch_runs");
+    if (err == 0 && find_message(b->first) != NULL)
+        err = stmt_exec(db, "INSERT OR FAIL INTO messages (key, event, total)"
+                            " SELECT * FROM batch_messages");
     db->batch = NULL;
     return err;
 }

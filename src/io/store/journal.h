@@ -35,10 +35,11 @@ struct journal_stats {
 struct journal_stats journal_stats(const struct journal *j);
 
 /* Deletes, in small transactions between batches, events and final runs that are older than age_ms (0: any age) or beyond the newest
- * count_max (0: any number). Runs that are not final and the events they need stay. Asked for again, it goes on where it was. */
+ * count_max (0: any number), and messages that their topics do not keep. Runs that are not final and the events they need stay. Asked for again, it goes on where it was. */
 struct retention {
     uint64_t age_ms;
     uint64_t count_max;
+    uint64_t topic_age_ms, topic_bytes_max; /* of topics that do not say otherwise; 0: any */
 };
 void journal_retain(struct journal *j, const struct retention *r, struct wall now);
 

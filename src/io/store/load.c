@@ -237,6 +237,63 @@ static int load_zones(const struct loader *l)
     return err != 0 ? err : unreadable(l, err_end);
 }
 
+/* ---- topics ---- */
+
+static uint64_t column_retention(struct stmt *q, int i)
+{
+    return column_is_null(q, i) ? RETENTION_DEFAULT : (uint64_t)column_int(q, i);
+}
+
+/* The last message tells where the next one goes. */
+static void load_topic(const struct loader *l, struct stmt *q)
+{
+    const struct slice name = column_slice(q, 1);
+    const bool empty = column_is_null(q, 8);
+    struct topic *t = mem_zalloc(sizeof(*t));
+    *t = (struct topic){
+        .key = column_int(q, 0),
+        .name = mem_dup(name.p, name.len),
+        .created_at = column_time(q, 6),
+        .state =
+            {
+                .age_ms = column_retention(q, 2),
+                .bytes_max = column_retention(q, 3),
+                .next_offset =
+                    empty ? (uint64_t)column_int(q, 4) : message_offset(column_int(q, 8)) + 1,
+                .total = (uint64_t)column_int(q, empty ? 5 : 9),
+                .updated_at = column_time(q, 7),
+            },
+    };
+    engine_load_topic(l->engine, t);
+}
+
+static int load_topics(const struct loader *l)
+{
+    struct stmt q;
+    stmt_begin(&q, l->db,
+               "SELECT t.key, t.name, t.age_ms, t.bytes_max, t.first_offset, t.first_total,"
+               " t.created_at, t.updated_at, m.key, m.total FROM topics t"
+               " LEFT JOIN messages m ON m.key = (SELECT x.key FROM messages x"
+               " WHERE x.key >= t.key << 40 AND x.key < (t.key + 1) << 40"
+               " ORDER BY x.key DESC LIMIT 1)"
+               " WHERE t.deleted_at IS NULL ORDER BY t.key");
+    while (stmt_row(&q))
+        load_topic(l, &q);
+    return unreadable(l, stmt_end(&q));
+}
+
+static int load_positions(const struct loader *l)
+{
+    struct stmt q;
+    stmt_begin(&q, l->db, "SELECT subscription, partition, at FROM positions");
+    while (stmt_row(&q)) {
+        const struct position p = {column_slice(&q, 0), (uint32_t)column_int(&q, 1),
+                                   (uint64_t)column_int(&q, 2)};
+        engine_load_position(l->engine, &p);
+    }
+    return unreadable(l, stmt_end(&q));
+}
+
 /* ---- the rest ---- */
 
 /* Keys of deleted rows stay in use as long as runs refer to them. */
@@ -247,11 +304,13 @@ static int load_last_keys(const struct loader *l)
     stmt_begin(&q, l->db,
                "SELECT ifnull((SELECT max(key) FROM pipelines), 0),"
                " ifnull((SELECT max(key) FROM triggers), 0),"
-               " ifnull((SELECT max(key) FROM zones), 0)");
+               " ifnull((SELECT max(key) FROM zones), 0),"
+               " ifnull((SELECT max(key) FROM topics), 0)");
     if (stmt_row(&q)) {
         c->pipeline_key_last = column_int(&q, 0);
         c->trigger_key_last = column_int(&q, 1);
         c->zone_key_last = column_int(&q, 2);
+        c->topic_key_last = column_int(&q, 3);
     }
     return unreadable(l, stmt_end(&q));
 }
@@ -318,6 +377,10 @@ int store_load(struct db *db, struct engine *e, struct now now, const struct def
         err = load_arks(&l);
     if (err == 0)
         err = load_zones(&l);
+    if (err == 0)
+        err = load_topics(&l);
+    if (err == 0)
+        err = load_positions(&l);
     if (err == 0)
         err = load_last_keys(&l);
     if (err == 0)

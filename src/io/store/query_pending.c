@@ -99,6 +99,7 @@ static void read_run(struct stmt *q, int64_t pipeline_key, struct arena *a, stru
         .event_time = column_time(q, 14),
         .root = column_uuid(q, 15),
         .depth = (uint32_t)column_int(q, 16),
+        .message_key = arena_copy(a, column_slice(q, 19)),
     };
     if (pipeline_spec_parse(ret->spec, &def, NULL, &why) == 0)
         ret->timeout_ms = def.timeout_ms;
@@ -113,7 +114,7 @@ static int find_run(struct db *db, int64_t key, int64_t event_key, int64_t pipel
                    " ifnull(t.type, 'manual'), t.id, e.source, e.type, e.subject,"
                    " CASE WHEN i.input IS NULL THEN e.content_type ELSE 'application/json' END,"
                    " ifnull(i.input, e.payload), e.time, e.root, e.depth, r.held_from,"
-                   " e.zone IS NOT NULL FROM runs r"
+                   " e.zone IS NOT NULL, e.message_key FROM runs r"
                    " JOIN pipelines p ON p.key = r.pipeline"
                    " JOIN pipeline_versions v ON v.pipeline = r.pipeline AND v.version = r.version"
                    " LEFT JOIN triggers t ON t.key = r.trigger"

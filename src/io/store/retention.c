@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "core/decision.h"
+#include "core/topic.h"
 #include "io/store/page.h"
 #include "io/store/run_state.h"
 
@@ -42,6 +43,8 @@ int retention_plan(struct db *db, const struct retention *r, struct wall now,
         .at = -1,
         .runs_before = runs > older ? runs : older,
         .events_before = events > older ? events : older,
+        .topics = *r,
+        .now = now,
         .dedupe_before = key_older(now, (uint64_t)DEDUPE_MS),
         .gone_before = r->age_ms > 0 ? (struct wall){now.ms - (int64_t)r->age_ms} : WALL_UNSET,
     };
@@ -104,14 +107,31 @@ static bool event_is_unneeded(struct db *db, struct slice decisions)
     return unneeded;
 }
 
-static bool run_goes(struct db *db, struct slice state)
+static bool run_goes(struct db *db, struct stmt *q)
 {
-    return letter_is_final(state);
+    return letter_is_final(column_slice(q, 1));
 }
 
-/* Reads the next rows (key, and what `goes` looks at) from p->at on. */
+static bool message_is_kept(struct db *db, int64_t number)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db, "SELECT 1 FROM messages WHERE key = ?1") == 0)
+        bind_int(&q, 1, number);
+    const bool kept = stmt_row(&q);
+    return stmt_end(&q) != 0 || kept;
+}
+
+/* What its topic keeps stays, however old it is. */
+static bool event_goes(struct db *db, struct stmt *q)
+{
+    if (!column_is_null(q, 2) && message_is_kept(db, column_int(q, 2)))
+        return false;
+    return event_is_unneeded(db, column_slice(q, 1));
+}
+
+/* Reads the next rows (key, and what `goes` looks at, from column 1 on) from p->at on. */
 static int look(struct db *db, const struct retention_plan *p, const char *sql, int64_t before,
-                bool (*goes)(struct db *db, struct slice what), struct rows *ret)
+                bool (*goes)(struct db *db, struct stmt *q), struct rows *ret)
 {
     struct stmt q;
     ret->n = 0;
@@ -122,7 +142,7 @@ static int look(struct db *db, const struct retention_plan *p, const char *sql, 
     }
     while (ret->n < RETENTION_ROWS_MAX && stmt_row(&q)) {
         ret->keys[ret->n] = column_int(&q, 0);
-        ret->goes[ret->n] = goes(db, column_slice(&q, 1));
+        ret->goes[ret->n] = goes(db, &q);
         ret->n++;
     }
     return stmt_end(&q);
@@ -158,14 +178,139 @@ static int step_events(struct db *db, struct retention_plan *p)
 {
     static const char *const sql[] = {"DELETE FROM events WHERE key = ?1", NULL};
     struct rows rows;
-    int err = look(db, p,
-                   "SELECT key, decisions FROM events WHERE key > ?1 AND key < ?2 ORDER BY key"
-                   " LIMIT ?3",
-                   p->events_before, event_is_unneeded, &rows);
+    int err =
+        look(db, p,
+             "SELECT key, decisions, message FROM events WHERE key > ?1 AND key < ?2 ORDER BY key"
+             " LIMIT ?3",
+             p->events_before, event_goes, &rows);
     if (err == 0)
         err = delete_rows(db, &rows, sql);
     if (err == 0)
         advance(p, &rows);
+    return err;
+}
+
+/* ---- messages ---- */
+
+/* A topic, and what of it must go. */
+struct topic_rule {
+    int64_t key;
+    uint64_t first_offset, first_total, last_total;
+    uint64_t bytes_max;  /* 0: any number */
+    int64_t event_older; /* messages whose events have smaller keys go */
+    bool deleted;        /* all of them go */
+};
+
+static uint64_t limit_of(struct stmt *q, int i, uint64_t otherwise)
+{
+    return column_is_null(q, i) ? otherwise : (uint64_t)column_int(q, i);
+}
+
+/* The first topic behind p->at; false when there is none. */
+static bool next_topic(struct db *db, const struct retention_plan *p, struct topic_rule *ret,
+                       int *ret_err)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "SELECT t.key, t.first_offset, t.first_total, t.age_ms, t.bytes_max,"
+                   " t.deleted_at IS NOT NULL, ifnull((SELECT m.total FROM messages m"
+                   " WHERE m.key >= t.key << 40 AND m.key < (t.key + 1) << 40"
+                   " ORDER BY m.key DESC LIMIT 1), t.first_total)"
+                   " FROM topics t WHERE t.key > ?1 ORDER BY t.key LIMIT 1") == 0)
+        bind_int(&q, 1, p->at);
+    const bool found = stmt_row(&q);
+    if (found)
+        *ret = (struct topic_rule){
+            .key = column_int(&q, 0),
+            .first_offset = (uint64_t)column_int(&q, 1),
+            .first_total = (uint64_t)column_int(&q, 2),
+            .event_older = key_older(p->now, limit_of(&q, 3, p->topics.topic_age_ms)),
+            .bytes_max = limit_of(&q, 4, p->topics.topic_bytes_max),
+            .deleted = column_int(&q, 5) != 0,
+            .last_total = (uint64_t)column_int(&q, 6),
+        };
+    *ret_err = stmt_end(&q);
+    return found && *ret_err == 0;
+}
+
+static bool message_goes(const struct topic_rule *t, int64_t event, uint64_t total_before)
+{
+    return t->deleted || event < t->event_older ||
+           (t->bytes_max > 0 && t->last_total - total_before > t->bytes_max);
+}
+
+/* The topic's oldest messages that go, as far as one step goes: their events. first_offset and first_total move behind them. */
+static int find_messages(struct db *db, struct topic_rule *t, struct rows *ret)
+{
+    struct stmt q;
+    const int64_t from = message_number(t->key, t->first_offset);
+    if (stmt_begin(&q, db,
+                   "SELECT event, total FROM messages WHERE key >= ?1 AND key < ?2 ORDER BY key"
+                   " LIMIT ?3") == 0) {
+        bind_int(&q, 1, from);
+        bind_int(&q, 2, (t->key + 1) << TOPIC_OFFSET_BITS);
+        bind_int(&q, 3, RETENTION_ROWS_MAX);
+    }
+    ret->n = 0;
+    while (ret->n < RETENTION_ROWS_MAX && stmt_row(&q) &&
+           message_goes(t, column_int(&q, 0), t->first_total)) {
+        ret->keys[ret->n++] = column_int(&q, 0);
+        t->first_offset++;
+        t->first_total = (uint64_t)column_int(&q, 1);
+    }
+    return stmt_end(&q);
+}
+
+/* The event goes with its message, unless a run of it has not ended: then it goes with the other events. */
+static int drop_message_event(struct db *db, int64_t event)
+{
+    struct stmt q;
+    bool goes = false;
+    if (stmt_begin(&q, db, "SELECT decisions FROM events WHERE key = ?1") == 0)
+        bind_int(&q, 1, event);
+    if (stmt_row(&q))
+        goes = event_is_unneeded(db, column_slice(&q, 0));
+    const int err = stmt_end(&q);
+    return err == 0 && goes ? delete_one(db, "DELETE FROM events WHERE key = ?1", event) : err;
+}
+
+static int drop_messages(struct db *db, const struct topic_rule *t, const struct rows *rows)
+{
+    struct stmt q;
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < rows->n; i++)
+        err = drop_message_event(db, rows->keys[i]);
+    if (err == 0 && stmt_begin(&q, db, "DELETE FROM messages WHERE key >= ?1 AND key < ?2") == 0) {
+        bind_int(&q, 1, t->key << TOPIC_OFFSET_BITS);
+        bind_int(&q, 2, message_number(t->key, t->first_offset));
+        err = stmt_finish(&q);
+    }
+    if (err == 0 && stmt_begin(&q, db,
+                               "UPDATE topics SET first_offset = ?2, first_total = ?3"
+                               " WHERE key = ?1") == 0) {
+        bind_int(&q, 1, t->key);
+        bind_int(&q, 2, (int64_t)t->first_offset);
+        bind_int(&q, 3, (int64_t)t->first_total);
+        err = stmt_finish(&q);
+    }
+    return err;
+}
+
+static int step_messages(struct db *db, struct retention_plan *p)
+{
+    struct topic_rule t;
+    struct rows rows = {.n = 0};
+    int err;
+    if (!next_topic(db, p, &t, &err)) {
+        p->stage++;
+        p->at = -1;
+        return err;
+    }
+    err = find_messages(db, &t, &rows);
+    if (err == 0 && rows.n > 0)
+        err = drop_messages(db, &t, &rows);
+    if (rows.n < RETENTION_ROWS_MAX)
+        p->at = t.key; /* the next topic's turn */
     return err;
 }
 
@@ -236,6 +381,10 @@ static int step_catalog(struct db *db, struct retention_plan *p)
         "DELETE FROM zone_totals WHERE zone IN"
         " (SELECT key FROM zones WHERE deleted_at < " OLDEST ")",
         "DELETE FROM zones WHERE deleted_at < " OLDEST,
+        /* Keys of topics are never used again: events say them. */
+        "DELETE FROM topics WHERE deleted_at IS NOT NULL AND key < (SELECT max(key) FROM topics)"
+        " AND NOT EXISTS (SELECT 1 FROM messages m"
+        " WHERE m.key >= topics.key << 40 AND m.key < (topics.key + 1) << 40)",
     };
     int err = 0;
     for (size_t i = 0; err == 0 && i < ARRAY_SIZE(sql); i++)
@@ -248,8 +397,9 @@ static int step_catalog(struct db *db, struct retention_plan *p)
 int retention_step(struct db *db, struct retention_plan *p)
 {
     static int (*const stages[])(struct db * db, struct retention_plan * p) = {
-        [RETAIN_RUNS] = step_runs,   [RETAIN_EVENTS] = step_events,   [RETAIN_DEDUPE] = step_dedupe,
-        [RETAIN_FILES] = step_files, [RETAIN_CATALOG] = step_catalog,
+        [RETAIN_RUNS] = step_runs,     [RETAIN_MESSAGES] = step_messages,
+        [RETAIN_EVENTS] = step_events, [RETAIN_DEDUPE] = step_dedupe,
+        [RETAIN_FILES] = step_files,   [RETAIN_CATALOG] = step_catalog,
     };
     const struct retention_plan before = *p;
     int err = stmt_exec(db, "BEGIN IMMEDIATE");

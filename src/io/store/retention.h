@@ -10,12 +10,14 @@
 
 #define RETENTION_ROWS_MAX 256 /* looked at in one step */
 
-enum retention_stage { RETAIN_RUNS, RETAIN_EVENTS, RETAIN_DEDUPE, RETAIN_FILES, RETAIN_CATALOG, RETAIN_DONE };
+enum retention_stage { RETAIN_RUNS, RETAIN_MESSAGES, RETAIN_EVENTS, RETAIN_DEDUPE, RETAIN_FILES, RETAIN_CATALOG, RETAIN_DONE };
 
 struct retention_plan {
     enum retention_stage stage;
     int64_t at; /* the stage's rows up to this key are done */
     int64_t runs_before, events_before, dedupe_before;
+    struct retention topics; /* what those keep that do not say */
+    struct wall now;
     struct wall gone_before; /* files that have been gone since then; unset: none */
 };
 

@@ -93,10 +93,42 @@ CREATE TABLE events (
     depth INTEGER NOT NULL,
     zone INTEGER,                    -- whose file it is about
     decisions BLOB,                  -- core/decision.h
+    message INTEGER,                 -- its number, where it is a message of an embedded topic
+    message_key BLOB,                -- that its sender gave it
     payload BLOB                     -- last: lists never read as far as a long one
 );
 
 CREATE INDEX events_by_zone ON events (zone) WHERE zone IS NOT NULL;
+
+-- Embedded topics. Their next offset is the one behind their last message; first_offset, when there is none.
+CREATE TABLE topics (
+    key INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    age_ms INTEGER,                  -- how long messages are kept; NULL: as configured, 0: for ever
+    bytes_max INTEGER,               -- how much of them; likewise
+    first_offset INTEGER NOT NULL,   -- all before it have gone
+    first_total INTEGER NOT NULL,    -- bytes of those
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    deleted_at INTEGER
+);
+CREATE UNIQUE INDEX topics_by_name ON topics (name) WHERE deleted_at IS NULL;
+
+-- One narrow row per message, in the order of their topic: what it says is in its event. The key is the message's number
+-- (core/topic.h). total: bytes of all messages the topic ever had, so that any range of them is one subtraction.
+CREATE TABLE messages (
+    key INTEGER PRIMARY KEY,
+    event INTEGER NOT NULL,
+    total INTEGER NOT NULL
+);
+
+-- How far subscriptions to outside streams have come.
+CREATE TABLE positions (
+    subscription TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (subscription, partition)
+) WITHOUT ROWID;
 
 -- Directories that are watched.
 CREATE TABLE zones (

@@ -1,5 +1,6 @@
 /* write.c - one batch, one transaction: each type of record has its writer. */
 #include "base/check.h"
+#include "core/topic.h"
 #include "io/store/batch_rows.h"
 #include "io/store/journal.h"
 #include "io/store/run_state.h"
@@ -410,6 +411,53 @@ static int drop_file(struct db *db, const struct effect *f)
     return stmt_finish(&q);
 }
 
+/* ---- topics ---- */
+
+static void bind_retention(struct stmt *q, int i, uint64_t n)
+{
+    if (n != RETENTION_DEFAULT)
+        bind_int(q, i, (int64_t)n);
+}
+
+static int put_topic(struct db *db, const struct effect *f)
+{
+    const struct effect_put_topic *t = &f->put_topic;
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "INSERT INTO topics (key, name, age_ms, bytes_max, first_offset, first_total,"
+                   " created_at, updated_at) VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?6)"
+                   " ON CONFLICT (key) DO UPDATE SET age_ms = excluded.age_ms,"
+                   " bytes_max = excluded.bytes_max, updated_at = excluded.updated_at") == 0) {
+        bind_int(&q, 1, t->key);
+        bind_text(&q, 2, t->name);
+        bind_retention(&q, 3, t->age_ms);
+        bind_retention(&q, 4, t->bytes_max);
+        bind_int(&q, 5, t->created_at.ms);
+        bind_int(&q, 6, t->updated_at.ms);
+    }
+    return stmt_finish(&q);
+}
+
+/* Its messages go later, a few at a time (retention.c). */
+static int drop_topic(struct db *db, const struct effect *f)
+{
+    return mark(db, "UPDATE topics SET deleted_at = ?2 WHERE key = ?1", &f->drop);
+}
+
+static int put_position(struct db *db, const struct effect *f)
+{
+    const struct effect_put_position *p = &f->put_position;
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "INSERT OR REPLACE INTO positions (subscription, partition, at)"
+                   " VALUES (?1, ?2, ?3)") == 0) {
+        bind_text(&q, 1, p->subscription);
+        bind_int(&q, 2, p->partition);
+        bind_int(&q, 3, (int64_t)p->at);
+    }
+    return stmt_finish(&q);
+}
+
 /* ---- the transaction ---- */
 
 typedef int writer(struct db *db, const struct effect *f);
@@ -445,6 +493,9 @@ static writer *const writers[] = {
     [EFFECT_PUT_ATTEMPT] = put_attempt,
     [EFFECT_PUT_ARK] = write_ark,
     [EFFECT_DROP_PENDING] = drop_pending,
+    [EFFECT_PUT_TOPIC] = put_topic,
+    [EFFECT_DROP_TOPIC] = drop_topic,
+    [EFFECT_PUT_POSITION] = put_position,
 };
 /* clang-format on */
 

@@ -1,0 +1,45 @@
+/* topic.h - how to add a kind of topic: somewhere that messages come from.
+ *
+ * A backend is one file in src/source ending in `const struct topic_backend topic_foo = {...}` and its row in topic_backend.c. Its topics
+ * are named with its prefix (`nats:orders.new`); triggers of the type `topic` listen to them by that name. The topic source starts
+ * each backend once, tells it when other topics are listened to, and asks it whether one is consumed.
+ *
+ * The topics that somebody listens to are in the catalog (core/catalog.h, `subscribed`). For each of its own among them a backend consumes
+ * the outside stream and calls host->feed() with an event whose key is topic_match_key(name), whose scope is the name, and whose
+ * `position` says how far this is (pawl/event.h). When the ticket is redeemed without an error, the position is on disk: now the
+ * message may be acknowledged, and one that is delivered again makes nothing. After an error, or -EAGAIN or -ENOBUFS from
+ * feed(), the same message is fed again later, before any that came behind it in its partition.
+ */
+#ifndef PAWL_TOPIC_H
+#define PAWL_TOPIC_H
+#include "base/str.h"
+#include "pawl/err.h"
+#include <stdbool.h>
+
+struct host;
+struct topic_link; /* a backend that was started; its own */
+
+struct topic_backend {
+    const char *name;   /* "embedded" */
+    const char *prefix; /* of its topics' names, "" or with a colon at its end: "nats:" */
+    const char *help;   /* one line */
+
+    /* Whether a name, prefix included, can be one of its topics. 0, or -EINVAL with *reterr, which does not name a field. */
+    int (*check)(struct slice topic, struct diag *reterr);
+
+    /* NULL with *reterr when the daemon must not start. A server that is away is no reason. */
+    struct topic_link *(*start)(struct host *h, struct diag *reterr);
+    void (*changed)(struct topic_link *l); /* after a commit: compare what is consumed with the catalog */
+    bool (*ready)(struct topic_link *l, struct slice topic); /* connected, and consuming it */
+    /* Ends: nothing is fed from now on; frees l when everything is closed, then calls closed, which may be at once. */
+    void (*stop)(struct topic_link *l, void (*closed)(void *arg), void *arg);
+};
+
+extern const struct topic_backend *const topic_backends[]; /* ends with NULL */
+
+/* The backend of a name, checked; NULL with *reterr. */
+const struct topic_backend *topic_backend_of(struct slice topic, struct diag *reterr);
+
+extern const struct topic_backend topic_embedded;
+
+#endif

@@ -1,0 +1,46 @@
+/* topic_backend.c - the table of kinds of topics. */
+#include "pawl/topic.h"
+#include "base/check.h"
+#include <string.h>
+
+const struct topic_backend *const topic_backends[] = {
+    &topic_embedded,
+    NULL,
+};
+
+/* Prefixes that a pawl may know, and what it takes that this one does. Those of backends above come first. */
+static const struct {
+    const char *prefix, *how;
+} absent[] = {
+    {"kafka:", "this pawl was built without Kafka topics"},
+    {"nats:", "this pawl was built without NATS JetStream topics"},
+};
+
+static bool begins_with(struct slice s, const char *prefix)
+{
+    const size_t len = strlen(prefix);
+    return s.len >= len && memcmp(s.p, prefix, len) == 0;
+}
+
+static const struct topic_backend *find(struct slice topic)
+{
+    const struct topic_backend *plain = NULL;
+    for (const struct topic_backend *const *b = topic_backends; *b != NULL; b++) {
+        if ((*b)->prefix[0] == '\0')
+            plain = *b;
+        else if (begins_with(topic, (*b)->prefix))
+            return *b;
+    }
+    return plain;
+}
+
+const struct topic_backend *topic_backend_of(struct slice topic, struct diag *reterr)
+{
+    const struct topic_backend *b = find(topic);
+    for (size_t i = 0; b->prefix[0] == '\0' && i < ARRAY_SIZE(absent); i++)
+        if (begins_with(topic, absent[i].prefix)) {
+            diag_set(reterr, DIAG_INVALID_ARGUMENT, "%s", absent[i].how);
+            return NULL;
+        }
+    return b->check(topic, reterr) == 0 ? b : NULL;
+}
