@@ -167,8 +167,8 @@ struct host {
     struct follow_news (*follow_next)(struct host *h, struct run_follower *f); /* borrowed until the next call into the loop */
     void (*unfollow_run)(struct host *h, struct run_follower *f);
 
-    /* The steps of a run that is being carried out here, as a JSON array appended to *ret. False
-     * when it is not, or has none. */
+    /* How the steps of a run go that is being carried out here, or whose end is not on disk yet: a
+     * JSON array appended to *ret. False when it is neither, or has no steps. */
     bool (*run_steps)(struct host *h, struct uuid run, struct str *ret);
 
     /* The dispatcher says that a run's attempt has begun, or has written something. */

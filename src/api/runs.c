@@ -107,9 +107,16 @@ static void start(struct http_request *req, void *ctx)
 
 /* ---- looking ---- */
 
+struct view {
+    struct reading reading;
+    enum run_status status;
+    struct slice steps_before; /* of a run that was carried out when it was asked for */
+};
+
 static int query_one(struct reading *r, struct db *db)
 {
-    return query_run(db, r->id, &r->body);
+    struct view *v = container_of(r, struct view, reading);
+    return query_run(db, r->id, &r->body, &v->status);
 }
 
 struct log_reading {
@@ -123,12 +130,37 @@ static int query_logs(struct reading *r, struct db *db)
     return query_run_logs(db, r->id, (uint32_t)l->attempt, &r->body);
 }
 
+/* The row of a run that is being carried out does not say how its steps go. Either it was so before the row was read, or it still
+ * is, or both; what is newer counts. */
+static void answer_view(struct reading *r)
+{
+    struct view *v = container_of(r, struct view, reading);
+    struct host *h = r->api->host;
+    struct str now = {0}, body = {0};
+    const bool live = v->status == RUN_RUNNING && h->run_steps(h, r->id, &now);
+    const struct slice steps = live ? str_slice(&now) : v->steps_before;
+    if (v->status == RUN_RUNNING && steps.p != NULL) {
+        str_add(&body, r->body.p, r->body.len - 1); /* without the last brace */
+        str_add_cstr(&body, ",\"steps\":");
+        str_add_slice(&body, steps);
+        str_add_char(&body, '}');
+    }
+    http_respond_json(r->req, 200, str_slice(body.len > 0 ? &body : &r->body));
+    str_release(&body);
+    str_release(&now);
+}
+
 static void answer_run(struct api *a, struct http_request *req, struct uuid id)
 {
-    struct reading *r = reading_make(a, req, sizeof(*r), query_one);
-    r->id = id;
-    r->missing = missing;
-    reading_start(r);
+    struct view *v = reading_make(a, req, sizeof(*v), query_one);
+    struct str steps = {0};
+    if (a->host->run_steps(a->host, id, &steps))
+        v->steps_before = arena_copy(req->arena, str_slice(&steps));
+    str_release(&steps);
+    v->reading.id = id;
+    v->reading.missing = missing;
+    v->reading.then = answer_view;
+    reading_start(&v->reading);
 }
 
 static void get(struct http_request *req, void *ctx)

@@ -309,7 +309,11 @@ void follow_abandon(struct app_host *h)
 
 static bool run_steps(struct host *host, struct uuid run, struct str *ret)
 {
-    return dispatcher_steps(app_host(host)->dispatcher, run, ret);
+    struct app_host *h = app_host(host);
+    const struct run_result *kept = host_kept_result(h, run);
+    if (kept != NULL && kept->steps.p != NULL)
+        str_add_slice(ret, kept->steps);
+    return kept != NULL ? kept->steps.p != NULL : dispatcher_steps(h->dispatcher, run, ret);
 }
 
 void follow_init(struct app_host *h)

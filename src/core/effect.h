@@ -91,14 +91,14 @@ struct effect_move_run {
     struct wall started_at;          /* RUNNING and final states; unset otherwise */
     struct wall finished_at;         /* final states; unset otherwise */
     struct wall due_at;              /* PENDING: not before; unset: at once */
-    struct slice output, error, log; /* final states; absent: nothing to store */
+    struct slice output, error, log, steps; /* final states; absent: nothing to store */
 };
 
 struct effect_put_attempt {
     struct uuid run;
     uint32_t attempt;
     struct wall started_at, finished_at;
-    struct slice error, log; /* absent: nothing to store */
+    struct slice error, log, steps; /* absent: nothing to store */
     bool interrupted;        /* it did not fail: a crash or a stop cut it off */
 };
 

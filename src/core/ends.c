@@ -32,6 +32,7 @@ static void repeat(struct engine *e, struct now now, enum run_status from, const
         .finished_at = now.wall,
         .error = keep(e, r->error),
         .log = keep(e, r->log),
+        .steps = keep(e, r->steps),
         .interrupted = r->interrupted,
     };
     const struct effect_move_run m = {
@@ -68,6 +69,7 @@ static void end(struct engine *e, struct now now, enum run_status from, const st
         .output = keep(e, r->output),
         .error = keep(e, error_of(run, r)),
         .log = keep(e, r->log),
+        .steps = keep(e, r->steps),
     };
     queue_move_run(e, from, &m);
     emit(e, EFFECT_RUN_ENDED)->run_ended = m;

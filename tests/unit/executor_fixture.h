@@ -27,6 +27,7 @@ struct end {
     char *output, *error, *log, *steps;
     size_t output_len, log_len;
     bool interrupted;
+    uint32_t attempt;
 };
 
 struct world {
@@ -66,7 +67,8 @@ static inline void world_run_finished(struct host *h, const struct run_result *r
                     .steps = copy_slice(r->steps),
                     .output_len = r->output.len,
                     .log_len = r->log.len,
-                    .interrupted = r->interrupted};
+                    .interrupted = r->interrupted,
+                    .attempt = r->attempt};
     vec_push(&w->ends, e);
 }
 

@@ -74,6 +74,32 @@ struct row {
     const char *tail; /* of the document, from its payload on */
 };
 
+/* What a run of several steps adds: the end of the document from "step" on. */
+static void test_steps(void **state)
+{
+    static const struct {
+        struct slice previous;
+        const char *tail;
+    } cases[] = {
+        {{NULL, 0}, "\"load\"}\n"},
+        {{"", 0}, "\"load\",\"previous_output\":null}\n"},
+        {{"{ \"a\": 1.0 }\n", 13}, "\"load\",\"previous_output\":{\"a\":1.0}}\n"},
+        {{"12345678901234567890\n", 21}, "\"load\",\"previous_output\":12345678901234567890}\n"},
+        {{" \n", 2}, "\"load\",\"previous_output\":\" \\n\"}\n"},
+        {{"a \"b\"", 5}, "\"load\",\"previous_output\":\"a \\\"b\\\"\"}\n"},
+        {{"\xff\0", 2}, "\"load\",\"previous_output\":null,\"previous_output_base64\":\"/wA=\"}\n"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct str out = {0};
+        struct run_start s = sample();
+        s.step = SLICE("load");
+        s.previous = cases[i].previous;
+        event_doc_add(&out, &s);
+        assert_string_equal(strstr(out.p, ",\"step\":") + strlen(",\"step\":"), cases[i].tail);
+        str_release(&out);
+    }
+}
+
 static const struct row rows[] = {
     {NULL, SLICE("{\"a\":1}"), "{\"a\":1}}\n"},
     {NULL, SLICE(" \n[1, 2]"), "[1,2]}\n"},
@@ -120,6 +146,7 @@ int main(void)
         cmocka_unit_test(test_whole_document),
         cmocka_unit_test(test_absent_parts),
         cmocka_unit_test(test_payloads),
+        cmocka_unit_test(test_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

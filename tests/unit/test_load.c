@@ -121,7 +121,7 @@ static void interrupted_runs_follow_their_policy(void **state)
     assert_int_equal(row.status, RUN_FAILED);
     assert_int_equal(query_run_row(s->db, orphan.run, &row), 0);
     assert_int_equal(row.status, RUN_FAILED);
-    assert_int_equal(query_run(s->db, second.run, &s->text), 0);
+    assert_int_equal(query_run(s->db, second.run, &s->text, NULL), 0);
     assert_true(text_has(s, "'error':'interrupted'"));
     engine_settle(e, now_of(s), b, 0);
     batch_reset(b);

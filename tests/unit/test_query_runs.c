@@ -25,7 +25,7 @@ static void run_from_pending_to_success(void **state)
     const struct ids ids = put_catalog(s);
     const struct fired f = put_webhook(s, ids.triggers[1], 1, 1, RUN_PENDING);
     store_write(s);
-    assert_int_equal(query_run(s->db, f.run, &s->text), 0);
+    assert_int_equal(query_run(s->db, f.run, &s->text, NULL), 0);
     expect_text(s,
                 "{'id':'%s','pipeline_id':'%s','pipeline_version':1,'event_id':'%s',"
                 "'trigger_id':'%s','trigger':'trigger:webhook','status':'pending','attempt':1,"
@@ -38,14 +38,14 @@ static void run_from_pending_to_success(void **state)
 
     put_move(s, f.run, RUN_RUNNING);
     store_write(s);
-    assert_int_equal(query_run(s->db, f.run, &s->text), 0);
+    assert_int_equal(query_run(s->db, f.run, &s->text, NULL), 0);
     assert_true(text_has(s, "'status':'running','attempt':1,'started_at':'2026-02-13T16:26:40Z',"
                             "'finished_at':null,'duration_ms':null,"));
     str_reset(&s->text);
 
     put_move(s, f.run, RUN_SUCCESS)->output = SLICE("a\n\xff\"");
     store_write(s);
-    assert_int_equal(query_run(s->db, f.run, &s->text), 0);
+    assert_int_equal(query_run(s->db, f.run, &s->text, NULL), 0);
     assert_true(text_has(s, "'status':'success','attempt':1,'started_at':'2026-02-13T16:26:40Z',"
                             "'finished_at':'2026-02-13T16:26:41.500Z','duration_ms':1500,"
                             "'output':null,'output_base64':'YQr/Ig==','error':null"));
@@ -59,7 +59,7 @@ static void manual_run_without_output(void **state)
     struct effect_move_run *m = put_move(s, f.run, RUN_FAILED);
     m->error = SLICE("exit code 3");
     store_write(s);
-    assert_int_equal(query_run(s->db, f.run, &s->text), 0);
+    assert_int_equal(query_run(s->db, f.run, &s->text, NULL), 0);
     assert_true(text_has(s, "'trigger_id':null,'trigger':'manual','status':'failed'"));
     assert_true(text_has(s, "'output':null,'error':'exit code 3'"));
 }
@@ -75,6 +75,7 @@ static void put_failed_attempt(struct store *s, struct uuid run, uint32_t attemp
         .finished_at = {s->now.ms + 1000},
         .error = arena_copy(&s->b->arena, slice_of(error)),
         .log = slice_of(log),
+        .steps = attempt == 2 ? SLICE("[{\"name\":\"second\"}]") : SLICE_NONE,
         .interrupted = attempt == 2,
     };
     free(error);
@@ -104,7 +105,7 @@ static void each_attempt_is_kept(void **state)
     const struct fired f = put_webhook(s, UUID_NIL, 0, 1, RUN_RUNNING);
     put_failed_attempt(s, f.run, 1, LINE("one"));
     store_write(s);
-    assert_int_equal(query_run(s->db, f.run, &s->text), 0);
+    assert_int_equal(query_run(s->db, f.run, &s->text, NULL), 0);
     assert_true(text_has(s, "'status':'pending','attempt':2,'started_at':null"));
     assert_true(text_has(s, "'error':'exit code 1','created_at'")); /* that of the last attempt */
     assert_true(text_has(
@@ -117,7 +118,7 @@ static void each_attempt_is_kept(void **state)
     put_move(s, f.run, RUN_RUNNING)->attempt = 2;
     store_write(s);
     str_reset(&s->text);
-    assert_int_equal(query_run(s->db, f.run, &s->text), 0);
+    assert_int_equal(query_run(s->db, f.run, &s->text, NULL), 0);
     assert_true(text_has(s, "'error':null,'created_at'"));
     expect_log(s, f.run, 0, 2, "");
     put_failed_attempt(s, f.run, 2, NULL);
@@ -125,13 +126,16 @@ static void each_attempt_is_kept(void **state)
     struct effect_move_run *m = put_move(s, f.run, RUN_SUCCESS);
     m->attempt = 3;
     m->log = SLICE(LINE("three"));
+    m->steps = SLICE("[{\"name\":\"last\"}]");
     store_write(s);
     str_reset(&s->text);
-    assert_int_equal(query_run(s->db, f.run, &s->text), 0);
+    assert_int_equal(query_run(s->db, f.run, &s->text, NULL), 0);
     assert_true(text_has(s, "'status':'success','attempt':3"));
     assert_true(text_has(s, "'output':null,'error':null"));
     assert_true(text_has(s, "{'attempt':2,'status':'interrupted',"));
     assert_true(text_has(s, "{'attempt':3,'status':'success',"));
+    assert_true(text_has(s, "'error':'exit code 2','steps':[{'name':'second'}]},{'attempt':3,"));
+    assert_true(text_has(s, "'error':null}],'steps':[{'name':'last'}]}"));
     assert_int_equal(text_times(s, "\"attempt\":"), 4);
     expect_log(s, f.run, 0, 3, "three");
     expect_log(s, f.run, 1, 1, "one");
@@ -170,7 +174,7 @@ static void unknown_ids_are_not_found(void **state)
     assert_true(uuid_parse(SLICE("f47ac10b-58cc-4372-a567-0e02b2c3d479"), &v4));
     const struct uuid unknown[] = {near, v4, UUID_NIL, next_id(s)};
     for (size_t i = 0; i < ARRAY_SIZE(unknown); i++) {
-        assert_int_equal(query_run(s->db, unknown[i], &s->text), -ENOENT);
+        assert_int_equal(query_run(s->db, unknown[i], &s->text, NULL), -ENOENT);
         assert_int_equal(query_run_logs(s->db, unknown[i], 0, &s->text), -ENOENT);
         assert_int_equal(query_run_row(s->db, unknown[i], &row), -ENOENT);
     }
@@ -227,7 +231,7 @@ static void lists_cut_long_outputs(void **state)
     assert_true(s->text.len < 6000);
     assert_true(text_has(s, "ooo','output_truncated':true,"));
     str_reset(&s->text);
-    assert_int_equal(query_run(s->db, f.run, &s->text), 0);
+    assert_int_equal(query_run(s->db, f.run, &s->text, NULL), 0);
     assert_true(s->text.len > sizeof(output));
     assert_false(text_has(s, "output_truncated"));
 }

@@ -163,7 +163,7 @@ static void deleted_things_stay_while_something_names_them(void **state)
     store_write(s);
 
     retain(s, (struct retention){.age_ms = 3 * DAY_MS});
-    assert_int_equal(query_run(s->db, f.run, &s->text), 0);
+    assert_int_equal(query_run(s->db, f.run, &s->text, NULL), 0);
     assert_true(text_has(s, text_of(gone.trigger)));
     assert_true(text_has(s, text_of(gone.pipeline)));
 

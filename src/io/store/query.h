@@ -46,7 +46,8 @@ struct run_filter {
     struct wall started_after, started_before; /* unset: any */
 };
 int query_runs(struct db *db, const struct run_filter *f, const struct page *page, struct str *ret);
-int query_run(struct db *db, struct uuid id, struct str *ret); /* with its attempts */
+/* One, with its attempts and, when it has ended, its steps. *ret_status, unless NULL, is set on success. */
+int query_run(struct db *db, struct uuid id, struct str *ret, enum run_status *ret_status);
 /* {"run_id","attempt","logs":[{time,stream,message}...],"truncated":bool}. attempt 0: the last one that has begun; -ENOENT also when
  * it was not tried that often. */
 int query_run_logs(struct db *db, struct uuid id, uint32_t attempt, struct str *ret);

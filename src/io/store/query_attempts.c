@@ -33,10 +33,18 @@ void run_times_add(struct str *ret, struct wall started, struct wall finished)
         str_add_cstr(ret, "null");
 }
 
+void run_steps_add(struct str *ret, struct slice steps)
+{
+    if (steps.p == NULL)
+        return;
+    str_add_cstr(ret, ",\"steps\":");
+    str_add_slice(ret, steps);
+}
+
 /* ---- attempts ---- */
 
 static void add_attempt(struct str *ret, int64_t number, const char *status, struct wall started,
-                        struct wall finished, struct slice error)
+                        struct wall finished, struct slice error, struct slice steps)
 {
     add_comma(ret);
     str_add_cstr(ret, "{\"attempt\":");
@@ -48,22 +56,26 @@ static void add_attempt(struct str *ret, int64_t number, const char *status, str
         str_add_json(ret, error);
     else
         str_add_cstr(ret, "null");
+    run_steps_add(ret, steps);
     str_add_char(ret, '}');
 }
 
 static int add_former(struct db *db, int64_t run_key, struct str *ret)
 {
     struct stmt q;
-    if (stmt_begin(&q, db,
-                   "SELECT attempt, interrupted, started_at, finished_at, error FROM run_attempts"
-                   " WHERE run = ?1 ORDER BY attempt") == 0)
+    if (stmt_begin(
+            &q, db,
+            "SELECT attempt, interrupted, started_at, finished_at, error, steps FROM run_attempts"
+            " WHERE run = ?1 ORDER BY attempt") == 0)
         bind_int(&q, 1, run_key);
     while (stmt_row(&q))
         add_attempt(ret, column_int(&q, 0), column_int(&q, 1) != 0 ? "interrupted" : "failed",
-                    column_time(&q, 2), column_time(&q, 3), column_slice(&q, 4));
+                    column_time(&q, 2), column_time(&q, 3), column_slice(&q, 4),
+                    column_slice(&q, 5));
     return stmt_end(&q);
 }
 
+/* Its steps are the run's. */
 static int add_present(struct db *db, int64_t run_key, struct str *ret)
 {
     struct stmt q;
@@ -74,7 +86,7 @@ static int add_present(struct db *db, int64_t run_key, struct str *ret)
     if (stmt_row(&q))
         add_attempt(ret, column_int(&q, 0),
                     run_status_name(run_state_status(column_slice(&q, 1).p[0])), column_time(&q, 2),
-                    column_time(&q, 3), column_slice(&q, 4));
+                    column_time(&q, 3), column_slice(&q, 4), SLICE_NONE);
     return stmt_end(&q);
 }
 

@@ -111,7 +111,18 @@ int query_run_row(struct db *db, struct uuid id, struct run_row *ret)
     return err;
 }
 
-int query_run(struct db *db, struct uuid id, struct str *ret)
+/* Of a run that has ended. */
+static int add_steps(struct db *db, int64_t key, struct str *ret)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db, "SELECT steps FROM run_outputs WHERE run = ?1") == 0)
+        bind_int(&q, 1, key);
+    if (stmt_row(&q))
+        run_steps_add(ret, column_slice(&q, 0));
+    return stmt_end(&q);
+}
+
+int query_run(struct db *db, struct uuid id, struct str *ret, enum run_status *ret_status)
 {
     struct run_row row;
     struct row_key k = {0};
@@ -123,7 +134,11 @@ int query_run(struct db *db, struct uuid id, struct str *ret)
     if (err == 0)
         err = attempts_add(db, k.key, ret);
     if (err == 0)
+        err = add_steps(db, k.key, ret);
+    if (err == 0)
         str_add_char(ret, '}');
+    if (err == 0 && ret_status != NULL)
+        *ret_status = row.status;
     return read_end(db, err);
 }
 

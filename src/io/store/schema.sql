@@ -222,7 +222,8 @@ CREATE TABLE run_outputs (
     run INTEGER PRIMARY KEY,
     error TEXT,
     output BLOB,
-    log BLOB
+    log BLOB,
+    steps TEXT                       -- of a pipeline with `steps`: how each went (executor/progress.h)
 );
 
 -- Attempts that ended without ending their run. The last one is the run itself.
@@ -234,6 +235,7 @@ CREATE TABLE run_attempts (
     interrupted INTEGER NOT NULL,    -- by a crash or a stop
     error TEXT,
     log BLOB,
+    steps TEXT,
     PRIMARY KEY (run, attempt)
 ) WITHOUT ROWID;
 

@@ -46,19 +46,20 @@ static int put_output(struct db *db, const struct effect_move_run *r, struct row
 {
     struct stmt q;
     if (stmt_begin(&q, db,
-                   "INSERT OR REPLACE INTO run_outputs (run, error, output, log)"
-                   " VALUES (?1, ?2, ?3, ?4)") == 0) {
+                   "INSERT OR REPLACE INTO run_outputs (run, error, output, log, steps)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5)") == 0) {
         bind_int(&q, 1, k.key);
         bind_text(&q, 2, r->error);
         bind_blob(&q, 3, r->output);
         bind_blob(&q, 4, r->log);
+        bind_text(&q, 5, r->steps);
     }
     return stmt_finish(&q);
 }
 
 static bool has_output(const struct effect_move_run *r)
 {
-    return r->output.p != NULL || r->error.p != NULL || r->log.p != NULL;
+    return r->output.p != NULL || r->error.p != NULL || r->log.p != NULL || r->steps.p != NULL;
 }
 
 static int move_run(struct db *db, const struct effect *f)
@@ -90,7 +91,7 @@ static int put_attempt(struct db *db, const struct effect *f)
     CHECK(row_key_of(a->run, &k));
     if (stmt_begin(&q, db,
                    "INSERT INTO run_attempts (run, attempt, started_at, finished_at, interrupted,"
-                   " error, log) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)") == 0) {
+                   " error, log, steps) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)") == 0) {
         bind_int(&q, 1, k.key);
         bind_int(&q, 2, a->attempt);
         bind_fixed_time(&q, 3, a->started_at);
@@ -98,6 +99,7 @@ static int put_attempt(struct db *db, const struct effect *f)
         bind_int(&q, 5, a->interrupted);
         bind_text(&q, 6, a->error);
         bind_blob(&q, 7, a->log);
+        bind_text(&q, 8, a->steps);
     }
     return stmt_finish(&q);
 }
