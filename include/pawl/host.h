@@ -107,10 +107,18 @@ struct zone_waiter {
     struct zone_waiter *prev, *next;     /* the watcher's */
 };
 
+/* A question about a directory that may become a zone's: asked where a file system that hangs holds up nobody. Embed it. */
+struct zone_probe {
+    const char *directory; /* alive until done() */
+    int err; /* 0: a directory, or nothing yet; -ENOTDIR: something else is there, or on the way to it; else why nobody can tell */
+    void (*done)(struct zone_probe *p); /* later */
+};
+
 /* What watches the landing zones: a source offers it to those who change them and show them. */
 struct zone_watcher {
     void (*changed)(struct zone_watcher *w); /* the catalog's zones are not what they were */
     void (*await)(struct zone_watcher *w, struct zone_waiter *x);
+    void (*probe)(struct zone_watcher *w, struct zone_probe *p);
     struct zone_trouble *troubles; /* DL */
 };
 

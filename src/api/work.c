@@ -193,6 +193,19 @@ struct pipeline *take_pipeline(struct api *a, struct http_request *req)
     return p;
 }
 
+struct zone *take_zone(struct api *a, struct http_request *req)
+{
+    struct str path = {0};
+    str_add_slice(&path, req->params[0]);
+    str_add_char(&path, '.');
+    str_add_slice(&path, req->params[1]);
+    struct zone *z = catalog_zone_at(engine_catalog(a->host->engine), str_slice(&path));
+    str_release(&path);
+    if (z == NULL)
+        http_respond_error(req, DIAG_NOT_FOUND, 0, "there is no such landing zone");
+    return z;
+}
+
 bool take_force(struct http_request *req, bool *ret)
 {
     struct slice v;

@@ -65,6 +65,9 @@ bool take_path_id(struct http_request *req, unsigned param, const char *missing,
 /* The pipeline in a path's first three parameters: 404 when there is none. */
 struct pipeline *take_pipeline(struct api *a, struct http_request *req);
 
+/* The landing zone in a path's first two parameters: 404 when there is none. */
+struct zone *take_zone(struct api *a, struct http_request *req);
+
 /* `force`: whether something goes although others depend on it. */
 bool take_force(struct http_request *req, bool *ret);
 

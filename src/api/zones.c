@@ -1,9 +1,10 @@
-/* zones.c - /api/v1/landing-zones: directories that are watched, and the files in them.
+/* zones.c - /api/v1/landing-zones: directories that are watched.
  *
- * Files are sent and deleted through the zone source, which has the directories; here are the zones and what the ledger knows.
+ * Their files are in zone_files.c, and where a zone may be in zone_place.c.
  */
 #include "api/resources.h"
 #include "api/work.h"
+#include "api/zone_place.h"
 #include "base/check.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -11,8 +12,6 @@
 #include <errno.h>
 #include <string.h>
 #include <utlist.h>
-
-#define DIRECTORY_LEN_MAX 3072 /* leaves room for what is below */
 
 static const char missing[] = "there is no such landing zone";
 
@@ -117,20 +116,6 @@ static void dropped(struct writing *w, const struct outcome *o)
     http_respond(w->req, 204, NULL, SLICE_NONE);
 }
 
-/* The zone in a path's first two parameters: 404 when there is none. */
-static struct zone *take_zone(struct api *a, struct http_request *req)
-{
-    struct str path = {0};
-    str_add_slice(&path, req->params[0]);
-    str_add_char(&path, '.');
-    str_add_slice(&path, req->params[1]);
-    struct zone *z = catalog_zone_at(engine_catalog(a->host->engine), str_slice(&path));
-    str_release(&path);
-    if (z == NULL)
-        http_respond_error(req, DIAG_NOT_FOUND, 0, missing);
-    return z;
-}
-
 /* ---- bodies ---- */
 
 static void strip(json_t *body)
@@ -156,102 +141,92 @@ static int take_path(json_t *body, struct str *ret, struct diag *reterr)
     return f.failed ? -EINVAL : 0;
 }
 
-static bool is_plain(const char *directory)
-{
-    for (const char *p = directory; *p != '\0';) {
-        const size_t len = strcspn(p + 1, "/");
-        if (*p != '/' || len == 0 || (len == 1 && p[1] == '.') ||
-            (len == 2 && p[1] == '.' && p[2] == '.'))
-            return false;
-        p += 1 + len;
-    }
-    return true;
-}
-
-static bool is_within(const char *path, const char *directory)
-{
-    const size_t len = strlen(directory);
-    return strncmp(path, directory, len) == 0 && (path[len] == '\0' || path[len] == '/');
-}
-
-/* The data directory's own files must not become events. */
-static int check_place(const struct api *a, const char *directory, bool recursive,
-                       struct diag *reterr)
-{
-    if (is_within(directory, a->host->data))
-        return diag_set(
-            reterr, DIAG_INVALID_ARGUMENT,
-            "path: must not be within pawl's data directory; leave it out to have one made there");
-    if (recursive && is_within(a->host->data, directory))
-        return diag_set(reterr, DIAG_INVALID_ARGUMENT,
-                        "path: pawl's data directory is below it, so it cannot be recursive");
-    return 0;
-}
-
-/* Appends the directory; *ret_ours when the client leaves that to us. */
-static int take_directory(const struct api *a, json_t *body, const struct str *path,
-                          struct str *ret, bool *ret_ours, struct diag *reterr)
-{
-    struct json_fields f;
-    json_fields_begin(&f, body, "", reterr);
-    const char *v = json_take_string(&f, "path", JSON_OPTIONAL);
-    if (f.failed)
-        return -EINVAL;
-    *ret_ours = v == NULL;
-    if (v == NULL) {
-        const size_t dot = strcspn(path->p, ".");
-        str_printf(ret, "%s/zones/%.*s/%s", a->host->data, (int)dot, path->p, path->p + dot + 1);
-        return 0;
-    }
-    str_add_cstr(ret, v);
-    if (ret->len > 1 && ret->p[ret->len - 1] == '/')
-        ret->p[--ret->len] = '\0';
-    if (ret->len < 2 || ret->len > DIRECTORY_LEN_MAX || !is_plain(ret->p))
-        return diag_set(reterr, DIAG_INVALID_ARGUMENT,
-                        "path: must be an absolute path of at most %d bytes without . and .. in it",
-                        DIRECTORY_LEN_MAX);
-    return 0;
-}
-
 /* ---- create ---- */
 
-static int create_from(struct api *a, struct http_request *req, json_t *body, struct str *path,
-                       struct str *directory, struct diag *reterr)
-{
-    struct engine *e = a->host->engine;
+/* A new zone, while somebody finds out what is at its path. */
+struct draft {
+    struct zone_probe probe;
+    struct api *api;
+    struct http_request *req;
+    struct slice path, directory; /* the request's */
     bool ours;
-    if (take_path(body, path, reterr) < 0 ||
-        take_directory(a, body, path, directory, &ours, reterr) < 0)
-        return -EINVAL;
-    strip(body);
-    struct zone_def *def = zone_def_make(body, reterr);
-    if (def == NULL)
-        return -EINVAL;
-    int err = ours ? 0 : check_place(a, directory->p, def->recursive, reterr);
-    if (err == 0 && catalog_zone_at(engine_catalog(e), str_slice(path)) != NULL)
-        err = diag_set(reterr, DIAG_ALREADY_EXISTS, "the landing zone %s exists already", path->p);
-    if (err < 0) {
-        zone_def_unref(def);
-        return err;
+    struct zone_def *def;
+};
+
+static void add(struct draft *d)
+{
+    struct api *a = d->api;
+    struct engine *e = a->host->engine;
+    struct diag why;
+    if (catalog_zone_at(engine_catalog(e), d->path) != NULL) {
+        zone_def_unref(d->def);
+        diag_set(&why, DIAG_ALREADY_EXISTS, "the landing zone %s exists already", d->path.p);
+        http_respond_diag(d->req, &why);
+        return;
     }
-    struct change *c = writing_make(a, req, sizeof(*c), changed);
+    struct change *c = writing_make(a, d->req, sizeof(*c), changed);
     c->status = 201;
-    c->waiter.zone = engine_add_zone(e, a->host->now(a->host), str_slice(path),
-                                     str_slice(directory), ours, def, &c->writing.ticket)
+    c->waiter.zone = engine_add_zone(e, a->host->now(a->host), d->path, d->directory, d->ours,
+                                     d->def, &c->writing.ticket)
                          ->id;
-    return 0;
+}
+
+static void probed(struct zone_probe *p)
+{
+    struct draft *d = container_of(p, struct draft, probe);
+    if (p->err != -ENOTDIR && p->err != -ECANCELED) {
+        add(d); /* what is wrong with it may be put right, and is shown until then */
+        return;
+    }
+    zone_def_unref(d->def);
+    if (p->err == -ENOTDIR)
+        http_respond_error(d->req, DIAG_INVALID_ARGUMENT, 0,
+                           "path: is not a directory, or leads through something that is none");
+    else
+        respond_unavailable(d->req);
+}
+
+static int draft_from(struct draft *d, json_t *body, struct diag *reterr)
+{
+    struct str path = {0}, directory = {0};
+    int err = -EINVAL;
+    if (take_path(body, &path, reterr) == 0 &&
+        zone_place_take(d->api, body, str_slice(&path), &directory, &d->ours, reterr) == 0) {
+        strip(body);
+        d->def = zone_def_make(body, reterr);
+        err = d->def == NULL ? -EINVAL
+              : d->ours      ? 0
+                             : zone_place_check(d->api, directory.p, d->def->recursive, reterr);
+    }
+    if (err == 0) {
+        d->path = arena_copy(d->req->arena, str_slice(&path));
+        d->directory = arena_copy(d->req->arena, str_slice(&directory));
+    } else {
+        zone_def_unref(d->def);
+    }
+    str_release(&path);
+    str_release(&directory);
+    return err;
 }
 
 static void create(struct http_request *req, void *ctx)
 {
+    struct api *a = ctx;
     struct diag why;
-    struct str path = {0}, directory = {0};
+    struct draft *d = arena_zalloc(req->arena, sizeof(*d));
     json_t *body = json_parse_object(req->body, &why);
-    if (body == NULL || create_from(ctx, req, body, &path, &directory, &why) < 0)
-        http_respond_diag(req, &why);
-    str_release(&path);
-    str_release(&directory);
+    d->api = a;
+    d->req = req;
+    const bool good = body != NULL && draft_from(d, body, &why) == 0;
     json_decref(body);
+    d->probe.directory = d->directory.p;
+    d->probe.done = probed;
+    if (!good)
+        http_respond_diag(req, &why);
+    else if (d->ours || a->host->zones == NULL)
+        add(d);
+    else
+        a->host->zones->probe(a->host->zones, &d->probe);
 }
 
 /* ---- update ---- */
@@ -280,7 +255,7 @@ static int check_change(const struct api *a, const struct zone *z, const struct 
         return diag_set(reterr, DIAG_INVALID_ARGUMENT,
                         "initial: cannot be changed: it is about what was there when the landing "
                         "zone was created");
-    return z->made_by_us ? 0 : check_place(a, z->directory, def->recursive, reterr);
+    return z->made_by_us ? 0 : zone_place_check(a, z->directory, def->recursive, reterr);
 }
 
 static int update_from(struct api *a, struct http_request *req, struct zone *z, json_t *body,
@@ -380,57 +355,11 @@ static void list(struct http_request *req, void *ctx)
         reading_start(&l->reading);
 }
 
-/* ---- files ---- */
-
-static int query_file_list(struct reading *r, struct db *db)
-{
-    return query_files(db, r->id, &r->page, &r->body);
-}
-
-static void list_files(struct http_request *req, void *ctx)
-{
-    const struct zone *z = take_zone(ctx, req);
-    if (z == NULL)
-        return;
-    struct reading *r = reading_make(ctx, req, sizeof(*r), query_file_list);
-    r->id = z->id;
-    r->missing = missing;
-    if (take_page(req, PAGE_LIMIT_DEFAULT, &r->page))
-        reading_start(r);
-}
-
-struct file_reading {
-    struct reading reading;
-    struct uuid file;
-};
-
-static int query_one_file(struct reading *r, struct db *db)
-{
-    return query_file(db, r->id, container_of(r, struct file_reading, reading)->file, &r->body);
-}
-
-static void get_file(struct http_request *req, void *ctx)
-{
-    static const char no_file[] = "the landing zone has no such file";
-    const struct zone *z = take_zone(ctx, req);
-    if (z == NULL)
-        return;
-    struct file_reading *f = reading_make(ctx, req, sizeof(*f), query_one_file);
-    f->reading.id = z->id;
-    f->reading.missing = no_file;
-    if (take_path_id(req, 2, no_file, &f->file))
-        reading_start(&f->reading);
-}
-
 #define ALL "/api/v1/landing-zones"
 #define ONE ALL "/{ns}/{name}"
 static const struct http_route routes[] = {
-    {"GET", ALL, list, SCOPE_API, 0},
-    {"POST", ALL, create, SCOPE_API, 0},
-    {"GET", ONE, get, SCOPE_API, 0},
-    {"PUT", ONE, update, SCOPE_API, 0},
+    {"GET", ALL, list, SCOPE_API, 0},    {"POST", ALL, create, SCOPE_API, 0},
+    {"GET", ONE, get, SCOPE_API, 0},     {"PUT", ONE, update, SCOPE_API, 0},
     {"DELETE", ONE, drop, SCOPE_API, 0},
-    {"GET", ONE "/files", list_files, SCOPE_API, 0},
-    {"GET", ONE "/files/{id}", get_file, SCOPE_API, 0},
 };
 const struct resource resource_zones = {routes, ARRAY_SIZE(routes)};

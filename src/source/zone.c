@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <utlist.h>
 
 #define UPLOAD_THREADS 4
@@ -258,6 +259,46 @@ void zones_tried(struct site *s)
     }
 }
 
+/* ---- questions ---- */
+
+struct question {
+    struct worker_job job;
+    struct zones *all;
+    struct zone_probe *probe;
+    int err;
+};
+
+static void question_work(struct worker_job *j, void *thread_state)
+{
+    struct question *q = container_of(j, struct question, job);
+    const int fd = zone_fs_root(&(struct zone_root){.directory = q->probe->directory});
+    q->err = fd < 0 && fd != -ENOENT ? fd : 0;
+    if (fd >= 0)
+        close(fd);
+}
+
+static void question_done(struct worker_job *j, bool cancelled)
+{
+    struct question *q = container_of(j, struct question, job);
+    struct zones *all = q->all;
+    q->probe->err = cancelled ? -ECANCELED : q->err;
+    q->probe->done(q->probe);
+    free(q);
+    zones_part_closed(all);
+}
+
+static void probe(struct zone_watcher *w, struct zone_probe *p)
+{
+    struct question *q = mem_zalloc(sizeof(*q));
+    *q = (struct question){
+        .job = {.work = question_work, .done = question_done},
+        .all = container_of(w, struct zones, offer),
+        .probe = p,
+    };
+    q->all->open++;
+    CHECK(worker_post(q->all->worker, &q->job) == 0); /* it takes more than there may be requests */
+}
+
 /* ---- the source ---- */
 
 static struct source *start(struct host *h, struct http_server *http, struct diag *reterr)
@@ -271,6 +312,7 @@ static struct source *start(struct host *h, struct http_server *http, struct dia
     all->host = h;
     all->offer.changed = changed;
     all->offer.await = await;
+    all->offer.probe = probe;
     all->inotify_fd = -EMFILE; /* none yet */
     all->worker = worker_create(h->loop, &opt);
     all->upload_worker = worker_create(h->loop, &uploads);

@@ -1,0 +1,18 @@
+/* zone_place.h - which directories may be landing zones. */
+#ifndef API_ZONE_PLACE_H
+#define API_ZONE_PLACE_H
+#include "api/api.h"
+#include "base/json.h"
+#include "base/str.h"
+struct diag;
+
+/* Appends the directory of a new zone at path ("namespace.name", with a NUL): `path` of the body, or, with *ret_ours set, one of ours.
+ * 0, or -EINVAL with *reterr. */
+int zone_place_take(const struct api *a, json_t *body, struct slice path, struct str *ret,
+                    bool *ret_ours, struct diag *reterr);
+
+/* Refuses a client's directory whose events would be of pawl's own files: in the data directory, or above it when recursive. */
+int zone_place_check(const struct api *a, const char *directory, bool recursive,
+                     struct diag *reterr);
+
+#endif
