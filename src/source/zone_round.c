@@ -59,6 +59,16 @@ static void over(struct round *r)
 
 /* ---- tickets ---- */
 
+/* Its fate could not be decided, or not be written. */
+static void once_more(struct round *r, const struct item *it)
+{
+    struct site *s = r->site;
+    if (r->emptied)
+        s->emptied = false; /* from the beginning, when the directory has been looked for again */
+    else if (!s->dropped)
+        later_again(s, it->path, it->len, ZONE_FAILED_MS);
+}
+
 static void landed(struct ticket *t, const struct outcome *o)
 {
     struct item *it = container_of(t, struct item, ticket);
@@ -67,8 +77,8 @@ static void landed(struct ticket *t, const struct outcome *o)
     if (it->flying != NULL)
         site_land(s, it->flying);
     it->flying = NULL;
-    if (o->err != 0 && !s->dropped)
-        later_again(s, it->path, it->len, ZONE_FAILED_MS);
+    if (o->err != 0)
+        once_more(r, it);
     s->tickets--;
     if (--r->open > 0 || !r->ended)
         return;
@@ -180,12 +190,20 @@ static void look(struct round *r, bool writers)
         look_done(&r->job, true);
 }
 
+/* What the ledger has of a site whose directory is not there is not there either. */
+static void look_at_nothing(struct round *r)
+{
+    for (size_t i = 0; i < r->items.len; i++) {
+        r->items.items[i].look.kind = LOOK_GONE;
+        r->items.items[i].looked = true;
+    }
+}
+
 /* Everything later: the worker or the store would not have it now. */
 static void give_up(struct round *r)
 {
-    struct site *s = r->site;
-    for (size_t i = 0; i < r->items.len && !s->dropped; i++)
-        later_again(s, r->items.items[i].path, r->items.items[i].len, ZONE_FAILED_MS);
+    for (size_t i = 0; i < r->items.len; i++)
+        once_more(r, &r->items.items[i]);
     over(r);
 }
 
@@ -268,7 +286,7 @@ static void ledger_done(struct read_job *j, int err)
     }
     if (r->priming)
         watch_drain(s->all);
-    for (size_t i = 0; i < r->items.len && s->armed; i++)
+    for (size_t i = 0; i < r->items.len && (s->armed || r->emptied); i++)
         r->items.items[i].fate = decide(r, &r->items.items[i], &r->ledger[i]);
     if (s->armed && choose_for_writers(r))
         look(r, true);
@@ -347,6 +365,8 @@ static void look_done(struct worker_job *j, bool cancelled)
 void round_start(struct round *r)
 {
     bool looked = true, writers = true;
+    if (r->emptied)
+        look_at_nothing(r);
     for (size_t i = 0; i < r->items.len; i++)
         looked &= r->items.items[i].looked;
     writers = r->site->scan == NULL || r->site->scan->round != r;

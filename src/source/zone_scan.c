@@ -17,6 +17,8 @@
 void scan_begin(struct site *s, bool whole)
 {
     struct scan *c = mem_zalloc(sizeof(*c));
+    if (whole)
+        watch_open(s->all); /* there may be room for an instance now */
     c->site = s;
     c->whole = whole;
     c->priming = whole && !s->primed;
@@ -34,6 +36,15 @@ void scan_begin(struct site *s, bool whole)
     }
     if (!c->priming) /* else they are new, and so is what is below them: they have their turn afterwards */
         site_paths_clear(&s->subtrees);
+    s->scan = c;
+}
+
+void scan_begin_emptied(struct site *s)
+{
+    struct scan *c = mem_zalloc(sizeof(*c));
+    c->site = s;
+    c->emptied = c->sweeping = true;
+    c->def = zone_def_ref(s->def);
     s->scan = c;
 }
 
@@ -219,6 +230,7 @@ void scan_go_on(struct scan *c)
 {
     c->round = round_make(c->site);
     c->round->priming = c->priming;
+    c->round->emptied = c->emptied;
     if (c->sweeping)
         sweep(c);
     else

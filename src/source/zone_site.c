@@ -162,6 +162,7 @@ static void retry_later(struct site *s)
 static void armed(struct site *s)
 {
     s->armed = true;
+    s->emptied = false;
     s->local = s->arm_local;
     s->root.dev = s->arm_dev;
     s->root.ino = s->arm_ino;
@@ -206,6 +207,10 @@ static void arm_done(struct worker_job *j, bool cancelled)
             if (s->arm_err == -ENOENT && !s->primed)
                 prime(s); /* nothing was there before it */
             retry_later(s);
+            if ((s->arm_err == -ENOENT || s->arm_err == -ENOTDIR) && !s->emptied) {
+                s->emptied = true;
+                scan_begin_emptied(s);
+            }
         }
         tell(s);
     }
@@ -216,8 +221,7 @@ static void arm_done(struct worker_job *j, bool cancelled)
 
 static void arm(struct site *s)
 {
-    if (s->all->inotify_fd < 0)
-        watch_open(s->all);
+    watch_open(s->all);
     s->arm_inotify = s->all->inotify_fd;
     s->arm_job = (struct worker_job){.work = arm_work, .done = arm_done};
     if (worker_post(s->all->worker, &s->arm_job) < 0) {
@@ -327,9 +331,9 @@ static bool take_candidates(struct site *s)
 
 static bool take_scan(struct site *s)
 {
-    if (s->scan == NULL && s->rescan)
+    if (s->scan == NULL && s->armed && s->rescan)
         scan_begin(s, true);
-    else if (s->scan == NULL && s->subtrees != NULL)
+    else if (s->scan == NULL && s->armed && s->subtrees != NULL)
         scan_begin(s, false);
     if (s->scan == NULL)
         return false;
@@ -366,13 +370,13 @@ void site_step(struct site *s)
             destroy(s);
         return;
     }
+    if (s->tickets >= ZONE_FLYING_MAX)
+        return;
     if (!s->armed) {
-        if (!wheel_is_set(&s->retry.w))
+        if (!take_scan(s) && !wheel_is_set(&s->retry.w))
             arm(s);
         return;
     }
-    if (s->tickets >= ZONE_FLYING_MAX)
-        return;
     const bool scan_first = s->scan_next;
     s->scan_next = !scan_first;
     if (scan_first && take_scan(s))
@@ -386,7 +390,7 @@ void site_round_over(struct site *s, struct round *r)
     s->busy = false;
     if (s->scan != NULL && s->scan->round == r)
         s->scan->round = NULL;
-    if (s->scan != NULL && !s->armed) {
+    if (s->scan != NULL && !s->armed && !s->scan->emptied) {
         scan_destroy(s->scan);
         s->scan = NULL;
     } else if (s->scan != NULL && s->scan->over) {

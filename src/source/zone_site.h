@@ -94,6 +94,7 @@ struct round {
     VEC(struct item) items;
     struct ledger_look *ledger;
     bool priming; /* what nobody has given notice of was there before the zone */
+    bool emptied; /* its directory is not there: only what the ledger has is looked for */
     bool writers; /* the look that is under way is for writers, too */
     int err;
     size_t fed;  /* items dealt with by feeding */
@@ -126,6 +127,7 @@ struct scan {
     int inotify_fd;
     bool whole; /* it began at the top */
     bool priming;
+    bool emptied; /* see struct round */
     bool over;
     struct round *round; /* of the slice */
     VEC(struct found_dir) watched;
@@ -140,6 +142,7 @@ struct scan {
     int sweep_err;
 };
 void scan_begin(struct site *s, bool whole);
+void scan_begin_emptied(struct site *s); /* the directory is gone: the ledger is told */
 void scan_go_on(struct scan *c); /* the next slice */
 void scan_destroy(struct scan *c);
 
@@ -186,6 +189,7 @@ struct site {
     bool local;
     bool unwatched; /* some of it cannot be watched: rescans have to do */
     bool tried;     /* once at least */
+    bool emptied;   /* the directory is gone, and the ledger has been told, or is being told */
     struct zone_root root;
     int64_t since_ns;
     struct watched_dir *dirs;
@@ -260,7 +264,7 @@ void later_clear(struct site *s);
 void later_due(struct timer *t);
 
 /* ---- inotify: zone_watch.c ---- */
-int watch_open(struct zones *all);
+int watch_open(struct zones *all); /* if it is not open yet */
 void watch_close(struct zones *all);
 void watch_drain(struct zones *all);          /* reads what is there now */
 void watch_resume(struct zones *all);         /* if it had to stop */
@@ -283,7 +287,7 @@ struct zones {
     size_t candidate_count;
 
     int inotify_fd;
-    int inotify_err; /* why there is none */
+    uint64_t overflow_ms; /* when lost notices were last told of */
     uv_poll_t poll;
     bool polling, paused;
     struct watch *watches;

@@ -7,6 +7,7 @@
  * so, and everything is gone through again.
  */
 #include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "source/zone_site.h"
 #include <errno.h>
@@ -17,8 +18,9 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#define NOTICE_BYTES 65536 /* read at once */
-#define READS_MAX 16       /* before others get their turn */
+#define NOTICE_BYTES 65536    /* read at once */
+#define READS_MAX 16          /* before others get their turn */
+#define OVERFLOW_LOG_MS 60000 /* between two lines about lost notices */
 #define WATCHED                                                                                    \
     (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_DELETE_SELF |       \
      IN_ATTRIB | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
@@ -168,6 +170,12 @@ static bool itself(struct site *s, const char *dir, uint32_t mask)
 
 static void overflow(struct zones *all)
 {
+    struct host *h = all->host;
+    const uint64_t now = h->now(h).mono.ms;
+    if (all->overflow_ms == 0 || now - all->overflow_ms >= OVERFLOW_LOG_MS) {
+        all->overflow_ms = now;
+        log_warn("inotify's queue ran over; all landing zones are gone through");
+    }
     for (struct site *s = all->sites; s != NULL; s = s->hh.next) {
         s->rescan = true;
         touch(s);

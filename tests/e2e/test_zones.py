@@ -365,40 +365,42 @@ def test_an_unreadable_directory_is_reported(daemon, tmp_path):
     wait_until(lambda: daemon.zone(z)["status"] == "watching", what="the directory to be watched")
 
 
-def test_a_file_instead_of_a_directory_is_reported(daemon, tmp_path):
+def test_a_file_instead_of_a_directory(daemon, tmp_path):
     (tmp_path / "in").write_text("x")
-    z = daemon.create_zone(path=str(tmp_path / "in"))
-    assert z["status"] == "error" and "Not a directory" in z["error"]
+    for path in (tmp_path / "in", tmp_path / "in" / "below"):
+        r = daemon.post(ZONES, {"namespace": "default", "name": "z", "path": str(path)}).expect(400)
+        assert r.error == "INVALID_ARGUMENT" and r.message.startswith("path: is not a directory")
+    assert daemon.get(ZONES).json()["total"] == 0
+    (tmp_path / "in").unlink()
+    z = daemon.create_zone(path=str(tmp_path / "in"))  # what is not there yet may come
+    assert "No such file" in z["error"]
+    (tmp_path / "in").write_text("x")
+    wait_until(lambda: "Not a directory" in daemon.zone(z)["error"], what="the file to be reported")
 
 
-def test_rescans_and_settling(daemon, tmp_path):
-    (tmp_path / "in").mkdir()
-    z = daemon.create_zone(path=str(tmp_path / "in"), rescan_seconds=1, settle_ms=200)
-    (tmp_path / "in" / "a").write_text("x")
-    daemon.wait_files(z, "a")
+@pytest.mark.parametrize("down", [False, True])
+def test_files_go_with_their_directory(daemon, tmp_path, down):
+    d = tmp_path / "in"
+    d.mkdir()
+    z = daemon.create_zone(path=str(d))
+    names = [f"f{i}" for i in range(1500)]
+    for name in names:
+        (d / name).write_text("x")
+    daemon.wait_files(z, *names)
+    if down:
+        daemon.stop()
+    d.rename(tmp_path / "away")
+    if down:
+        daemon.start()
+    wait_until(lambda: daemon.zone(z)["file_count"] == 0, what="the files to be gone")
+    assert daemon.zone(z)["total_bytes"] == 0 and daemon.get(daemon.zone_path(z) + "/files").json()["total"] == 0
+    (tmp_path / "away" / "new").write_text("x")
+    (tmp_path / "away").rename(d)
+    wait_until(lambda: daemon.zone(z)["file_count"] == 1501, what="the files to be back")
+    daemon.wait_files(z, *names, "new")
 
 
 # ---- many ----
-
-class Inotify:
-    """fs.inotify.* for a while."""
-
-    def __init__(self, name, value):
-        self.file, self.value = f"/proc/sys/fs/inotify/{name}", value
-
-    def __enter__(self):
-        with open(self.file, encoding="ascii") as f:
-            self.before = f.read()
-        try:
-            with open(self.file, "w", encoding="ascii") as f:
-                f.write(str(self.value))
-        except OSError:
-            pytest.skip("fs.inotify cannot be set here")
-
-    def __exit__(self, *_):
-        with open(self.file, "w", encoding="ascii") as f:
-            f.write(self.before)
-
 
 BURST = """
 import os, sys
@@ -435,17 +437,23 @@ def test_a_burst_of_files(daemon, zone):
     expect_burst(daemon, zone, 10000)
 
 
-
-
-def test_a_burst_with_a_short_kernel_queue(make_daemon):
-    with Inotify("max_queued_events", 64):
-        daemon = make_daemon()
-        zone = daemon.create_zone("burst")
-        p = burst(zone, 0, 10000)
-        daemon.signal(signal.SIGSTOP)  # so that the queue does overflow
-        assert p.wait() == 0
-        daemon.signal(signal.SIGCONT)
-        expect_burst(daemon, zone, 10000)
+def test_a_burst_with_a_full_kernel_queue(daemon, zone):
+    """The queue is filled with notices about names that do not matter, so that those about the burst are lost."""
+    with open("/proc/sys/fs/inotify/max_queued_events", encoding="ascii") as f:
+        room = int(f.read())
+    if room > 200_000:
+        pytest.skip("the queue is too long to be filled")
+    others = [zone["path"] + name for name in ("/.a", "/.b")]
+    for name in others:
+        os.close(os.open(name, os.O_CREAT))
+    daemon.signal(signal.SIGSTOP)
+    for i in range(room + 1):  # two in turn, or the kernel makes one notice of them
+        os.chmod(others[i % 2], 0o600)
+    p = burst(zone, 0, 2000)
+    assert p.wait() == 0
+    daemon.signal(signal.SIGCONT)
+    expect_burst(daemon, zone, 2000)
+    assert "inotify's queue ran over" in daemon.stderr()
 
 
 def test_a_burst_with_crashes(daemon, zone):
@@ -456,20 +464,6 @@ def test_a_burst_with_crashes(daemon, zone):
         daemon.start()
     assert p.wait() == 0
     expect_burst(daemon, zone, 10000)
-
-
-def test_too_many_watches_are_reported_and_rescanned(make_daemon, tmp_path):
-    for i in range(40):
-        (tmp_path / "in" / f"d{i}").mkdir(parents=True)
-    with Inotify("max_user_watches", 8):
-        daemon = make_daemon()
-        z = daemon.create_zone(path=str(tmp_path / "in"), recursive=True, rescan_seconds=1)
-        wait_until(lambda: daemon.zone(z)["status"] == "error", what="the limit to be reported")
-        assert "max_user_watches" in daemon.zone(z)["error"]
-        for i in range(40):
-            (tmp_path / "in" / f"d{i}" / "file").write_text("x")
-        daemon.wait_files(z, *(f"d{i}/file" for i in range(40)))
-    wait_until(lambda: daemon.zone(z)["status"] == "watching", what="the watches to be there")
 
 
 # ---- uploads ----
