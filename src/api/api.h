@@ -21,6 +21,10 @@ struct api {
     struct auth *auth;
     bool stopping; /* /health/ready says so */
 
+    /* run_stream.c's: how many there are, and the last piece made while there are any */
+    unsigned run_streams;
+    struct http_piece *run_piece;
+
     /* health.c's: when a commit last failed */
     uint64_t failures_seen;
     struct mono failed_at;

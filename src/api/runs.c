@@ -1,5 +1,6 @@
 /* runs.c - /api/v1/runs: asking for one by hand, looking at them, cancelling them. */
 #include "api/resources.h"
+#include "api/run_stream.h"
 #include "api/work.h"
 #include "base/check.h"
 #include "base/json.h"
@@ -185,9 +186,17 @@ static bool take_attempt(struct http_request *req, struct log_reading *ret)
 
 static void logs(struct http_request *req, void *ctx)
 {
+    struct uuid id;
+    if (!take_path_id(req, 0, missing, &id))
+        return;
+    if (run_stream_wanted(req)) {
+        run_stream_start(ctx, req, id, missing);
+        return;
+    }
     struct log_reading *l = reading_make(ctx, req, sizeof(*l), query_logs);
     l->reading.missing = missing;
-    if (take_attempt(req, l) && take_path_id(req, 0, missing, &l->reading.id))
+    l->reading.id = id;
+    if (take_attempt(req, l))
         reading_start(&l->reading);
 }
 

@@ -77,6 +77,52 @@ void http_body_refuse(struct http_request *req, const struct diag *why)
 {
 }
 
+/* Nothing here asks for a stream. */
+
+void http_response_header(struct http_request *req, const char *name, const char *value)
+{
+}
+
+bool http_stream_begin(struct http_request *req, int status, const char *content_type,
+                       const struct http_stream_ops *ops)
+{
+    CHECK(!"a stream");
+    return false;
+}
+
+bool http_stream_write(struct http_request *req, struct http_piece *p)
+{
+    return true;
+}
+
+bool http_stream_has_room(struct http_request *req)
+{
+    return true;
+}
+
+size_t http_stream_queued(const struct http_request *req)
+{
+    return 0;
+}
+
+void http_stream_end(struct http_request *req)
+{
+}
+
+struct http_piece *http_piece_make(struct slice bytes)
+{
+    return NULL;
+}
+
+void http_piece_release(struct http_piece *p)
+{
+}
+
+struct slice http_piece_bytes(const struct http_piece *p)
+{
+    return SLICE("");
+}
+
 struct http_stats http_server_stats(const struct http_server *s)
 {
     return (struct http_stats){0};

@@ -182,6 +182,67 @@ class Wire:
         self.close()
 
 
+class EventStream(Wire):
+    """Server-sent events, as they come: iterating gives (event, id, data) until the stream ends; data is parsed JSON. `comments`
+    counts the lines without meaning, `complete` says that the server ended it properly."""
+
+    def __init__(self, daemon, path, last_id=None, timeout=30.0, send=True):
+        super().__init__((daemon.host, daemon.port), timeout)
+        self.comments, self.complete, self.text = 0, False, b""
+        headers = daemon._headers({"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id is not None else {})})
+        lines = [f"GET {path} HTTP/1.1", "Host: x", *(f"{k}: {v}" for k, v in headers.items())]
+        self.request = "\r\n".join(lines) + "\r\n\r\n"
+        if send:
+            self.ask()
+
+    def ask(self):
+        """Sends the request and takes the head of the answer."""
+        self.send(self.request)
+        lines = self._until(b"\r\n\r\n").decode("latin-1").split("\r\n")
+        self.head = Response(int(lines[0].split(" ")[1]), [tuple(p.strip() for p in line.split(":", 1)) for line in lines[1:]], b"")
+        if "content-length" in self.head.headers:
+            self.head.body = self._exactly(int(self.head.headers["content-length"]))
+            self.complete = True
+        return self
+
+    def _chunk(self):
+        """False at the end."""
+        size = int(self._until(b"\r\n"), 16)
+        self.text += self._exactly(size)
+        assert self._until(b"\r\n") == b""
+        self.complete = size == 0
+        return size > 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        while True:
+            while b"\n\n" not in self.text:
+                if self.complete or not self._chunk():
+                    assert self.text == b"", f"half an event: {self.text!r}"
+                    raise StopIteration
+            text, self.text = self.text.split(b"\n\n", 1)
+            if text.startswith(b":"):
+                self.comments += 1
+                continue
+            fields = dict(line.split(": ", 1) for line in text.decode().split("\n"))
+            return fields["event"], fields.get("id"), json.loads(fields["data"])
+
+    def until(self, event, **data):
+        """Takes events up to the first of that name with that data; returns all of them."""
+        got = []
+        for e in self:
+            got.append(e)
+            if e[0] == event and data.items() <= e[2].items():
+                return got
+        raise AssertionError(f"the stream ended without {event} {data}: {got[-5:]}")
+
+    def messages(self):
+        """The text of every line that is still to come."""
+        return [data["message"] for event, _, data in self if event == "log"]
+
+
 class Daemon:
     """One pawl daemon with its data directory. See the top of this file."""
 
@@ -496,6 +557,10 @@ class Daemon:
 
     def logs(self, run_id):
         return self.get(f"/api/v1/runs/{run_id}/logs").expect(200).json()["logs"]
+
+    def follow(self, run_id, last_id=None, timeout=30.0):
+        """The run's log as a stream of events: an EventStream, from its beginning or from behind an event."""
+        return EventStream(self, f"/api/v1/runs/{run_id}/logs", last_id, timeout)
 
     def all_runs(self, **filters):
         """Every run, newest first, through all pages."""

@@ -218,6 +218,8 @@ static void read_done(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
     if (len == UV_EOF) {
         read_end(c);
     } else if (len < 0) {
+        if (len == UV_ETIMEDOUT)
+            stream_note_cut(c);
         conn_close(c);
     } else if (c->state >= CONN_LAST) {
         discard(c, (size_t)len);

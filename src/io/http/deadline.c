@@ -99,8 +99,7 @@ static void fired(struct timer *t)
         }
     }
     if (now >= write_deadline(c)) {
-        if (c->first != NULL && c->first->state == REQUEST_STREAMED)
-            c->server->stats.streams_cut++;
+        stream_note_cut(c);
         conn_close(c);
     } else if (now >= read_deadline(c)) {
         expire(c);

@@ -121,6 +121,7 @@ struct http_piece;
 struct http_piece *http_piece_make(struct slice bytes); /* copies them; at least one byte. One reference, the caller's */
 struct http_piece *http_piece_keep(struct http_piece *p); /* one more; returns p */
 void http_piece_release(struct http_piece *p);            /* takes one back; the last one frees */
+struct slice http_piece_bytes(const struct http_piece *p);
 
 /* What a stream is told. Each may end its own stream, and write to and end those of other connections. */
 struct http_stream_ops {
@@ -144,6 +145,9 @@ bool http_stream_begin(struct http_request *req, int status, const char *content
 /* Queues a piece, with a reference of its own. False, and nothing is queued, when stream_bytes_max or more are queued already;
  * room() follows. To a client that has gone it is true: there is nothing to wait for. */
 bool http_stream_write(struct http_request *req, struct http_piece *p);
+
+/* Whether a piece would be queued now. False counts as a refusal: room() follows. */
+bool http_stream_has_room(struct http_request *req);
 
 /* Bytes that the client has not taken, with what they cost to keep. */
 size_t http_stream_queued(const struct http_request *req);

@@ -104,6 +104,7 @@ void respond_head(struct request *r, int status, const char *content_type);
 /* Tells the handlers of the connection's streams what there is to tell. */
 void stream_tell(struct conn *c);
 void stream_note(struct conn *c, enum stream_news news); /* to be told to all of them */
+void stream_note_cut(struct conn *c);    /* because its client takes nothing; counted when it is a stream's */
 void stream_gone(struct request *r);
 
 /* Answers a request in any state with the envelope; message is ASCII or UTF-8 and copied. */

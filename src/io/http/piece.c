@@ -63,6 +63,11 @@ static uv_buf_t view(struct http_piece *p, bool chunked)
     return uv_buf_init(p->bytes + p->head_len, (unsigned)(p->len - p->head_len - p->tail_len));
 }
 
+struct slice http_piece_bytes(const struct http_piece *p)
+{
+    return (struct slice){p->bytes + p->head_len, p->len - p->head_len - p->tail_len};
+}
+
 /* ---- the queue ---- */
 
 static struct http_piece *at(const struct piece_queue *q, unsigned i)

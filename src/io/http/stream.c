@@ -88,18 +88,25 @@ static void queue(struct request *r, struct http_piece *p)
     conn_answered(r->conn, piece_queue_add(&r->pieces, r->chunked, p));
 }
 
-bool http_stream_write(struct http_request *req, struct http_piece *p)
+bool http_stream_has_room(struct http_request *req)
 {
     struct request *r = request_of(req);
 
     CHECK(r->state == REQUEST_STREAMED);
-    if (!reaches_client(r))
+    if (!reaches_client(r) || r->pieces.cost < r->server->opt.limits.stream_bytes_max)
         return true;
-    if (r->pieces.cost >= r->server->opt.limits.stream_bytes_max) {
-        r->news |= NEWS_ROOM;
+    r->news |= NEWS_ROOM;
+    return false;
+}
+
+bool http_stream_write(struct http_request *req, struct http_piece *p)
+{
+    struct request *r = request_of(req);
+
+    if (!http_stream_has_room(req))
         return false;
-    }
-    queue(r, http_piece_keep(p));
+    if (reaches_client(r))
+        queue(r, http_piece_keep(p));
     return true;
 }
 
@@ -144,6 +151,12 @@ void stream_gone(struct request *r)
     r->ops = NULL;
     if (ops != NULL)
         ops->gone(&r->pub);
+}
+
+void stream_note_cut(struct conn *c)
+{
+    if (c->first != NULL && c->first->state == REQUEST_STREAMED)
+        c->server->stats.streams_cut++;
 }
 
 static bool take(struct request *r, enum stream_news news)
