@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/slug.h"
 #include "core/pipeline_spec.h"
+#include "core/redact.h"
 #include "pawl/executor.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -165,14 +166,17 @@ static void create(struct http_request *req, void *ctx)
  * and steps one replaces the other. */
 static json_t *merge(const struct pipeline *p, json_t *body, struct diag *reterr)
 {
-    json_t *spec = json_parse_object(slice_of(p->def->spec), reterr);
-    if (spec == NULL)
+    json_t *old = json_parse_object(slice_of(p->def->spec), reterr);
+    if (old == NULL)
         return NULL;
+    json_t *spec = json_copy(old);
     if (json_object_get(body, "executor") != NULL)
         json_object_del(spec, "steps");
     else if (json_object_get(body, "steps") != NULL)
         json_object_del(spec, "executor");
     json_object_update(spec, body);
+    redact_undo(spec, old);
+    json_decref(old);
     return spec;
 }
 

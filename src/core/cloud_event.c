@@ -45,8 +45,8 @@ static size_t make_attributes(const struct run_start *s, const struct texts *t,
         {"time", slice_of(t->time)},           {"subject", s->subject},
         {"pawlrunid", slice_of(t->run)},       {"pawlpipeline", s->pipeline},
         {"pawlversion", slice_of(t->version)}, {"pawlattempt", slice_of(t->attempt)},
-        {"pawltriggertype", s->trigger_type},  {"pawlrootid", slice_of(t->root)},
-        {"pawldepth", slice_of(t->depth)},
+        {"pawltriggertype", s->trigger_type},  {"pawlstep", s->step},
+        {"pawlrootid", slice_of(t->root)},     {"pawldepth", slice_of(t->depth)},
     };
     _Static_assert(ARRAY_SIZE(all) <= ATTRIBUTES_MAX, "room for all");
     size_t n = 0;
@@ -103,16 +103,38 @@ static void add_files(struct str *out, const struct run_start *s)
     str_add_cstr(out, s->files_cut ? ",\"files_truncated\":true}" : "}");
 }
 
+/* The data, unless it is files: of the first step the payload, of another one what the one before it put out. */
+static struct slice data_of(const struct run_start *s, struct slice *ret_type)
+{
+    if (s->previous.p == NULL) {
+        *ret_type = is_content_type(s->content_type) ? slice_trim(s->content_type) : SLICE(NO_TYPE);
+        return s->payload;
+    }
+    struct str ignored = {0};
+    *ret_type = json_compact(s->previous, &ignored) ? SLICE("application/json")
+                : utf8_valid(s->previous)           ? SLICE("text/plain; charset=utf-8")
+                                                    : SLICE(NO_TYPE);
+    str_release(&ignored);
+    return s->previous;
+}
+
+static bool is_for_files(const struct run_start *s)
+{
+    return s->files.p != NULL && s->previous.p == NULL;
+}
+
 struct slice cloud_event_add_data(struct str *out, const struct run_start *s)
 {
-    if (s->files.p != NULL) {
+    struct slice type;
+    if (is_for_files(s)) {
         add_files(out, s);
         return SLICE("application/json");
     }
-    if (s->payload.len == 0)
+    const struct slice data = data_of(s, &type);
+    if (data.len == 0)
         return SLICE_NONE;
-    str_add_slice(out, s->payload);
-    return is_content_type(s->content_type) ? slice_trim(s->content_type) : SLICE(NO_TYPE);
+    str_add_slice(out, data);
+    return type;
 }
 
 /* ---- structured ---- */
@@ -128,43 +150,43 @@ static bool is_json(struct slice type)
 }
 
 /* A string in `data` of a JSON type would be taken for that JSON string: what is not what it says goes as base64. */
-static void add_payload(struct str *out, const struct run_start *s, bool json)
+static void add_bytes(struct str *out, struct slice data, bool json)
 {
     const size_t before = out->len;
     str_add_cstr(out, ",\"data\":");
-    if (json && json_compact(s->payload, out))
+    if (json && json_compact(data, out))
         return;
-    if (!json && utf8_valid(s->payload)) {
-        str_add_json(out, s->payload);
+    if (!json && utf8_valid(data)) {
+        str_add_json(out, data);
         return;
     }
     out->len = before;
     str_add_cstr(out, ",\"data_base64\":\"");
-    str_add_base64(out, s->payload);
+    str_add_base64(out, data);
     str_add_char(out, '"');
 }
 
 static void add_data(struct str *out, const struct run_start *s)
 {
-    if (s->files.p != NULL) {
+    struct slice type;
+    if (is_for_files(s)) {
         str_add_cstr(out, ",\"datacontenttype\":\"application/json\",\"data\":");
         add_files(out, s);
         return;
     }
-    if (s->payload.len == 0)
+    const struct slice data = data_of(s, &type);
+    if (data.len == 0)
         return;
-    const struct slice type =
-        is_content_type(s->content_type) ? slice_trim(s->content_type) : SLICE(NO_TYPE);
     str_add_cstr(out, ",\"datacontenttype\":");
     str_add_json(out, type);
-    add_payload(out, s, is_json(type));
+    add_bytes(out, data, is_json(type));
 }
 
 void cloud_event_add(struct str *out, const struct run_start *s)
 {
     struct texts texts;
     struct attribute attributes[ATTRIBUTES_MAX];
-    str_reserve(out, s->payload.len + s->files.len + 640);
+    str_reserve(out, s->payload.len + s->files.len + s->previous.len + 640);
     make_texts(s, &texts);
     const size_t n = make_attributes(s, &texts, attributes);
     for (size_t i = 0; i < n; i++) {

@@ -8,10 +8,11 @@
  *     source       /pawl/ and the event's source  pawlversion      the pipeline's version
  *     type         the event's type               pawlattempt      1 and up
  *     time         when it happened               pawltriggertype  what fired: webhook, cron, ..., manual
- *     subject      what it is about, if anything  pawlrootid       the first event of the chain
+ *     subject      what it is about, if anything  pawlstep         the step's name, of a pipeline with several
+ *                                                 pawlrootid       the first event of the chain
  *                                                 pawldepth        completions between that and this
  *
- * Of a run for files the data is {"files": [...]}, as in the document that commands get (event_doc.h): the payload of each one's event.
+ * From the second step on the data is what the step before it put out. Of a run for files it is {"files": [...]}, as in the document that commands get (event_doc.h): the payload of each one's event.
  */
 #ifndef CORE_CLOUD_EVENT_H
 #define CORE_CLOUD_EVENT_H

@@ -2,12 +2,14 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "executor/job.h"
+#include "io/curl/outbound.h"
 #include "io/process/process.h"
 #include <stdlib.h>
 
 struct dispatcher {
     struct host *host;
     struct spawner *spawner;
+    struct outbound *outbound;
     struct job *jobs; /* by run */
     bool silent;      /* the daemon exits: ends are not reported any more */
     void (*closed)(void *arg);
@@ -19,12 +21,18 @@ struct dispatcher *dispatcher_create(struct host *h)
     struct dispatcher *d = mem_zalloc(sizeof(*d));
     d->host = h;
     d->spawner = spawner_create(h->loop, h->timers);
+    d->outbound = outbound_create(h->loop, h->timers);
     return d;
 }
 
 struct spawner *dispatcher_spawner(struct dispatcher *d)
 {
     return d->spawner;
+}
+
+struct outbound *dispatcher_outbound(struct dispatcher *d)
+{
+    return d->outbound;
 }
 
 size_t dispatcher_running(const struct dispatcher *d)
@@ -126,13 +134,19 @@ void dispatcher_kill(struct dispatcher *d)
         job_kill(j);
 }
 
-static void spawner_closed(void *arg)
+static void outbound_closed(void *arg)
 {
     struct dispatcher *d = arg;
     void (*closed)(void *) = d->closed;
     void *closed_arg = d->arg;
     free(d);
     closed(closed_arg);
+}
+
+static void spawner_closed(void *arg)
+{
+    struct dispatcher *d = arg;
+    outbound_close(d->outbound, outbound_closed, d);
 }
 
 void dispatcher_close(struct dispatcher *d, void (*closed)(void *arg), void *arg)

@@ -8,6 +8,7 @@
 #include "pawl/executor.h"
 
 struct run_log;
+struct outbound;
 struct spawner;
 
 /* host->loop must be set and host->timers, which the dispatcher uses until it is closed. */
@@ -40,6 +41,9 @@ void dispatcher_kill(struct dispatcher *d);
 
 /* For executors: what starts their processes. */
 struct spawner *dispatcher_spawner(struct dispatcher *d);
+
+/* For executors: what sends their requests. */
+struct outbound *dispatcher_outbound(struct dispatcher *d);
 
 /* When nothing runs any more: frees d and what the executors share, then calls closed. */
 void dispatcher_close(struct dispatcher *d, void (*closed)(void *arg), void *arg);

@@ -7,7 +7,7 @@ set -eu
 
 # All of libc that core may call. Whoever adds a name says why it is pure. (exit and __assert_fail: how uthash and assert end the
 # process when memory is exhausted or a bug was found.)
-allowed='^(mem(chr|cmp|cpy|move|set|mem|rchr|pcpy)|bcmp|str(chr|rchr|chrnul|cmp|ncmp|casecmp|ncasecmp|cpy|ncpy|len|nlen|cspn|spn|str|pbrk|dup|ndup)'
+allowed='^(mem(chr|cmp|cpy|move|set|mem|rchr|pcpy)|bcmp|str(chr|rchr|chrnul|cmp|ncmp|casecmp|ncasecmp|casestr|cpy|ncpy|len|nlen|cspn|spn|str|pbrk|dup|ndup)'
 allowed="$allowed"'|strto(l|ll|ul|ull|d|imax|umax)|v?snprintf|qsort|bsearch|malloc|calloc|realloc|reallocarray|free|abs|labs|llabs'
 allowed="$allowed"'|is(alnum|alpha|blank|digit|lower|upper|space|xdigit)|to(lower|upper)|fnmatch|floor|ceil|fmod|pow|ldexp|abort|exit|__assert_fail|__errno_location|__ctype_.*_loc'
 # jansson, as far as it works on memory. (Files, descriptors and the random hash seed are not on the list.)

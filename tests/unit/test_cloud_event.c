@@ -195,6 +195,33 @@ static void files_are_the_data(void **state)
     str_release(&out);
 }
 
+static void a_later_step_gets_the_output_before_it(void **state)
+{
+    static const struct {
+        struct slice previous;
+        const char *type;
+    } cases[] = {
+        {SLICE("{\"n\":1}"), "application/json"},
+        {SLICE("plain\n"), "text/plain; charset=utf-8"},
+        {SLICE("\xff"), "application/octet-stream"},
+        {SLICE(""), NULL},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct str out = {0};
+        struct run_start s = sample();
+        s.files = SLICE("[{\"f\":1}]");
+        s.step = SLICE("load");
+        s.previous = cases[i].previous;
+        const struct slice type = cloud_event_add_data(&out, &s);
+        assert_true(slice_eq(str_slice(&out), cases[i].previous));
+        assert_true(slice_eq(type, slice_of(cases[i].type)));
+        str_release(&out);
+        out = headers(&s);
+        assert_non_null(strstr(out.p, "\nce-pawlstep: load\n"));
+        str_release(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +231,7 @@ int main(void)
         cmocka_unit_test(binary_data_is_the_payload),
         cmocka_unit_test(a_structured_one_is_one_object),
         cmocka_unit_test(files_are_the_data),
+        cmocka_unit_test(a_later_step_gets_the_output_before_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

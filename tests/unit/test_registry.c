@@ -51,7 +51,7 @@ static const struct row rows[] = {
     {"{'executor':'command'}", NULL, "executor: must be an object"},
     {"{'executor':{}}", NULL, "executor.type: is required..."},
     {"{'executor':{'type':7}}", NULL, "executor.type: is required..."},
-    {"{'executor':{'type':'shell'}}", NULL, "executor.type: 'shell' is not one of: command, pull"},
+    {"{'executor':{'type':'shell'}}", NULL, "executor.type: 'shell' is not one of: ..."},
     {"{'executor':{'type':'pull','argv':['x']}}", NULL, "executor.argv: is not a known field..."},
     {"{'executor':{'type':'command'}}", NULL, "executor.argv: is required"},
     {"{'executor':{'type':'command','argv':'true'}}", NULL, "executor.argv: must be an array..."},

@@ -1,4 +1,5 @@
 #include "base/rfc3339.h"
+#include "core/redact.h"
 #include "io/store/page.h"
 #include "io/store/run_state.h"
 #include <errno.h>
@@ -61,7 +62,7 @@ static void add_member(struct str *s, const char *name, struct slice text)
 }
 
 /* The members of a JSON object's text, each with a comma before it. */
-static void add_spec(struct str *s, struct slice spec)
+static void add_members(struct str *s, struct slice spec)
 {
     spec = slice_trim(spec);
     if (spec.len < 2 || spec.p[0] != '{' || spec.p[spec.len - 1] != '}')
@@ -71,6 +72,14 @@ static void add_spec(struct str *s, struct slice spec)
         return;
     str_add_char(s, ',');
     str_add_slice(s, inside);
+}
+
+static void add_spec(struct str *s, struct slice spec)
+{
+    struct str shown = {0};
+    redact_add(&shown, spec);
+    add_members(s, str_slice(&shown));
+    str_release(&shown);
 }
 
 static int add_pipeline(struct db *db, struct stmt *q, struct str *ret)

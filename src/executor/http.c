@@ -1,0 +1,233 @@
+/* http.c - a run is a request to a URL.
+ *
+ *     {"type": "http", "url": "https://example.org/hook", "secret": "whsec_..."}
+ *
+ * What is sent: http_request.h. What the answer means:
+ *
+ *     2xx                success, the body is the output; 202 with `callback`: see below
+ *     408, 425, 429, 5xx failed, may be tried again; not before Retry-After
+ *     other 4xx, 3xx     failed for good: another attempt would be answered the same way
+ *     an answer that is longer than max_response_bytes: failed for good, the request was done
+ *     no answer          failed, may be tried again
+ *
+ * Redirections are followed with `follow_redirects` only, as far as they keep the method and stay on the server: nothing of the event,
+ * and no credentials, go where the config does not say.
+ */
+#include "base/check.h"
+#include "base/mem.h"
+#include "executor/dispatcher.h"
+#include "executor/http_request.h"
+#include "io/curl/outbound.h"
+#include "pawl/executor.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+extern const struct executor_type executor_http;
+
+#define REDIRECTS_MAX 5
+
+/* A request with more payload than this is made on a thread: to copy, encode and sign it takes a while. */
+#define INLINE_BYTES_MAX (16 << 10)
+
+/* What is logged of an answer that is no success. */
+#define LOGGED_BYTES_MAX 4096
+
+struct http {
+    struct execution x;
+    struct outbound_request request;
+    struct http_config config;
+    const struct run_start *run;
+    struct http_body body;
+    struct wall began_at;
+    char *url; /* where a redirection led to; NULL: config.url */
+    unsigned redirects;
+    bool interrupted;
+};
+
+static int http_check(json_t *config, struct diag *reterr)
+{
+    struct http_config ignored;
+    return http_config_read(config, &ignored, reterr);
+}
+
+/* ---- the end ---- */
+
+static void finish(struct http *h, const struct run_result *r)
+{
+    execution_ended(&h->x, r);
+    http_body_release(&h->body);
+    free(h->url);
+    free(h);
+}
+
+static void log_answer(struct http *h, const struct outbound_end *e)
+{
+    struct str line = {0};
+    str_printf(&line, "%s: status %d after %" PRIu64 " ms\n", h->config.method, e->status,
+               e->duration_ms);
+    execution_log(&h->x, STDERR_FILENO, str_slice(&line));
+    str_release(&line);
+    if (e->status / 100 == 2 || e->body.len == 0)
+        return;
+    const size_t len = e->body.len < LOGGED_BYTES_MAX ? e->body.len : LOGGED_BYTES_MAX;
+    execution_log(&h->x, STDERR_FILENO, (struct slice){e->body.p, len});
+    execution_log(&h->x, STDERR_FILENO, SLICE("\n"));
+}
+
+static bool may_repeat(int status)
+{
+    return status == 408 || status == 425 || status == 429 || status >= 500;
+}
+
+static void judge_answer(const struct outbound_end *e, struct run_result *r, struct diag *why)
+{
+    if (e->status / 100 == 2) {
+        r->status = RUN_SUCCESS;
+        r->output = e->body;
+        return;
+    }
+    r->status = RUN_FAILED;
+    r->conclusive = !may_repeat(e->status);
+    if (e->status == 429 || e->status == 503)
+        r->retry_after_ms = e->retry_after_ms;
+    if (e->status / 100 == 3 && e->redirect_url != NULL)
+        diag_set(why, DIAG_INTERNAL, "the server answered with status %d, a redirection to %s",
+                 e->status, e->redirect_url);
+    else
+        diag_set(why, DIAG_INTERNAL, "the server answered with status %d", e->status);
+}
+
+static void judge(struct http *h, const struct outbound_end *e, struct run_result *r,
+                  struct diag *why)
+{
+    if (e->err == 0) {
+        judge_answer(e, r, why);
+        return;
+    }
+    *why = e->why;
+    r->status = RUN_FAILED;
+    r->conclusive = e->err == -EMSGSIZE;
+    if (e->err != -ECANCELED)
+        return;
+    r->status = h->interrupted ? RUN_FAILED : RUN_CANCELLED;
+    r->interrupted = h->interrupted;
+    if (h->interrupted)
+        diag_set(why, DIAG_INTERNAL, "interrupted");
+}
+
+/* ---- redirections ---- */
+
+/* The length of "https://example.org:8443". */
+static size_t origin_len(const char *url)
+{
+    const char *host = strstr(url, "://");
+    return host != NULL ? (size_t)(host + 3 - url) + strcspn(host + 3, "/?#") : 0;
+}
+
+static bool same_server(const char *a, const char *b)
+{
+    const size_t len = origin_len(a);
+    return len > 0 && len == origin_len(b) && strncasecmp(a, b, len) == 0;
+}
+
+static bool is_to_follow(const struct http *h, const struct outbound_end *e)
+{
+    return h->config.follow && (e->status == 307 || e->status == 308) && e->redirect_url != NULL &&
+           h->redirects < REDIRECTS_MAX && same_server(h->config.url, e->redirect_url);
+}
+
+/* ---- the request ---- */
+
+static void send_it(struct http *h);
+
+static void request_ended(struct outbound_request *request, const struct outbound_end *e)
+{
+    struct http *h = container_of(request, struct http, request);
+    struct run_result r = {.run = h->x.run};
+    struct diag why = {0};
+    if (e->err == 0)
+        log_answer(h, e);
+    if (e->err == 0 && is_to_follow(h, e)) {
+        char *url = mem_strdup(e->redirect_url);
+        free(h->url);
+        h->url = url;
+        h->redirects++;
+        send_it(h);
+        return;
+    }
+    judge(h, e, &r, &why);
+    r.error = r.status == RUN_SUCCESS ? SLICE_NONE : slice_of(why.msg);
+    finish(h, &r);
+}
+
+static void make(struct http *h)
+{
+    http_body_make(&h->body, &h->config, h->run, h->began_at, NULL, NULL);
+    h->request.options.headers = h->body.headers;
+    h->request.options.body = str_slice(&h->body.body);
+}
+
+static void prepare(struct outbound_request *request)
+{
+    make(container_of(request, struct http, request));
+}
+
+static uint64_t shorter(uint64_t a_ms, uint64_t b_ms)
+{
+    return b_ms != 0 && b_ms < a_ms ? b_ms : a_ms;
+}
+
+static void send_it(struct http *h)
+{
+    const bool made = h->body.headers != NULL;
+    const struct outbound_options options = {
+        .method = h->config.method,
+        .url = h->url != NULL ? h->url : h->config.url,
+        .headers = h->body.headers,
+        .body = str_slice(&h->body.body),
+        .connect_ms = h->config.connect_ms,
+        .total_ms = shorter(h->config.total_ms, h->run->timeout_ms),
+        .body_bytes_max = h->config.response_bytes_max,
+        .ca_file = h->config.ca_file,
+        .prepare = made ? NULL : prepare,
+        .ended = request_ended,
+    };
+    outbound_start(dispatcher_outbound(h->x.dispatcher), &h->request, &options);
+}
+
+/* ---- the type ---- */
+
+static struct execution *http_start(struct dispatcher *d, const struct run_start *s, json_t *config)
+{
+    struct http *h = mem_zalloc(sizeof(*h));
+    struct diag why;
+    execution_init(&h->x, &executor_http, d, s);
+    struct host *host = execution_host(&h->x);
+    CHECK(http_config_read(config, &h->config, &why) == 0); /* the dispatcher has checked it */
+    h->run = s;
+    h->began_at = host->now(host).wall;
+    if (s->payload.len + s->files.len + s->previous.len <= INLINE_BYTES_MAX)
+        make(h);
+    send_it(h);
+    return &h->x;
+}
+
+static void http_cancel(struct execution *x, bool interrupted)
+{
+    struct http *h = container_of(x, struct http, x);
+    h->interrupted = h->interrupted || interrupted;
+    outbound_cancel(&h->request);
+}
+
+const struct executor_type executor_http = {
+    .name = "http",
+    .help = "sends the event to a URL",
+    .options = http_options,
+    .check = http_check,
+    .start = http_start,
+    .cancel = http_cancel,
+};
