@@ -179,6 +179,10 @@ struct host {
      * JSON array appended to *ret. False when it is neither, or has no steps. */
     bool (*run_steps)(struct host *h, struct uuid run, struct str *ret);
 
+    /* The log so far of a run of which the same is true: lines of JSON, borrowed until the next call
+     * into the loop. */
+    bool (*run_log)(struct host *h, struct uuid run, uint32_t *ret_attempt, struct slice *ret);
+
     /* The dispatcher says that a run's attempt has begun, or has written something. */
     void (*run_news)(struct host *h, struct uuid run, struct run_log *log);
 

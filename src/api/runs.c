@@ -184,6 +184,22 @@ static bool take_attempt(struct http_request *req, struct log_reading *ret)
     return false;
 }
 
+/* What a run has written so far is not on disk while it runs. */
+static bool answer_live_log(const struct log_reading *l)
+{
+    const struct reading *r = &l->reading;
+    struct host *h = r->api->host;
+    struct str body = {0};
+    struct slice log;
+    uint32_t attempt;
+    if (!h->run_log(h, r->id, &attempt, &log) || (l->attempt != 0 && l->attempt != attempt))
+        return false;
+    run_logs_add(&body, r->id, attempt, log);
+    http_respond_json(r->req, 200, str_slice(&body));
+    str_release(&body);
+    return true;
+}
+
 static void logs(struct http_request *req, void *ctx)
 {
     struct uuid id;
@@ -196,7 +212,7 @@ static void logs(struct http_request *req, void *ctx)
     struct log_reading *l = reading_make(ctx, req, sizeof(*l), query_logs);
     l->reading.missing = missing;
     l->reading.id = id;
-    if (take_attempt(req, l))
+    if (take_attempt(req, l) && !answer_live_log(l))
         reading_start(&l->reading);
 }
 

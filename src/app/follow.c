@@ -316,8 +316,20 @@ static bool run_steps(struct host *host, struct uuid run, struct str *ret)
     return kept != NULL ? kept->steps.p != NULL : dispatcher_steps(h->dispatcher, run, ret);
 }
 
+static bool run_log(struct host *host, struct uuid run, uint32_t *ret_attempt, struct slice *ret)
+{
+    const struct run_log *log = dispatcher_log(app_host(host)->dispatcher, run);
+    const struct run_result *kept = host_kept_result(app_host(host), run);
+    if (log == NULL && kept == NULL)
+        return false;
+    *ret_attempt = log != NULL ? log->attempt : kept->attempt;
+    *ret = log != NULL ? str_slice(&log->text) : kept->log;
+    return true;
+}
+
 void follow_init(struct app_host *h)
 {
+    h->host.run_log = run_log;
     h->host.follow_run = follow_run;
     h->host.follow_next = follow_next;
     h->host.unfollow_run = unfollow_run;

@@ -95,6 +95,18 @@ def test_what_is_kept_comes_first(daemon, gate):
             assert messages(first) == ["three", "four"] == late.messages()
 
 
+def test_the_log_of_a_running_run_as_json(daemon, gate):
+    gate.say("echo one; printf half")
+    with daemon.follow(gate.run_id) as s:
+        s.until("log", message="one")
+        r = daemon.get(f"/api/v1/runs/{gate.run_id}/logs").expect(200).json()
+        assert [line["message"] for line in r["logs"]] == ["one"] and r["truncated"] is False and r["run_id"] == gate.run_id
+        assert daemon.get(f"/api/v1/runs/{gate.run_id}/logs?attempt=1").expect(200).json() == r
+        gate.end()
+        assert messages(s) == ["half"]
+    assert [line["message"] for line in daemon.logs(gate.run_id)] == ["one", "half"]
+
+
 def test_an_ended_run(daemon):
     t = daemon.create_webhook_trigger(daemon.create_pipeline(argv=["/bin/sh", "-c", "echo a; echo b; exit 3"]))
     run_id = daemon.fire_ok(t)

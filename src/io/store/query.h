@@ -51,6 +51,7 @@ int query_run(struct db *db, struct uuid id, struct str *ret, enum run_status *r
 /* {"run_id","attempt","logs":[{time,stream,message}...],"truncated":bool}. attempt 0: the last one that has begun; -ENOENT also when
  * it was not tried that often. */
 int query_run_logs(struct db *db, struct uuid id, uint32_t attempt, struct str *ret);
+void run_logs_add(struct str *ret, struct uuid id, uint32_t attempt, struct slice log); /* the same of lines of JSON */
 
 /* A run's state as plain values, for cancel, reports and idempotent answers. */
 struct run_row {

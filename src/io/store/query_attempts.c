@@ -123,14 +123,14 @@ static void add_lines(struct str *ret, struct slice log)
     }
 }
 
-static void add_logs(struct str *ret, struct uuid id, int64_t attempt, struct slice log)
+void run_logs_add(struct str *ret, struct uuid id, uint32_t attempt, struct slice log)
 {
     while (log.len > 0 && log.p[log.len - 1] == '\n')
         log.len--;
     str_add_cstr(ret, "{\"run_id\":");
     add_id(ret, id);
     str_add_cstr(ret, ",\"attempt\":");
-    str_add_i64(ret, attempt);
+    str_add_u64(ret, attempt);
     str_add_cstr(ret, ",\"logs\":[");
     add_lines(ret, log);
     str_printf(ret, "],\"truncated\":%s}",
@@ -155,7 +155,7 @@ int query_run_logs(struct db *db, struct uuid id, uint32_t attempt, struct str *
     const bool found =
         stmt_row(&q) && uuid_cmp(column_row_id(&q, 0), id) == 0 && column_int(&q, 3) != 0;
     if (found)
-        add_logs(ret, id, column_int(&q, 2), column_slice(&q, 4));
+        run_logs_add(ret, id, (uint32_t)column_int(&q, 2), column_slice(&q, 4));
     err = stmt_end(&q);
     return err != 0 ? err : found ? 0 : -ENOENT;
 }
