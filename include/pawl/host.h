@@ -50,7 +50,7 @@ enum follow_kind {
     FOLLOW_NOTHING, /* for now: more() will be called */
     FOLLOW_LINE,    /* a line of the log */
     FOLLOW_STATUS,  /* the run's status, at first and when it has changed; a slow reader gets the last one only */
-    FOLLOW_END,     /* nothing will come any more */
+    FOLLOW_END,     /* nothing will come any more, nor will more() be called */
 };
 
 struct follow_news {
@@ -86,7 +86,7 @@ struct run_follower {
     struct run_lookup *lookup;      /* of the run's row */
     enum run_status status;
     uint32_t status_attempt;
-    bool status_known, status_told, listed;
+    bool status_known, status_told, listed, ended;
     int err;
     struct run_follower *prev, *next;
 };

@@ -33,7 +33,8 @@ static void tell(struct followed_run *all)
 {
     struct run_follower *f, *next;
     DL_FOREACH_SAFE (all->list, f, next)
-        f->more(f);
+        if (!f->ended)
+            f->more(f);
 }
 
 /* ---- what a follower knows ---- */
@@ -110,7 +111,7 @@ static void lookup_done(struct read_job *j, int err)
     }
     str_release(&l->log);
     free(l);
-    if (f != NULL)
+    if (f != NULL && !f->ended)
         f->more(f);
 }
 
@@ -243,6 +244,8 @@ static bool status_is_first(const struct run_follower *f)
 static struct follow_news follow_next(struct host *host, struct run_follower *f)
 {
     struct follow_news news = {.kind = FOLLOW_NOTHING};
+    if (f->ended)
+        return news;
     do {
         if (status_is_first(f))
             return tell_status(f);
@@ -251,7 +254,8 @@ static struct follow_news follow_next(struct host *host, struct run_follower *f)
     } while (next_log(f));
     if (f->status_known && !f->status_told)
         return tell_status(f);
-    if (f->err != 0 || (f->status_known && run_status_is_final(f->status)))
+    f->ended = f->err != 0 || (f->status_known && run_status_is_final(f->status));
+    if (f->ended)
         news = (struct follow_news){.kind = FOLLOW_END, .err = f->err};
     return news;
 }
