@@ -13,6 +13,8 @@
 #include "pawl/time.h"
 #include <stdbool.h>
 
+struct ark_view; /* core/effect.h */
+struct seal;     /* io/secret/seal.h */
 struct db;         /* io/store/db.h */
 struct engine;     /* core/engine.h; for src/api and src/app */
 struct http_route; /* io/http/http.h */
@@ -128,6 +130,11 @@ struct topic_watcher {
     bool (*ready)(struct topic_watcher *w, struct slice topic); /* its messages reach the triggers at this moment */
 };
 
+/* Someone who is told of every change of an ArkEvent, once it is on disk, in the order of their versions. */
+struct ark_listener {
+    void (*changed)(struct ark_listener *l, const struct ark_view *v); /* v is borrowed */
+};
+
 struct host {
     struct uv_loop_s *loop;
     struct timers *timers;
@@ -135,6 +142,8 @@ struct host {
     const char *public_url;     /* without a slash at the end; NULL when not configured */
     const char *data;           /* the data directory, absolute */
     uint64_t upload_bytes_max;  /* of one file sent over HTTP */
+    const struct seal *seal;    /* for secrets that are kept */
+    struct ark_listener *arks;  /* NULL: nobody listens */
     struct topic_watcher *topics; /* NULL when nothing consumes, likewise: */
     struct zone_watcher *zones; /* NULL when nothing watches: at start, at the end, in tests */
 

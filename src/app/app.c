@@ -23,6 +23,7 @@
 #include "core/engine.h"
 #include "executor/dispatcher.h"
 #include "io/http/http.h"
+#include "io/secret/seal.h"
 #include "io/secret/secret.h"
 #include "io/store/db.h"
 #include "io/store/query.h"
@@ -53,6 +54,7 @@ struct app {
     uv_signal_t signals[3];
     struct timer grace_over, give_up, retain;
 
+    struct seal seal;
     struct engine *engine;
     struct journal *journal;
     struct reader *reader;
@@ -280,6 +282,12 @@ static int recover(struct app *a, struct db *db)
     return refuse(&why);
 }
 
+static int open_seal(struct app *a)
+{
+    struct diag why;
+    return seal_open(&a->seal, a->config->data, &why) < 0 ? refuse(&why) : 0;
+}
+
 static uint64_t seed(void)
 {
     uint64_t s;
@@ -305,6 +313,7 @@ static void make_pump(struct app *a, struct db *db)
     a->data = realpath(a->config->data, NULL); /* it was locked and opened: it is there */
     a->host.host.data = a->data != NULL ? a->data : a->config->data;
     a->host.host.retain = retain_now;
+    a->host.host.seal = &a->seal;
     a->host.host.upload_bytes_max = a->config->upload_bytes_max;
     a->dispatcher = a->host.dispatcher = dispatcher_create(&a->host.host);
     a->pump = (struct pump){
@@ -435,7 +444,7 @@ static int start(struct app *a)
     if (err < 0)
         return err;
     make_engine(a);
-    if (recover(a, db) < 0) {
+    if (recover(a, db) < 0 || open_seal(a) < 0) {
         db_close(db);
         return -EINVAL;
     }

@@ -130,9 +130,8 @@ void host_run_ended(struct app_host *h, const struct effect_move_run *r)
 
 void host_abandon_waiters(struct app_host *h)
 {
-    struct run_waiters *all, *tmp;
-    HASH_ITER (hh, h->waiters, all, tmp)
-        tell(h, all, NULL, 0);
+    while (h->waiters != NULL) /* who is told may stop to wait for other runs */
+        tell(h, h->waiters, NULL, 0);
 }
 
 /* ---- runs that the store has ended ---- */

@@ -100,6 +100,10 @@ static void carry_out(struct pump *p, const struct effect *f)
     case EFFECT_MOVE_RUN:
         p->run_moved(p, &f->move_run);
         break;
+    case EFFECT_ARK_CHANGED:
+        if (p->host->arks != NULL)
+            p->host->arks->changed(p->host->arks, &f->ark_changed);
+        break;
     case EFFECT_RUN_ENDED:
         p->run_ended(p, &f->run_ended);
         break;

@@ -7,15 +7,25 @@
 #include <stdio.h>
 #include <utlist.h>
 
+/* One of the runs that a request waits for. */
+struct sync_one {
+    struct run_waiter waiter;
+    struct sync_wait *wait;
+    struct slice name;
+    bool ended, succeeded;
+    struct str result; /* "status":...,"output":... */
+};
+
 /* Lives in the request's arena. */
 struct sync_wait {
-    struct run_waiter waiter;
     struct timer deadline;
     struct sync_waits *list;
     struct http_request *req;
     struct mono since;
     uint64_t timeout_ms;
     struct sync_wait *prev, *next;
+    size_t count, ended;
+    struct sync_one runs[];
 };
 
 int sync_mode_parse(struct http_request *req, struct sync_mode *ret, struct diag *reterr)
@@ -47,53 +57,104 @@ static void answer(struct sync_wait *w, int status, struct str *body)
     struct sync_waits *l = w->list;
     DL_DELETE(l->waits, w);
     timer_cancel(l->host->timers, &w->deadline);
+    for (size_t i = 0; i < w->count; i++)
+        str_release(&w->runs[i].result);
     http_respond_json(w->req, status, str_slice(body));
     str_release(body);
     if (l->answered != NULL)
         l->answered(l->arg);
 }
 
-static void give_up(struct sync_wait *w, const char *why);
-
-static const char stopping[] = "the daemon is stopping";
-
-static void run_ended(struct run_waiter *waiter, const struct run_result *r, uint64_t duration_ms)
+static void add_duration(const struct sync_wait *w, struct str *body)
 {
-    static const char *const heads[] = {
-        [RUN_SUCCESS] = "{\"status\":\"succeeded\",",
-        [RUN_FAILED] = "{\"status\":\"failed\",\"error\":",
-        [RUN_CANCELLED] = "{\"status\":\"cancelled\",\"error\":",
-    };
-    struct sync_wait *w = container_of(waiter, struct sync_wait, waiter);
-    if (r == NULL) {
-        give_up(w, stopping);
-        return;
+    str_add_cstr(body, ",\"durationMs\":");
+    str_add_u64(body, elapsed_ms(w));
+}
+
+static void add_results(const struct sync_wait *w, bool succeeded, struct str *body)
+{
+    str_printf(body, "\"status\":\"%s\",\"results\":[", succeeded ? "succeeded" : "failed");
+    for (size_t i = 0; i < w->count; i++) {
+        str_add_cstr(body, i > 0 ? ",{\"team\":" : "{\"team\":");
+        str_add_json(body, w->runs[i].name);
+        str_add_char(body, ',');
+        str_add_slice(body, str_slice(&w->runs[i].result));
+        str_add_char(body, '}');
     }
-    const bool succeeded = r->status == RUN_SUCCESS;
+    str_add_char(body, ']');
+}
+
+static void answer_ended(struct sync_wait *w)
+{
     struct str body = {0};
-    str_add_cstr(&body, heads[r->status]);
-    if (succeeded)
-        output_doc_add(&body, r->output);
-    else if (r->error.p != NULL)
-        str_add_json(&body, r->error);
+    bool succeeded = true;
+    for (size_t i = 0; i < w->count; i++)
+        succeeded = succeeded && w->runs[i].succeeded;
+    str_add_char(&body, '{');
+    if (w->runs[0].name.p != NULL)
+        add_results(w, succeeded, &body);
     else
-        str_add_cstr(&body, "null");
-    str_add_cstr(&body, ",\"durationMs\":");
-    str_add_u64(&body, elapsed_ms(w));
+        str_add_slice(&body, str_slice(&w->runs[0].result));
+    if (w->runs[0].name.p == NULL)
+        add_duration(w, &body);
     str_add_char(&body, '}');
     answer(w, succeeded ? 200 : 500, &body);
 }
 
-/* 504: the run was accepted, but nobody waits for it any longer. */
+static void give_up(struct sync_wait *w, const char *why);
+
+static const char stopping[] = "the daemon is stopping";
+
+static void keep_result(struct sync_one *o, const struct run_result *r)
+{
+    static const char *const heads[] = {
+        [RUN_SUCCESS] = "\"status\":\"succeeded\",",
+        [RUN_FAILED] = "\"status\":\"failed\",\"error\":",
+        [RUN_CANCELLED] = "\"status\":\"cancelled\",\"error\":",
+    };
+    o->ended = true;
+    o->succeeded = r->status == RUN_SUCCESS;
+    str_add_cstr(&o->result, heads[r->status]);
+    if (o->succeeded)
+        output_doc_add(&o->result, r->output);
+    else if (r->error.p != NULL)
+        str_add_json(&o->result, r->error);
+    else
+        str_add_cstr(&o->result, "null");
+    if (o->name.p != NULL)
+        add_duration(o->wait, &o->result);
+}
+
+static void run_ended(struct run_waiter *waiter, const struct run_result *r, uint64_t duration_ms)
+{
+    struct sync_one *o = container_of(waiter, struct sync_one, waiter);
+    struct sync_wait *w = o->wait;
+    if (r == NULL) {
+        o->ended = true;
+        give_up(w, stopping);
+        return;
+    }
+    keep_result(o, r);
+    if (++w->ended == w->count)
+        answer_ended(w);
+}
+
+/* 504: the runs were accepted, but nobody waits for them any longer. */
 static void give_up(struct sync_wait *w, const char *why)
 {
     struct str body = {0};
-    str_printf(&body, "{\"error\":\"%s; the run goes on\",\"durationMs\":", why);
-    str_add_u64(&body, elapsed_ms(w));
-    str_add_cstr(&body, ",\"runs\":[\"");
-    str_add_uuid(&body, w->waiter.run);
-    str_add_cstr(&body, "\"]}");
-    w->list->host->await_cancel(w->list->host, &w->waiter);
+    str_printf(&body, "{\"error\":\"%s; the run%s on\"", why, w->count > 1 ? "s go" : " goes");
+    add_duration(w, &body);
+    str_add_cstr(&body, ",\"runs\":[");
+    for (size_t i = 0; i < w->count; i++) {
+        struct sync_one *o = &w->runs[i];
+        str_add_cstr(&body, i > 0 ? ",\"" : "\"");
+        str_add_uuid(&body, o->waiter.run);
+        str_add_char(&body, '"');
+        if (!o->ended)
+            w->list->host->await_cancel(w->list->host, &o->waiter);
+    }
+    str_add_cstr(&body, "]}");
     answer(w, 504, &body);
 }
 
@@ -106,20 +167,26 @@ static void timed_out(struct timer *t)
     give_up(w, why);
 }
 
-void sync_wait_start(struct sync_waits *l, struct http_request *req, struct uuid run,
-                     uint64_t timeout_ms)
+void sync_wait_start(struct sync_waits *l, struct http_request *req, const struct sync_run *runs,
+                     size_t n, uint64_t timeout_ms)
 {
-    struct sync_wait *w = arena_zalloc(req->arena, sizeof(*w));
-    w->waiter.run = run;
-    w->waiter.ended = run_ended;
+    struct sync_wait *w = arena_zalloc(req->arena, sizeof(*w) + n * sizeof(w->runs[0]));
+    CHECK(n > 0);
     w->deadline.fired = timed_out;
     w->list = l;
     w->req = req;
     w->since = l->host->now(l->host).mono;
     w->timeout_ms = timeout_ms;
+    w->count = n;
     DL_APPEND(l->waits, w);
     timer_set(l->host->timers, &w->deadline, timeout_ms);
-    l->host->await_run(l->host, &w->waiter);
+    for (size_t i = 0; i < n; i++) {
+        struct sync_one *o = &w->runs[i];
+        *o = (struct sync_one){.wait = w, .name = runs[i].name};
+        o->waiter.run = runs[i].run;
+        o->waiter.ended = run_ended;
+        l->host->await_run(l->host, &o->waiter);
+    }
     if (l->cut)
         give_up(w, stopping);
 }

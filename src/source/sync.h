@@ -2,6 +2,8 @@
  *
  *     200 {"status":"succeeded","output":...,"durationMs":12}
  *     500 {"status":"failed","error":"...","durationMs":12}          also "cancelled"
+ *     200 {"status":"succeeded","results":[{"team","status","output"|"error","durationMs"}]}    of several: when all of them have,
+ *     500 {"status":"failed","results":[...]}                                                 and when not
  *     504 {"error":"timed out after 30s ...","durationMs":30000,"runs":["..."]}
  *
  * After 504 the run goes on; it is also the answer when the daemon stops waiting because it stops.
@@ -26,6 +28,12 @@ struct sync_mode {
 /* Reads `mode` (async, sync) and `timeout` from the query. 0, or -EINVAL with *reterr. */
 int sync_mode_parse(struct http_request *req, struct sync_mode *ret, struct diag *reterr);
 
+/* A run to wait for. With several, or to be answered as one of several, each has a name; it must live as long as the request. */
+struct sync_run {
+    struct uuid run;
+    struct slice name; /* SLICE_NONE: the answer is about this run alone */
+};
+
 struct sync_wait;
 
 /* Those who wait. {.host = h} is a valid empty one. */
@@ -37,10 +45,9 @@ struct sync_waits {
     void *arg;
 };
 
-/* Answers req when the run has ended or the time is over. Call it from the ticket that reported the
- * run's making. */
-void sync_wait_start(struct sync_waits *l, struct http_request *req, struct uuid run,
-                     uint64_t timeout_ms);
+/* Answers req when all of the runs have ended or the time is over. Call it from the ticket that reported their making. */
+void sync_wait_start(struct sync_waits *l, struct http_request *req, const struct sync_run *runs,
+                     size_t n, uint64_t timeout_ms);
 
 /* Answers everybody now, and who comes later at once, with 504: the daemon stops, the runs go on.
  */

@@ -92,7 +92,9 @@ static void answer_accepted(struct call *c, struct uuid run)
         answer_run(c, run);
         return;
     }
-    sync_wait_start(&c->source->syncs, c->req, run, c->mode.timeout_ms); /* it calls call_done() */
+    const struct sync_run one = {.run = run};
+    sync_wait_start(&c->source->syncs, c->req, &one, 1,
+                    c->mode.timeout_ms); /* it calls call_done() */
 }
 
 static void answer_refused(struct call *c, const struct decision *d)
