@@ -227,6 +227,16 @@ static int query_list(struct reading *r, struct db *db)
     return query_runs(db, &l->filter, &r->page, &r->body);
 }
 
+static bool take_dead(struct http_request *req, struct run_filter *f)
+{
+    struct slice v;
+    f->dead = http_query(req, "dead", &v) && slice_is(v, "true");
+    if (f->dead || !http_query(req, "dead", &v) || slice_is(v, "false"))
+        return true;
+    http_respond_error(req, DIAG_INVALID_ARGUMENT, 0, "dead: must be true or false");
+    return false;
+}
+
 static bool take_status(struct http_request *req, struct run_filter *f)
 {
     struct slice v;
@@ -246,7 +256,7 @@ static void list(struct http_request *req, void *ctx)
     http_query(req, "namespace", &f->ns);
     http_query(req, "layer", &f->layer);
     http_query(req, "pipeline", &f->pipeline);
-    if (take_status(req, f) && take_uuid(req, "trigger_id", &f->trigger) &&
+    if (take_status(req, f) && take_dead(req, f) && take_uuid(req, "trigger_id", &f->trigger) &&
         take_time(req, "started_after", &f->started_after) &&
         take_time(req, "started_before", &f->started_before) &&
         take_page(req, PAGE_LIMIT_DEFAULT, &l->reading.page))

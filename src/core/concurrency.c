@@ -84,6 +84,14 @@ bool concurrency_has_room(const struct engine *e, const struct trigger *t)
     return true;
 }
 
+/* What is made again is old: it ends nobody, so it needs a free place also where new ones replace. */
+bool concurrency_admits_replay(const struct pipeline *p)
+{
+    if (p->def->policy == CONCURRENCY_QUEUE)
+        return has_room(p, 0);
+    return under_way(p) < p->def->running_max;
+}
+
 /* ---- replacing ---- */
 
 /* What pends is on disk only, so it ends as a whole; nobody here knows the ids. */

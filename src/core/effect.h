@@ -80,6 +80,7 @@ struct effect_put_run {
     struct uuid
         held_from; /* the run is also for the files held back since this event; nil: for none */
     struct wall started_at; /* set when RUNNING */
+    struct uuid replay_of;  /* that has ended and is made again; nil: it is for a new event */
     struct slice input;     /* what it gets instead of the event's payload; absent: that */
 };
 

@@ -126,6 +126,29 @@ enum cancel_result engine_cancel(struct engine *e, struct now now, struct uuid r
 enum cancel_result engine_cancel_looked_up(struct engine *e, struct now now, struct pipeline *p,
                                            struct uuid run, uint32_t attempt, struct ticket *t);
 
+/* ---- runs that are made again (replay.c) ---- */
+
+#define REPLAYS_MAX 500 /* in one call */
+
+/* A run that has ended, as its row says. */
+struct replay {
+    struct uuid run, event, pipeline;
+    struct uuid trigger; /* nil: there is none, or none any more */
+    int64_t trigger_key;
+    struct uuid held_from;
+    uint32_t version; /* for the new run; 0: the pipeline's current one */
+    /* set by engine_replay: */
+    struct uuid made; /* the new run; nil: none */
+    bool refused;     /* none because the pipeline has as many runs as it may have */
+};
+
+/* Rows are about to be read off the loop. engine_replay follows exactly once, with n == 0 if that failed. */
+void engine_replay_begin(struct engine *e);
+
+/* Makes new, pending runs for the same events, all in one batch. None for those whose pipeline is gone or takes no more, or that
+ * somebody else has made again since. Returns how many; only when that is not 0 the ticket will be redeemed. -ENOBUFS when the batch is full. */
+int engine_replay(struct engine *e, struct now now, struct replay *r, size_t n, struct ticket *t);
+
 /* ---- runs that workers outside carry out ---- */
 
 #define CLAIMS_MAX 4096          /* that wait at the same time */

@@ -311,6 +311,7 @@ void queue_schedule(struct engine *e, struct now now); /* starts, or asks for, w
 
 /* The one place that decides whether an event may make one more run of p: FIRED, or CONCURRENCY with what is full. The second: of
  * all the targets of t, which exist. */
+bool concurrency_admits_replay(const struct pipeline *p);
 enum verdict concurrency_judge(struct engine *e, const struct pipeline *p, struct slice *ret_detail);
 enum verdict concurrency_judge_targets(struct engine *e, const struct trigger *t,
                                        struct slice *ret_detail);

@@ -6,7 +6,8 @@
  * crashes. After every step, and in the end when everything has come to rest:
  *
  *   - every ticket is redeemed exactly once; what was acknowledged is in the store, with its runs
- *   - nothing is doubled: ids, starts of an attempt, ends of a run (store.c checks the moves)
+ *   - nothing is doubled: ids, starts of an attempt, ends of a run, replays of a dead one (store.c checks the moves)
+ *   - each attempt but the last is kept
  *   - a run is started only when the store says it is running; limits of concurrency hold
  *   - no trigger fires within its cooldown, crash or not
  *   - after a failed commit memory says what the store says
@@ -58,6 +59,7 @@ struct lookup {
     uint32_t attempt;
     struct ticket *ticket;
     uint64_t comes_at;
+    bool replay; /* to make it again, not to cancel it */
 };
 
 /* The last firing the simulator saw acknowledged, by trigger key. */
@@ -98,7 +100,7 @@ struct sim {
     struct bound bounds[PIPELINES];
     uint64_t refused;
     unsigned life, tickets_open, crashes, failures;
-    uint64_t digest, acknowledged, starts;
+    uint64_t digest, acknowledged, starts, replays;
     bool calm; /* no more disturbances: everything must come to rest */
 };
 
@@ -503,11 +505,40 @@ static void do_cancel(struct sim *s)
     vec_push(&s->lookups, l);
 }
 
+/* Everybody who asks gets the dead ones that were there when the rows were read. */
+static void do_replay(struct sim *s)
+{
+    const struct sim_run *found = NULL;
+    for (const struct sim_run *r = s->store.runs; r != NULL; r = r->hh.next)
+        if (r->status == RUN_FAILED && !r->replayed && (found == NULL || below(s, 2) == 0))
+            found = r;
+    if (found == NULL)
+        return;
+    struct lookup l = {found->id,  found->pipeline_key,           found->status, found->attempt,
+                       promise(s), s->now.mono.ms + below(s, 20), .replay = true};
+    engine_replay_begin(s->engine);
+    vec_push(&s->lookups, l);
+}
+
+static void replay(struct sim *s, const struct lookup *l, struct uuid pipeline)
+{
+    struct replay r = {
+        .run = l->run, .event = sim_store_run(&s->store, l->run)->event, .pipeline = pipeline};
+    if (engine_replay(s->engine, s->now, &r, 1, l->ticket) == 0)
+        forget_promise(s, l->ticket);
+    else
+        s->replays++;
+}
+
 static void look_up(struct sim *s, const struct lookup *l)
 {
     struct sim_pipeline *row;
     HASH_FIND(hh, s->store.pipelines, &l->pipeline_key, sizeof(l->pipeline_key), row);
     struct pipeline *p = catalog_pipeline(engine_catalog(s->engine), row->id);
+    if (l->replay) {
+        replay(s, l, row->id);
+        return;
+    }
     if (l->status != RUN_PENDING)
         p = NULL;
     if (engine_cancel_looked_up(s->engine, s->now, p, l->run, l->attempt, l->ticket) ==
@@ -544,9 +575,9 @@ static void disturb(struct sim *s)
         {do_drop_pipeline, 6},   {do_add_trigger, 40},
         {do_change_trigger, 20}, {do_drop_trigger, 10},
         {do_clock_step, 2},      {crash, 3},
-        {do_cancel, 30},
+        {do_cancel, 30},         {do_replay, 30},
     };
-    uint64_t pick = below(s, 901);
+    uint64_t pick = below(s, 931);
     for (size_t i = 0; i < ARRAY_SIZE(acts); i++) {
         if (pick < acts[i].weight) {
             acts[i].act(s);
@@ -652,12 +683,11 @@ static uint64_t simulate(uint64_t seed, unsigned steps, bool loud)
           sim_store_count(&s.store, RUN_RUNNING, true) == 0);
     check_memory_is_store(&s);
     if (loud)
-        printf("seed %llu: %llu acknowledged, %u runs, %llu starts, %llu refused, %u failed "
-               "commits, %u "
-               "crashes\n",
+        printf("seed %llu: %llu acknowledged, %u runs, %llu starts, %llu replays, %llu refused, %u "
+               "failed commits, %u crashes\n",
                (unsigned long long)seed, (unsigned long long)s.acknowledged,
                HASH_COUNT(s.store.runs), (unsigned long long)s.starts,
-               (unsigned long long)s.refused, s.failures, s.crashes);
+               (unsigned long long)s.replays, (unsigned long long)s.refused, s.failures, s.crashes);
     engine_destroy(s.engine);
     sim_store_deinit(&s.store);
     vec_release(&s.going);

@@ -81,9 +81,20 @@ static void put_event(struct sim_store *s, const struct effect *f)
     HASH_ADD(hh, s->events, id, sizeof(e->id), e);
 }
 
+/* Only what failed is made again here, and nothing twice. */
+static void note_replay(struct sim_store *s, const struct effect_put_run *p)
+{
+    struct sim_run *original = sim_store_run(s, p->replay_of);
+    CHECK(original != NULL && original->status == RUN_FAILED && !original->replayed);
+    CHECK(uuid_cmp(p->event, original->event) == 0 && p->status == RUN_PENDING);
+    original->replayed = true;
+}
+
 static void put_run(struct sim_store *s, const struct effect *f)
 {
     const struct effect_put_run *p = &f->put_run;
+    if (!uuid_is_nil(p->replay_of))
+        note_replay(s, p);
     CHECK(sim_store_run(s, p->id) == NULL);
     CHECK(sim_store_event(s, p->event) != NULL);
     CHECK(find_pipeline(s, p->pipeline_key) != NULL);

@@ -30,7 +30,8 @@ static void run_from_pending_to_success(void **state)
                 "{'id':'%s','pipeline_id':'%s','pipeline_version':1,'event_id':'%s',"
                 "'trigger_id':'%s','trigger':'trigger:webhook','status':'pending','attempt':1,"
                 "'started_at':null,'finished_at':null,'duration_ms':null,'output':null,"
-                "'error':null,'created_at':'2026-02-13T16:26:40Z','attempts':[{'attempt':1,"
+                "'error':null,'dead':false,'replay_of':null,'replayed_as':null,"
+                "'created_at':'2026-02-13T16:26:40Z','attempts':[{'attempt':1,"
                 "'status':'pending','started_at':null,'finished_at':null,'duration_ms':null,"
                 "'error':null}]}",
                 text_of(f.run), text_of(ids.pipelines[1]), text_of(f.event),
@@ -107,7 +108,7 @@ static void each_attempt_is_kept(void **state)
     store_write(s);
     assert_int_equal(query_run(s->db, f.run, &s->text, NULL), 0);
     assert_true(text_has(s, "'status':'pending','attempt':2,'started_at':null"));
-    assert_true(text_has(s, "'error':'exit code 1','created_at'")); /* that of the last attempt */
+    assert_true(text_has(s, "'error':'exit code 1','dead':false")); /* that of the last attempt */
     assert_true(text_has(
         s, "'attempts':[{'attempt':1,'status':'failed','started_at':'2026-02-13T16:26:40Z',"
            "'finished_at':'2026-02-13T16:26:41Z','duration_ms':1000,'error':'exit code 1'},"
@@ -119,7 +120,7 @@ static void each_attempt_is_kept(void **state)
     store_write(s);
     str_reset(&s->text);
     assert_int_equal(query_run(s->db, f.run, &s->text, NULL), 0);
-    assert_true(text_has(s, "'error':null,'created_at'"));
+    assert_true(text_has(s, "'error':null,'dead':false"));
     expect_log(s, f.run, 0, 2, "");
     put_failed_attempt(s, f.run, 2, NULL);
     put_move(s, f.run, RUN_RUNNING)->attempt = 3;

@@ -47,4 +47,7 @@ int count_rows(struct stmt *q, uint64_t *ret);
 /* Where the chain that an event belongs to began, and how far from there it is; nil and 0 when the event is gone. */
 int query_origin(struct db *db, struct uuid event, struct uuid *ret_root, uint32_t *ret_depth);
 
+/* Appends the ids of the runs that were made again for an event (query_replays.c). */
+int replays_add(struct db *db, int64_t event_key, struct str *ret);
+
 #endif

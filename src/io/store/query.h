@@ -40,7 +40,7 @@ int query_trigger(struct db *db, struct uuid id, const char *webhook_url, struct
 /* ---- runs: {"runs":[...],"total":N,"next_cursor":...}; newest first ---- */
 struct run_filter {
     struct slice ns, layer, pipeline; /* SLICE_NONE: any */
-    bool by_status;
+    bool by_status, dead; /* dead: only those that failed for good and were not made again */
     enum run_status status;
     struct uuid trigger;                       /* nil: any */
     struct wall started_after, started_before; /* unset: any */
@@ -52,6 +52,18 @@ int query_run(struct db *db, struct uuid id, struct str *ret, enum run_status *r
  * it was not tried that often. */
 int query_run_logs(struct db *db, struct uuid id, uint32_t attempt, struct str *ret);
 void run_logs_add(struct str *ret, struct uuid id, uint32_t attempt, struct slice log); /* the same of lines of JSON */
+
+/* Runs that can be made again. */
+struct replay_row {
+    struct replay replay; /* version: the one it had */
+    enum run_status status;
+    bool event_is_gone;
+};
+int query_replay(struct db *db, struct uuid id, struct replay_row *ret);
+/* At most max dead runs that match, the oldest first, and how many more there are. Those whose pipeline or event is gone are left
+ * out. Of the filter `dead` and the status are not looked at. */
+int query_dead(struct db *db, const struct run_filter *f, struct replay *ret, size_t max,
+               size_t *ret_n, uint64_t *ret_left);
 
 /* A run's state as plain values, for cancel, reports and idempotent answers. */
 struct run_row {

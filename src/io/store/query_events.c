@@ -47,8 +47,8 @@ static void add_decision(struct str *s, const struct decision *d)
     str_add_char(s, '}');
 }
 
-/* The decisions, and the runs of all of them. */
-static void add_decisions(struct str *s, struct slice encoded)
+/* The decisions, and the runs of all of them, with those that were made again. */
+static void add_decisions(struct str *s, struct slice encoded, struct db *db, int64_t event)
 {
     struct arena a = {0};
     VEC(struct uuid) runs = {0};
@@ -61,6 +61,9 @@ static void add_decisions(struct str *s, struct slice encoded)
     }
     str_add_cstr(s, "],");
     add_ids(s, "run_ids", runs.items, runs.len);
+    s->len--; /* the bracket */
+    replays_add(db, event, s);
+    str_add_char(s, ']');
     vec_release(&runs);
     arena_release(&a);
 }
@@ -98,7 +101,7 @@ static void add_event(struct stmt *q, struct str *ret)
     str_add_i64(ret, column_int(q, 7));
     str_add_char(ret, '}');
     add_text(ret, "content_type", column_slice(q, 8));
-    add_decisions(ret, column_slice(q, 9));
+    add_decisions(ret, column_slice(q, 9), q->db, column_int(q, 0));
 }
 
 int query_event(struct db *db, struct uuid id, struct str *ret)

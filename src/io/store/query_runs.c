@@ -4,6 +4,7 @@
  *   no filter                       the page; the total counts the small index (1 ms per 100,000)
  *   pipeline, layer, status         index entries of what matches; of one pipeline, only the page,
  *                                   and its total
+ *   dead                            index entries of the dead ones, whatever else is asked for
  *   trigger, started_after/before   all of the table, newest first: the page may come early, the
  *                                   total sees every row (10 ms per 100,000)
  */
@@ -40,6 +41,16 @@ static void add_text(struct str *ret, struct slice text, const char *absent)
         str_add_cstr(ret, absent);
 }
 
+/* What it repeats, and by what it was repeated last. */
+static void add_replays(struct stmt *q, struct str *ret)
+{
+    const bool dead = column_slice(q, 4).p[0] == STATE_FAILED;
+    str_printf(ret, ",\"dead\":%s,\"replay_of\":", dead ? "true" : "false");
+    add_id(ret, column_is_null(q, 14) ? UUID_NIL : column_row_id(q, 14));
+    str_add_cstr(ret, ",\"replayed_as\":");
+    add_id(ret, column_is_null(q, 16) ? UUID_NIL : column_row_id(q, 16));
+}
+
 static void add_run(struct stmt *q, struct str *ret)
 {
     str_add_cstr(ret, "{\"id\":");
@@ -61,6 +72,7 @@ static void add_run(struct stmt *q, struct str *ret)
     add_output(q, ret);
     str_add_cstr(ret, ",\"error\":");
     add_text(ret, column_slice(q, 11), "null");
+    add_replays(q, ret);
     str_add_cstr(ret, ",\"created_at\":");
     str_add_time(ret, row_key_time(column_int(q, 0)));
 }
@@ -75,7 +87,10 @@ static int add_run_at(struct db *db, int64_t key, int64_t output_bytes_max, stru
             " r.finished_at, p.id, t.id, t.label, ifnull(o.error,"
             " (SELECT a.error FROM run_attempts a WHERE a.run = r.key"
             " AND a.attempt = r.attempt - 1 AND r.state IN ('p', 'd'))), substr(o.output, 1, ?2),"
-            " length(o.output) FROM runs r LEFT JOIN pipelines p ON p.key = r.pipeline"
+            " length(o.output), y.original, y.original_rest, z.run, z.rest FROM runs r"
+            " LEFT JOIN replays y ON y.run = r.key LEFT JOIN replays z ON z.run ="
+            " (SELECT max(run) FROM replays WHERE original = r.key)"
+            " LEFT JOIN pipelines p ON p.key = r.pipeline"
             " LEFT JOIN triggers t ON t.key = r.trigger"
             " LEFT JOIN run_outputs o ON o.run = r.key WHERE r.key = ?1") == 0) {
         bind_int(&q, 1, key);
@@ -169,21 +184,26 @@ enum {
 /* By the index alone: every state of every pipeline that matches. */
 #define BY_INDEX                                                                                   \
     " FROM pipelines p CROSS JOIN runs r INDEXED BY runs_by_pipeline"                              \
-    " ON r.pipeline = p.key AND r.state IN ('p', 'd', 'r', 's', 'f', 'c') WHERE " PATH_MATCHES     \
-    " AND " STATE_MATCHES
+    " ON r.pipeline = p.key AND r.state IN ('p', 'd', 'r', 's', 'f', 'x', 'c') "                   \
+    "WHERE " PATH_MATCHES " AND " STATE_MATCHES
 
-/* One pipeline: six ordered walks through the index, merged. */
+/* One pipeline: seven ordered walks through the index, merged. */
 #define WALK(letter)                                                                               \
     "SELECT key FROM runs WHERE pipeline = ?11 AND state = '" letter "' AND key < ?1"              \
     " AND (?5 IS NULL OR instr(?5, '" letter "') > 0)"
 #define MERGED                                                                                     \
     WALK("p")                                                                                      \
     " UNION ALL " WALK("d") " UNION ALL " WALK("r") " UNION ALL " WALK("s") " UNION ALL " WALK(    \
-        "f") " UNION ALL " WALK("c")
+        "f") " UNION ALL " WALK("x") " UNION ALL " WALK("c")
 
 /* The table itself, newest first. */
-#define BY_SCAN                                                                                    \
-    " FROM runs r NOT INDEXED WHERE (?6 IS NULL OR trigger = ?6)"                                  \
+#define BY_SCAN BY_TABLE("NOT INDEXED")
+
+/* The dead ones alone. */
+#define BY_DEAD BY_TABLE("INDEXED BY runs_dead") " AND r.state = 'f'"
+
+#define BY_TABLE(how)                                                                              \
+    " FROM runs r " how " WHERE (?6 IS NULL OR trigger = ?6)"                                      \
     " AND (?7 IS NULL OR started_at > ?7)"                                                         \
     " AND (?8 IS NULL OR (started_at < ?8 AND started_at > -70368744177664))"                      \
     " AND " STATE_MATCHES " AND (coalesce(?2, ?3, ?4) IS NULL"                                     \
@@ -207,6 +227,11 @@ static const struct plan plan_merged = {.list = MERGED PAGE, .count = "SELECT co
 static const struct plan plan_scan = {
     .list = "SELECT key" BY_SCAN " AND key < ?1" PAGE,
     .count = "SELECT count(*)" BY_SCAN,
+};
+
+static const struct plan plan_dead = {
+    .list = "SELECT key" BY_DEAD " AND key < ?1" PAGE,
+    .count = "SELECT count(*)" BY_DEAD,
 };
 
 /* Binds what the statement knows of. */
@@ -261,9 +286,9 @@ static int find_trigger(struct db *db, struct uuid id, int64_t *ret_key)
 static int make_plan(struct db *db, const struct run_filter *f, struct plan *ret)
 {
     const bool by_path = f->ns.p != NULL || f->layer.p != NULL || f->pipeline.p != NULL;
-    if (!uuid_is_nil(f->trigger) || wall_is_set(f->started_after) ||
+    if (f->dead || !uuid_is_nil(f->trigger) || wall_is_set(f->started_after) ||
         wall_is_set(f->started_before)) {
-        *ret = plan_scan;
+        *ret = f->dead ? plan_dead : plan_scan;
         return uuid_is_nil(f->trigger) ? 0 : find_trigger(db, f->trigger, &ret->trigger);
     }
     *ret = by_path || f->by_status ? plan_index : plan_all;

@@ -107,6 +107,18 @@ static bool event_is_unneeded(struct db *db, struct slice decisions)
     return unneeded;
 }
 
+/* Runs that were made again for an event are not among its decisions. */
+static int is_unreplayed(struct db *db, int64_t event, bool *ret)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "SELECT 1 FROM replays y JOIN runs r ON r.key = y.run"
+                   " WHERE y.event = ?1 AND r.state IN ('p', 'd', 'r')") == 0)
+        bind_int(&q, 1, event);
+    *ret = !stmt_row(&q);
+    return stmt_end(&q);
+}
+
 static bool run_goes(struct db *db, struct stmt *q)
 {
     return letter_is_final(column_slice(q, 1));
@@ -161,8 +173,9 @@ static void advance(struct retention_plan *p, const struct rows *rows)
 static int step_runs(struct db *db, struct retention_plan *p)
 {
     static const char *const sql[] = {
-        "DELETE FROM runs WHERE key = ?1", "DELETE FROM run_outputs WHERE run = ?1",
-        "DELETE FROM run_attempts WHERE run = ?1", "DELETE FROM run_inputs WHERE run = ?1", NULL};
+        "DELETE FROM runs WHERE key = ?1",         "DELETE FROM run_outputs WHERE run = ?1",
+        "DELETE FROM run_attempts WHERE run = ?1", "DELETE FROM run_inputs WHERE run = ?1",
+        "DELETE FROM replays WHERE run = ?1",      NULL};
     struct rows rows;
     int err =
         look(db, p, "SELECT key, state FROM runs WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3",
@@ -183,6 +196,9 @@ static int step_events(struct db *db, struct retention_plan *p)
              "SELECT key, decisions, message FROM events WHERE key > ?1 AND key < ?2 ORDER BY key"
              " LIMIT ?3",
              p->events_before, event_goes, &rows);
+    for (size_t i = 0; err == 0 && i < rows.n; i++)
+        if (rows.goes[i])
+            err = is_unreplayed(db, rows.keys[i], &rows.goes[i]);
     if (err == 0)
         err = delete_rows(db, &rows, sql);
     if (err == 0)

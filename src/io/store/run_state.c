@@ -4,7 +4,7 @@ const char *run_states_of(enum run_status s)
 {
     static const char *const letters[] = {
         [RUN_PENDING] = "pd", [RUN_RUNNING] = "r",   [RUN_SUCCESS] = "s",
-        [RUN_FAILED] = "f",   [RUN_CANCELLED] = "c",
+        [RUN_FAILED] = "fx",  [RUN_CANCELLED] = "c",
     };
     return letters[s];
 }

@@ -8,10 +8,11 @@
 #define STATE_RUNNING 'r'
 #define STATE_SUCCESS 's'
 #define STATE_FAILED 'f'
+#define STATE_REPLAYED 'x' /* failed, and made again since */
 #define STATE_CANCELLED 'c'
-#define STATES_ALL "pdrsfc"
+#define STATES_ALL "pdrsfxc"
 
-/* The letters a status may stand in the table as: one, or two for PENDING. Static memory. */
+/* The letters a status may stand in the table as, the one of a new state first. Static memory. */
 const char *run_states_of(enum run_status s);
 
 enum run_status run_state_status(char letter); /* FAILED for a letter that is none */

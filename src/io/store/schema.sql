@@ -184,7 +184,7 @@ CREATE TRIGGER files_leave AFTER UPDATE OF gone_at ON files WHEN old.gone_at IS 
     UPDATE zone_totals SET files = files - 1, bytes = bytes - old.size WHERE zone = old.zone;
 END;
 
--- state: p pending, d pending but delayed until due_at, r running, s success, f failed, c cancelled.
+-- state: p pending, d pending but delayed until due_at, r running, s success, f failed, x failed and made again, c cancelled.
 -- A time that is not set yet is a number as wide as a real one (UNSET in stmt.h): a run's row never
 -- grows when it is updated, so its full page never splits.
 CREATE TABLE runs (
@@ -202,6 +202,7 @@ CREATE TABLE runs (
     held_from BLOB                   -- the run is also for the files that arrived since this event
 );
 CREATE INDEX runs_by_pipeline ON runs (pipeline, state);
+CREATE INDEX runs_dead ON runs (state) WHERE state = 'f';
 CREATE INDEX runs_by_due ON runs (pipeline, due_at) WHERE due_at IS NOT NULL;
 
 -- Runs that get something else than their event's payload.
@@ -238,6 +239,17 @@ CREATE TABLE run_attempts (
     steps TEXT,
     PRIMARY KEY (run, attempt)
 ) WITHOUT ROWID;
+
+-- Runs that were made again: which for which. Ids are split as in runs; the original may be gone.
+CREATE TABLE replays (
+    run INTEGER PRIMARY KEY,
+    rest INTEGER NOT NULL,
+    original INTEGER NOT NULL,
+    original_rest INTEGER NOT NULL,
+    event INTEGER NOT NULL
+);
+CREATE INDEX replays_by_original ON replays (original);
+CREATE INDEX replays_by_event ON replays (event);
 
 -- Requests that may be repeated. Kept for a day; the event's key says since when.
 CREATE TABLE dedupe (

@@ -6,6 +6,7 @@
 #include "io/store/run_state.h"
 #include "io/store/stmt.h"
 #include "io/store/write_ark.h"
+#include "io/store/write_replay.h"
 #include <errno.h>
 
 /* ---- events ---- */
@@ -36,6 +37,13 @@ static int put_event(struct db *db, const struct effect *f)
 }
 
 /* ---- runs ---- */
+
+/* batch_rows.c has made the row. */
+static int put_run(struct db *db, const struct effect *f)
+{
+    const int err = write_run_input(db, f);
+    return err == 0 && !uuid_is_nil(f->put_run.replay_of) ? write_replay(db, &f->put_run) : err;
+}
 
 static char state_letter(enum run_status status, struct wall due_at)
 {
@@ -477,7 +485,7 @@ static int success(struct db *db, const struct effect *f)
 /* clang-format off */
 static writer *const writers[] = {
     [EFFECT_PUT_EVENT] = put_event,
-    [EFFECT_PUT_RUN] = write_run_input,
+    [EFFECT_PUT_RUN] = put_run,
     [EFFECT_MOVE_RUN] = move_run,
     [EFFECT_TRIGGER_STATE] = trigger_state,
     [EFFECT_PUT_PIPELINE] = put_pipeline,
