@@ -287,11 +287,7 @@ int ark_spec_read(json_t *spec, struct ark_spec *ret, struct problems *p)
         fields_end(&f);
     }
     const bool fatal = found.fatal;
-    for (size_t i = 0; i < found.list.len; i++)
-        problem_add(p, found.list.items[i].cause, found.list.items[i].field, "%s",
-                    found.list.items[i].message);
-    p->fatal = p->fatal || fatal;
-    problems_release(&found);
+    problems_move(p, &found);
     if (fatal)
         ark_spec_release(&s);
     else

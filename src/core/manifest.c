@@ -31,6 +31,16 @@ void problem_add(struct problems *p, enum cause c, const char *field, const char
     vec_push(&p->list, ((struct problem){c, mem_strdup(field), mem_strdup(message)}));
 }
 
+void problems_move(struct problems *p, struct problems *from)
+{
+    p->fatal = p->fatal || from->fatal;
+    for (size_t i = 0; i < from->list.len; i++) {
+        const struct problem *x = &from->list.items[i];
+        problem_add(p, x->cause, x->field, "%s", x->message);
+    }
+    problems_release(from);
+}
+
 void problems_release(struct problems *p)
 {
     for (size_t i = 0; i < p->list.len; i++) {
@@ -38,6 +48,7 @@ void problems_release(struct problems *p)
         free(p->list.items[i].message);
     }
     vec_release(&p->list);
+    p->fatal = false;
 }
 
 /* ---- fields of an object ---- */
@@ -83,7 +94,7 @@ void fields_begin(struct fields *f, json_t *v, const char *path, struct problems
 
 void fields_path(const struct fields *f, const char *name, char ret[FIELD_PATH_MAX])
 {
-    snprintf(ret, FIELD_PATH_MAX, "%.60s.%s", f->path, name);
+    snprintf(ret, FIELD_PATH_MAX, "%.60s%s%s", f->path, f->path[0] != '\0' ? "." : "", name);
 }
 
 json_t *fields_take(struct fields *f, const char *name, json_type type)
@@ -102,6 +113,12 @@ json_t *fields_take(struct fields *f, const char *name, json_type type)
 const char *fields_string(struct fields *f, const char *name)
 {
     return json_string_value(fields_take(f, name, JSON_STRING));
+}
+
+void fields_ignore(struct fields *f, const char *name)
+{
+    CHECK(f->known_count < FIELDS_MAX);
+    f->known[f->known_count++] = name;
 }
 
 bool fields_has(const struct fields *f, const char *name)

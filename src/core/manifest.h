@@ -43,6 +43,8 @@ struct problems {
 /* Adds one; the field is copied. */
 void problem_add(struct problems *p, enum cause c, const char *field, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* Adds all of `from` to p; `from` is empty afterwards. */
+void problems_move(struct problems *p, struct problems *from);
 void problems_release(struct problems *p);
 
 /* ---- the fields of an object, taken one by one ---- */
@@ -66,6 +68,8 @@ void fields_begin(struct fields *f, json_t *v, const char *path, struct problems
 json_t *fields_take(struct fields *f, const char *name, json_type type);
 const char *fields_string(struct fields *f, const char *name);
 
+void fields_ignore(struct fields *f, const char *name); /* accepted and not looked at */
+
 /* Whether the field is there, of whatever type: then what is wrong with it has been said. */
 bool fields_has(const struct fields *f, const char *name);
 
@@ -74,7 +78,7 @@ void fields_fail(struct fields *f, enum cause c, const char *name, const char *m
 void fields_wrong_type(struct fields *f, const char *name, const json_t *v, const char *want);
 void fields_refuse(struct fields *f, enum cause c, const char *name, const char *value, const char *why);
 
-/* "path.name" */
+/* "path.name", or the name alone at the top, where the path is "" */
 void fields_path(const struct fields *f, const char *name, char ret[FIELD_PATH_MAX]);
 
 void fields_end(struct fields *f);
