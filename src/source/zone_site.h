@@ -9,6 +9,7 @@
  *     zone_later.c  files that are not ready yet
  *     zone_event.c  an arrival as an event
  *     zone_fs.c     the file system, for the workers
+ *     zone_spool.c  a file that is uploaded, on its way to the disk
  *     zone_upload.c, zone_files.c   files that come and go over HTTP
  *
  *     inotify ─────> candidates ──┐

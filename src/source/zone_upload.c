@@ -3,9 +3,8 @@
  *     RECEIVING ──body complete──> FINISHING ──written, synced, put in place──> FEEDING ──on disk──> 201
  *         \── client gone, too large, malformed, disk full: nothing is kept ──────────────────────── 4xx, 503
  *
- * The file has no name while it is written (O_TMPFILE), so that nobody sees half of it and nothing is left of it after a crash. Where a
- * file system has no such files it gets one beside the zone's directory. Two buffers take turns: one fills up while the other is
- * written on a worker; when both are full the client is not read from.
+ * Nobody sees half of it, and nothing is left of it after a crash (zone_spool.h). Two buffers take turns: one fills up while the other
+ * is written on a worker; when both are full the client is not read from.
  */
 #include "base/check.h"
 #include "base/log.h"
@@ -16,19 +15,15 @@
 #include "io/secret/secret.h"
 #include "source/zone_http.h"
 #include "source/zone_name.h"
+#include "source/zone_spool.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <utlist.h>
 
 #define WRITE_BYTES_MIN (64 * 1024)   /* worth a trip to the worker */
 #define BUFFER_BYTES_MAX (512 * 1024) /* then the client waits */
 #define FORM_BYTES_MAX (64 * 1024)    /* of a body, around the file */
-#define FILE_MODE 0644
 
 struct upload {
     struct zones *all;
@@ -51,9 +46,7 @@ struct upload {
     bool working;
     struct worker_job job;
     struct str writing;
-    int fd;     /* -1: not open */
-    char *temp; /* its name, where it needs one */
-    struct zone_look look;
+    struct spool spool;
     int err;
 
     struct multipart form;
@@ -73,7 +66,7 @@ static void destroy(struct upload *u)
     str_release(&u->filling);
     str_release(&u->writing);
     free(u->content_type);
-    free(u->temp);
+    spool_release(&u->spool);
     free(u);
     site_release(s);
 }
@@ -81,10 +74,7 @@ static void destroy(struct upload *u)
 static void discard_work(struct worker_job *j, void *thread_state)
 {
     struct upload *u = container_of(j, struct upload, job);
-    if (u->fd >= 0)
-        close(u->fd);
-    if (u->temp != NULL)
-        unlink(u->temp);
+    spool_discard(&u->spool);
 }
 
 static void discard_done(struct worker_job *j, bool cancelled)
@@ -127,101 +117,16 @@ static void refuse(struct upload *u, const struct diag *why)
 
 /* ---- on the worker ---- */
 
-/* Beside the zone's directory: on the same file system, unless that is a mount of its own, and not watched. */
-static int open_named(struct upload *u)
-{
-    const char *directory = u->site->directory, *slash = strrchr(directory, '/');
-    u->temp = mem_printf("%.*s/.pawl-upload-%s", (int)(slash - directory), directory, u->stored.p);
-    return open(u->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
-}
-
-static int open_file(struct upload *u)
-{
-    if (u->fd >= 0)
-        return 0;
-    u->fd = open(u->site->directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, FILE_MODE);
-    if (u->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL))
-        u->fd = open_named(u);
-    return u->fd >= 0 ? 0 : -errno;
-}
-
-static int write_all(int fd, struct slice bytes)
-{
-    while (bytes.len > 0) {
-        const ssize_t n = write(fd, bytes.p, bytes.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        bytes.p += n;
-        bytes.len -= (size_t)n;
-    }
-    return 0;
-}
-
 static void write_work(struct worker_job *j, void *thread_state)
 {
     struct upload *u = container_of(j, struct upload, job);
-    u->err = open_file(u);
-    if (u->err == 0)
-        u->err = write_all(u->fd, str_slice(&u->writing));
-}
-
-/* Nobody has it open for writing when it gets its name. */
-static int stop_writing(struct upload *u)
-{
-    char path[32];
-    if (fsync(u->fd) < 0)
-        return -errno;
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", u->fd);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    const int err = close(u->fd) < 0 ? -errno : 0;
-    u->fd = fd;
-    return err;
-}
-
-static int give_name(struct upload *u, int dir)
-{
-    char path[32];
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", u->fd);
-    if (u->temp == NULL)
-        return linkat(AT_FDCWD, path, dir, u->stored.p, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
-    if (renameat(AT_FDCWD, u->temp, dir, u->stored.p) < 0)
-        return -errno;
-    free(u->temp);
-    u->temp = NULL;
-    return 0;
-}
-
-static int put_in_place(struct upload *u)
-{
-    int err = open_file(u); /* an empty one has not been opened yet */
-    if (err == 0)
-        err = stop_writing(u);
-    const int dir =
-        err == 0 ? zone_fs_root(&(struct zone_root){.directory = u->site->directory}) : err;
-    if (dir < 0)
-        return dir;
-    err = give_name(u, dir);
-    if (err == 0) {
-        u->temp = mem_printf("%s/%s", u->site->directory,
-                             u->stored.p); /* to be removed again, if it comes to that */
-        zone_fs_look_at(dir, u->stored.p, &u->look);
-        err = fsync(dir) < 0 ? -errno : 0;
-    }
-    close(dir);
-    return err;
+    u->err = spool_write(&u->spool, u->stored.p, str_slice(&u->writing));
 }
 
 static void finish_work(struct worker_job *j, void *thread_state)
 {
     struct upload *u = container_of(j, struct upload, job);
-    u->err = put_in_place(u);
-    if (u->fd >= 0)
-        close(u->fd);
-    u->fd = -1;
+    u->err = spool_place(&u->spool, u->stored.p);
 }
 
 /* ---- the event ---- */
@@ -248,7 +153,7 @@ static void answer_created(struct upload *u, struct uuid id)
     add_member(&body, "path", str_slice(&path));
     add_member(&body, "relative_path", str_slice(&u->stored));
     str_add_cstr(&body, ",\"size_bytes\":");
-    str_add_u64(&body, u->look.size);
+    str_add_u64(&body, u->spool.look.size);
     add_member(&body, "content_type", slice_of(u->content_type));
     str_add_cstr(&body, ",\"uploaded_at\":");
     str_add_time(&body, u->at);
@@ -282,7 +187,7 @@ static void feed(struct upload *u)
     u->at = h->now(h).wall;
     int err = u->site->dropped ? -ENOENT : 0;
     if (err == 0)
-        err = site_feed(u->site, u->stored.p, u->stored.len, &u->look, str_slice(&u->name),
+        err = site_feed(u->site, u->stored.p, u->stored.len, &u->spool.look, str_slice(&u->name),
                         slice_of(u->content_type), &u->ticket);
     if (err == 0)
         return;
@@ -460,7 +365,7 @@ static int begin(struct http_request *req, void *ctx, struct diag *why)
     u->all = all;
     u->site = s;
     u->req = req;
-    u->fd = -1;
+    spool_init(&u->spool, s->directory);
     site_hold(s);
     DL_APPEND(all->uploads, u);
     all->upload_count++;
