@@ -6,55 +6,13 @@
  */
 #include "source/zone_site.h"
 #include "base/check.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "core/engine.h"
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 #include <utlist.h>
 
-/* ---- sets of paths ---- */
-
-struct site_path *site_path_find(struct site_path *set, const char *path, size_t len)
-{
-    struct site_path *p;
-    HASH_FIND(hh, set, path, len, p);
-    return p;
-}
-
-bool site_path_covered(struct site_path *set, const char *path, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (path[i] == '/' && site_path_find(set, path, i) != NULL)
-            return true;
-    return false;
-}
-
-struct site_path *site_path_add(struct site_path **set, const char *path, size_t len)
-{
-    struct site_path *p = site_path_find(*set, path, len);
-    if (p != NULL)
-        return p;
-    p = mem_zalloc(sizeof(*p) + len + 1);
-    p->len = len;
-    memcpy(p->path, path, len);
-    HASH_ADD(hh, *set, path, len, p);
-    return p;
-}
-
-void site_paths_clear(struct site_path **set)
-{
-    struct site_path *p, *tmp;
-    HASH_ITER (hh, *set, p, tmp) {
-        HASH_DEL(*set, p);
-        free(p);
-    }
-}
+/* ---- what is to be looked at ---- */
 
 void site_notice(struct site *s, const char *path, size_t len, enum notice notice)
 {
@@ -82,159 +40,6 @@ static void drop_candidates(struct site *s)
     s->all->candidate_count -= HASH_COUNT(s->candidates);
     site_paths_clear(&s->candidates);
     watch_resume(s->all);
-}
-
-/* ---- what people are told ---- */
-
-static void set_trouble(struct site *s, const char *status, const char *error)
-{
-    if (s->troubled)
-        DL_DELETE(s->all->offer.troubles, &s->trouble);
-    s->troubled = status != NULL;
-    s->trouble =
-        (struct zone_trouble){.zone = s->id, .path = s->path, .status = status, .error = error};
-    if (s->troubled)
-        DL_APPEND(s->all->offer.troubles, &s->trouble);
-}
-
-static const char *advice(int err)
-{
-    switch (err) {
-    case -ENOSPC:
-        return ": there are too many inotify watches, raise fs.inotify.max_user_watches; the zone "
-               "is rescanned meanwhile";
-    case -EMFILE:
-        return ": there are too many inotify instances or open files, raise "
-               "fs.inotify.max_user_instances; the zone is rescanned "
-               "meanwhile";
-    default:
-        return "";
-    }
-}
-
-void site_set_error(struct site *s, int err, const char *what)
-{
-    char text[sizeof(s->error)];
-    if (err == 0) {
-        if (s->troubled && s->trouble.error != NULL)
-            log_info("landing zone is watched again", LOG_STR("zone", s->path));
-        set_trouble(s, NULL, NULL);
-        return;
-    }
-    snprintf(text, sizeof(text), "%s: %s%s", what, strerror(-err), advice(err));
-    const bool news = !s->troubled || s->trouble.error == NULL || strcmp(text, s->error) != 0;
-    memcpy(s->error, text, sizeof(text));
-    set_trouble(s, "error", s->error);
-    if (news)
-        log_warn("landing zone cannot be watched", LOG_STR("zone", s->path),
-                 LOG_STR("directory", s->directory), LOG_STR("error", text));
-}
-
-/* ---- opening ---- */
-
-static void arm_work(struct worker_job *j, void *thread_state)
-{
-    struct site *s = container_of(j, struct site, arm_job);
-    struct timespec now;
-    struct stat st;
-    int fd = zone_fs_root(&(struct zone_root){.directory = s->directory});
-    if (fd == -ENOENT && s->made_by_us && zone_fs_make(s->directory) == 0)
-        fd = zone_fs_root(&(struct zone_root){.directory = s->directory});
-    s->arm_err = fd < 0 ? fd : fstat(fd, &st) < 0 ? -errno : 0;
-    if (s->arm_err == 0) {
-        s->arm_dev = st.st_dev;
-        s->arm_ino = st.st_ino;
-        s->arm_local = zone_fs_is_local(fd);
-        s->arm_wd = watch_add_fd(s->arm_inotify, fd);
-        clock_gettime(CLOCK_REALTIME, &now);
-        s->arm_since_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-    }
-    if (fd >= 0)
-        close(fd);
-}
-
-static void retry_later(struct site *s)
-{
-    timer_set(s->all->host->timers, &s->retry, s->retry_ms);
-    s->retry_ms = s->retry_ms * 2 < ZONE_RETRY_MS_MAX ? s->retry_ms * 2 : ZONE_RETRY_MS_MAX;
-}
-
-static void armed(struct site *s)
-{
-    s->armed = true;
-    s->emptied = false;
-    s->local = s->arm_local;
-    s->root.dev = s->arm_dev;
-    s->root.ino = s->arm_ino;
-    s->since_ns = s->arm_since_ns;
-    s->retry_ms = ZONE_RETRY_MS_MIN;
-    s->rescan = true;
-    s->unwatched = s->arm_wd < 0;
-    if (s->unwatched)
-        site_set_error(s, s->arm_wd, "cannot watch the directory");
-    else
-        site_set_error(s, 0, NULL);
-    if (!s->unwatched)
-        watch_register(s, s->arm_wd, "");
-}
-
-static void prime(struct site *s);
-
-static void told(struct timer *t)
-{
-    zones_tried(container_of(t, struct site, tell));
-}
-
-/* Files are stamped with a clock that goes in ticks: whoever is told only after one has passed cannot make a file that looks older than
- * the watch. Where there is a notice for each file it does not matter what it looks like. */
-static void tell(struct site *s)
-{
-    if (s->primed || s->tried || !s->armed || (!s->def->recursive && !s->unwatched))
-        zones_tried(s);
-    else
-        timer_set(s->all->host->timers, &s->tell, ZONE_TICK_MS);
-}
-
-static void arm_done(struct worker_job *j, bool cancelled)
-{
-    struct site *s = container_of(j, struct site, arm_job);
-    s->all->walking--;
-    if (!cancelled && !s->dropped) {
-        if (s->arm_err == 0) {
-            armed(s);
-        } else {
-            site_set_error(s, s->arm_err, "cannot open the directory");
-            if (s->arm_err == -ENOENT && !s->primed)
-                prime(s); /* nothing was there before it */
-            retry_later(s);
-            if ((s->arm_err == -ENOENT || s->arm_err == -ENOTDIR) && !s->emptied) {
-                s->emptied = true;
-                scan_begin_emptied(s);
-            }
-        }
-        tell(s);
-    }
-    watch_scans_done(s->all);
-    s->busy = false;
-    site_step(s);
-}
-
-static void arm(struct site *s)
-{
-    watch_open(s->all);
-    s->arm_inotify = s->all->inotify_fd;
-    s->arm_job = (struct worker_job){.work = arm_work, .done = arm_done};
-    if (worker_post(s->all->worker, &s->arm_job) < 0) {
-        retry_later(s);
-        return;
-    }
-    s->busy = true;
-    s->all->walking++;
-}
-
-static void retry_due(struct timer *t)
-{
-    site_step(container_of(t, struct site, retry));
 }
 
 void site_disarm(struct site *s)
@@ -274,7 +79,7 @@ static void primed(struct ticket *t, const struct outcome *o)
     site_step(s);
 }
 
-static void prime(struct site *s)
+void site_prime(struct site *s)
 {
     struct host *h = s->all->host;
     struct zone *z = catalog_zone(engine_catalog(h->engine), s->id);
@@ -294,7 +99,7 @@ static void scan_over(struct site *s)
     s->scan = NULL;
     if (c->whole) {
         if (c->priming && c->def == s->def)
-            prime(s);
+            site_prime(s);
         if (again_ms == 0 && (!s->local || s->unwatched))
             again_ms = ZONE_POLL_MS;
         if (again_ms > 0)
@@ -374,7 +179,7 @@ void site_step(struct site *s)
         return;
     if (!s->armed) {
         if (!take_scan(s) && !wheel_is_set(&s->retry.w))
-            arm(s);
+            site_arm(s);
         return;
     }
     const bool scan_first = s->scan_next;
@@ -416,14 +221,14 @@ struct site *site_create(struct zones *all, const struct zone *z)
         .primed = z->primed,
         .def = zone_def_ref(z->def),
         .retry_ms = ZONE_RETRY_MS_MIN,
-        .retry.fired = retry_due,
+        .retry.fired = site_arm_due,
         .look_again.fired = later_due,
         .rescan_due.fired = rescan_due,
-        .tell.fired = told,
+        .tell.fired = site_arm_told,
     };
     s->name = s->path + (dot + 1 - z->path);
     s->root.directory = s->directory;
-    set_trouble(s, "starting", NULL);
+    site_set_status(s, "starting", NULL);
     HASH_ADD(hh, all->sites, key, sizeof(s->key), s);
     all->open++;
     return s;
@@ -447,7 +252,7 @@ void site_drop(struct site *s)
     HASH_DEL(s->all->sites, s);
     site_disarm(s);
     zones_tried(s);
-    set_trouble(s, NULL, NULL);
+    site_set_status(s, NULL, NULL);
     timer_cancel(timers, &s->retry);
     timer_cancel(timers, &s->look_again);
     timer_cancel(timers, &s->rescan_due);
@@ -465,18 +270,4 @@ void site_release(struct site *s)
     CHECK(s->held > 0);
     s->held--;
     site_step(s);
-}
-
-/* ---- paths on their way to the disk ---- */
-
-struct site_path *site_fly(struct site *s, const char *path, size_t len)
-{
-    CHECK(site_path_find(s->flying, path, len) == NULL);
-    return site_path_add(&s->flying, path, len);
-}
-
-void site_land(struct site *s, struct site_path *p)
-{
-    HASH_DEL(s->flying, p);
-    free(p);
 }

@@ -1,7 +1,9 @@
 /* zone_site.h - how the parts of the zone source work together. Nobody else includes it.
  *
  *     zone.c        the source: trigger types, the catalog's zones against the sites that are watched
- *     zone_site.c   one site, from its directory being opened to its end: what it does next
+ *     zone_site.c   one site, from its beginning to its end: what it does next
+ *     zone_arm.c    its directory is opened and watched, again and again if need be
+ *     zone_paths.c  sets of paths
  *     zone_watch.c  inotify: which directory a notice is about, and what it means
  *     zone_scan.c   going through directories, a slice at a time, on a worker
  *     zone_round.c  candidates become arrivals: a look at the file, a look into the ledger, an event
@@ -232,12 +234,21 @@ void site_redefine(struct site *s, struct zone_def *def, bool primed);
 void site_round_over(struct site *s, struct round *r);
 void site_hold(struct site *s);
 void site_release(struct site *s);                              /* may free s */
+void site_prime(struct site *s); /* what was there before the zone is in the ledger: to be written */
+
+/* ---- opening: zone_arm.c ---- */
+void site_arm(struct site *s);
+void site_arm_due(struct timer *t);  /* of s->retry */
+void site_arm_told(struct timer *t); /* of s->tell */
+/* What people are told: NULL for both when all is well. Both are kept, not copied. */
+void site_set_status(struct site *s, const char *status, const char *error);
 void site_set_error(struct site *s, int err, const char *what); /* err 0: there is none */
 
 /* A path may have something to be noticed. Copies it. */
 void site_notice(struct site *s, const char *path, size_t len, enum notice notice);
 void site_notice_dir(struct site *s, const char *path);
 
+/* ---- sets of paths: zone_paths.c ---- */
 struct site_path *site_path_find(struct site_path *set, const char *path, size_t len);
 /* Whether a directory that it is in is in the set. */
 bool site_path_covered(struct site_path *set, const char *path, size_t len);
