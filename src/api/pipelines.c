@@ -35,7 +35,7 @@ static void answer_object(struct api *a, struct http_request *req, struct uuid i
     reading_start(r);
 }
 
-struct change {
+struct changing {
     struct writing writing;
     struct uuid id;
     int status;
@@ -43,13 +43,8 @@ struct change {
 
 static void changed(struct writing *w, const struct outcome *o)
 {
-    struct change *c = container_of(w, struct change, writing);
+    struct changing *c = container_of(w, struct changing, writing);
     answer_object(w->api, w->req, c->id, c->status);
-}
-
-static void dropped(struct writing *w, const struct outcome *o)
-{
-    http_respond(w->req, 204, NULL, SLICE_NONE);
 }
 
 /* ---- bodies ---- */
@@ -142,7 +137,7 @@ static int create_from(struct api *a, struct http_request *req, json_t *body, st
         pipeline_def_destroy(def);
         return diag_set(reterr, DIAG_ALREADY_EXISTS, "the pipeline %s exists already", path->p);
     }
-    struct change *c = writing_make(a, req, sizeof(*c), changed);
+    struct changing *c = writing_make(a, req, sizeof(*c), changed);
     c->status = 201;
     c->id =
         engine_add_pipeline(e, a->host->now(a->host), str_slice(path), def, &c->writing.ticket)->id;
@@ -180,9 +175,10 @@ static json_t *merge(const struct pipeline *p, json_t *body, struct diag *reterr
     return spec;
 }
 
-static int update_from(struct api *a, struct http_request *req, struct pipeline *p, json_t *body,
-                       struct diag *reterr)
+static int change(struct api *a, struct http_request *req, void *object, json_t *body,
+                  struct diag *reterr)
 {
+    struct pipeline *p = object;
     if (check_same_path(req, body, reterr) < 0)
         return -EINVAL;
     strip(body);
@@ -191,7 +187,7 @@ static int update_from(struct api *a, struct http_request *req, struct pipeline 
     json_decref(spec);
     if (def == NULL)
         return -EINVAL;
-    struct change *c = writing_make(a, req, sizeof(*c), changed);
+    struct changing *c = writing_make(a, req, sizeof(*c), changed);
     c->status = 200;
     c->id = p->id;
     engine_change_pipeline(a->host->engine, a->host->now(a->host), p, def, &c->writing.ticket);
@@ -200,29 +196,12 @@ static int update_from(struct api *a, struct http_request *req, struct pipeline 
 
 static void update(struct http_request *req, void *ctx)
 {
-    struct diag why;
     struct pipeline *p = take_pipeline(ctx, req);
-    if (p == NULL)
-        return;
-    json_t *body = json_parse_object(req->body, &why);
-    if (body == NULL || update_from(ctx, req, p, body, &why) < 0)
-        http_respond_diag(req, &why);
-    json_decref(body);
+    if (p != NULL)
+        respond_change(req, ctx, p, change);
 }
 
 /* ---- delete, get, list ---- */
-
-static void answer_followed(struct http_request *req, const struct trigger *by)
-{
-    struct diag why;
-    char id[UUID_TEXT_LEN + 1];
-    uuid_format(by->id, id);
-    diag_set(&why, DIAG_FAILED_PRECONDITION,
-             "the trigger %s of the pipeline %s follows this pipeline; delete that first, or add "
-             "?force=true",
-             id, by->pipeline->path);
-    http_respond_diag(req, &why);
-}
 
 static void drop(struct http_request *req, void *ctx)
 {
@@ -235,10 +214,10 @@ static void drop(struct http_request *req, void *ctx)
         return;
     const struct trigger *follower = catalog_follower(engine_catalog(a->host->engine), p);
     if (follower != NULL && !force) {
-        answer_followed(req, follower);
+        respond_in_use(req, follower, "follows this pipeline");
         return;
     }
-    struct writing *w = writing_make(a, req, sizeof(*w), dropped);
+    struct writing *w = dropping_make(a, req);
     engine_drop_pipeline(a->host->engine, a->host->now(a->host), p, &w->ticket);
 }
 

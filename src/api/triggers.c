@@ -87,11 +87,6 @@ static void changed(struct writing *w, const struct outcome *o)
     reading_start(&s->reading);
 }
 
-static void dropped(struct writing *w, const struct outcome *o)
-{
-    http_respond(w->req, 204, NULL, SLICE_NONE);
-}
-
 /* ---- bodies ---- */
 
 /* Refuses a type nobody knows, with those that are known. */
@@ -320,7 +315,7 @@ static void drop(struct http_request *req, void *ctx)
     struct trigger *t = take_trigger(a, req);
     if (t == NULL)
         return;
-    struct writing *w = writing_make(a, req, sizeof(*w), dropped);
+    struct writing *w = dropping_make(a, req);
     engine_drop_trigger(a->host->engine, a->host->now(a->host), t, &w->ticket);
 }
 

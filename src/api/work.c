@@ -1,5 +1,6 @@
 #include "api/work.h"
 #include "base/check.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "io/store/db.h"
@@ -12,6 +13,28 @@ void respond_unavailable(struct http_request *req)
     http_respond_error(req, DIAG_UNAVAILABLE, 1,
                        "the store does not keep up or cannot be written; nothing was changed, "
                        "try again");
+}
+
+void respond_in_use(struct http_request *req, const struct trigger *by, const char *what)
+{
+    struct diag why;
+    char id[UUID_TEXT_LEN + 1];
+    uuid_format(by->id, id);
+    diag_set(&why, DIAG_FAILED_PRECONDITION,
+             "the trigger %s of the pipeline %s %s; delete that first, or add ?force=true", id,
+             by->pipeline->path, what);
+    http_respond_diag(req, &why);
+}
+
+void respond_change(struct http_request *req, struct api *a, void *object,
+                    int (*change)(struct api *a, struct http_request *req, void *object,
+                                  json_t *body, struct diag *reterr))
+{
+    struct diag why;
+    json_t *body = json_parse_object(req->body, &why);
+    if (body == NULL || change(a, req, object, body, &why) < 0)
+        http_respond_diag(req, &why);
+    json_decref(body);
 }
 
 /* ---- reading ---- */
@@ -128,6 +151,16 @@ void *writing_make(struct api *a, struct http_request *req, size_t size,
     w->req = req;
     w->then = then;
     return w;
+}
+
+static void dropped(struct writing *w, const struct outcome *o)
+{
+    http_respond(w->req, 204, NULL, SLICE_NONE);
+}
+
+struct writing *dropping_make(struct api *a, struct http_request *req)
+{
+    return writing_make(a, req, sizeof(struct writing), dropped);
 }
 
 /* ---- requests ---- */

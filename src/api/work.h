@@ -12,6 +12,7 @@
 #ifndef API_WORK_H
 #define API_WORK_H
 #include "api/api.h"
+#include "base/json.h"
 #include "base/str.h"
 #include "io/loop/timers.h"
 #include "io/store/query.h"
@@ -50,6 +51,9 @@ struct writing {
 void *writing_make(struct api *a, struct http_request *req, size_t size,
                    void (*then)(struct writing *, const struct outcome *));
 
+/* One that answers 204. */
+struct writing *dropping_make(struct api *a, struct http_request *req);
+
 /* ---- taking things out of requests; each answers the request itself when it returns false ---- */
 
 /* `limit` (1 or more; beyond PAGE_LIMIT_MAX it is PAGE_LIMIT_MAX), `offset` and `cursor`. */
@@ -72,5 +76,13 @@ struct zone *take_zone(struct api *a, struct http_request *req);
 bool take_force(struct http_request *req, bool *ret);
 
 void respond_unavailable(struct http_request *req);
+
+/* 409: what is to be deleted is kept for a trigger, which "follows this pipeline", or so. */
+void respond_in_use(struct http_request *req, const struct trigger *by, const char *what);
+
+/* Answers an update: hands the body to `change`, which answers later, or has refused it with *reterr. */
+void respond_change(struct http_request *req, struct api *a, void *object,
+                    int (*change)(struct api *a, struct http_request *req, void *object,
+                                  json_t *body, struct diag *reterr));
 
 #endif

@@ -88,7 +88,7 @@ static void answer_object(struct api *a, struct http_request *req, struct uuid i
     reading_start(r);
 }
 
-struct change {
+struct changing {
     struct writing writing;
     struct zone_waiter waiter;
     int status;
@@ -96,24 +96,19 @@ struct change {
 
 static void is_watched(struct zone_waiter *w)
 {
-    struct change *c = container_of(w, struct change, waiter);
+    struct changing *c = container_of(w, struct changing, waiter);
     answer_object(c->writing.api, c->writing.req, w->zone, c->status);
 }
 
 /* Whoever gets the answer can count on it that files are noticed from here on. */
 static void changed(struct writing *w, const struct outcome *o)
 {
-    struct change *c = container_of(w, struct change, writing);
+    struct changing *c = container_of(w, struct changing, writing);
     c->waiter.done = is_watched;
     if (w->api->host->zones != NULL)
         w->api->host->zones->await(w->api->host->zones, &c->waiter);
     else
         is_watched(&c->waiter);
-}
-
-static void dropped(struct writing *w, const struct outcome *o)
-{
-    http_respond(w->req, 204, NULL, SLICE_NONE);
 }
 
 /* ---- bodies ---- */
@@ -164,7 +159,7 @@ static void add(struct draft *d)
         http_respond_diag(d->req, &why);
         return;
     }
-    struct change *c = writing_make(a, d->req, sizeof(*c), changed);
+    struct changing *c = writing_make(a, d->req, sizeof(*c), changed);
     c->status = 201;
     c->waiter.zone = engine_add_zone(e, a->host->now(a->host), d->path, d->directory, d->ours,
                                      d->def, &c->writing.ticket)
@@ -258,9 +253,10 @@ static int check_change(const struct api *a, const struct zone *z, const struct 
     return z->made_by_us ? 0 : zone_place_check(a, z->directory, def->recursive, reterr);
 }
 
-static int update_from(struct api *a, struct http_request *req, struct zone *z, json_t *body,
-                       struct diag *reterr)
+static int change(struct api *a, struct http_request *req, void *object, json_t *body,
+                  struct diag *reterr)
 {
+    struct zone *z = object;
     if (check_same(body, "namespace", req->params[0], reterr) < 0 ||
         check_same(body, "name", req->params[1], reterr) < 0 ||
         check_same(body, "path", slice_of(z->directory), reterr) < 0)
@@ -275,7 +271,7 @@ static int update_from(struct api *a, struct http_request *req, struct zone *z, 
         zone_def_unref(def);
         return -EINVAL;
     }
-    struct change *c = writing_make(a, req, sizeof(*c), changed);
+    struct changing *c = writing_make(a, req, sizeof(*c), changed);
     c->status = 200;
     c->waiter.zone = z->id;
     engine_change_zone(a->host->engine, a->host->now(a->host), z, def, &c->writing.ticket);
@@ -284,29 +280,12 @@ static int update_from(struct api *a, struct http_request *req, struct zone *z, 
 
 static void update(struct http_request *req, void *ctx)
 {
-    struct diag why;
     struct zone *z = take_zone(ctx, req);
-    if (z == NULL)
-        return;
-    json_t *body = json_parse_object(req->body, &why);
-    if (body == NULL || update_from(ctx, req, z, body, &why) < 0)
-        http_respond_diag(req, &why);
-    json_decref(body);
+    if (z != NULL)
+        respond_change(req, ctx, z, change);
 }
 
 /* ---- delete, get, list ---- */
-
-static void answer_used(struct http_request *req, const struct trigger *by)
-{
-    struct diag why;
-    char id[UUID_TEXT_LEN + 1];
-    uuid_format(by->id, id);
-    diag_set(&why, DIAG_FAILED_PRECONDITION,
-             "the trigger %s of the pipeline %s fires for files in this landing zone; delete that "
-             "first, or add ?force=true",
-             id, by->pipeline->path);
-    http_respond_diag(req, &why);
-}
 
 static void drop(struct http_request *req, void *ctx)
 {
@@ -320,10 +299,10 @@ static void drop(struct http_request *req, void *ctx)
     const struct trigger *user =
         catalog_zone_user(engine_catalog(a->host->engine), slice_of(z->path));
     if (user != NULL && !force) {
-        answer_used(req, user);
+        respond_in_use(req, user, "fires for files in this landing zone");
         return;
     }
-    struct writing *w = writing_make(a, req, sizeof(*w), dropped);
+    struct writing *w = dropping_make(a, req);
     engine_drop_zone(a->host->engine, a->host->now(a->host), z, &w->ticket);
 }
 
