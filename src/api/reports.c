@@ -6,6 +6,7 @@
  * All of it is one way: a request is a list of reports. Those whose lease holds go to the engine at once and are answered after
  * the commit. For the others the run's row says why not; a status without a token is then for a run that nobody has claimed.
  */
+#include "api/report_log.h"
 #include "api/resources.h"
 #include "api/work.h"
 #include "base/check.h"
@@ -21,6 +22,8 @@
 
 #define REPORTS_MAX 1000
 #define REPORTS_BYTES_MAX ((size_t)16 << 20)
+#define REPORT_BYTES_MAX                                                                           \
+    ((size_t)4 << 20) /* an output and a log as long as they may be, and what JSON makes of them */
 
 /* A lease without a token, of a worker that says "running" and no more. */
 #define ANONYMOUS_LEASE_MS (3600 * 1000)
@@ -31,6 +34,7 @@ struct report {
     struct lease_hash hash;
     struct run_result result; /* RUNNING: a heartbeat */
     struct str output;        /* what result.output points into, if that is not a string */
+    struct str log;           /* what result.log points into */
     uint64_t lease_ms;        /* 0: as before */
     enum lease_answer answer;
     struct wall expires_at;
@@ -95,8 +99,10 @@ static int describe(struct str *s, const struct report *r)
 
 static void release(struct reporting *w)
 {
-    for (size_t i = 0; i < w->count; i++)
+    for (size_t i = 0; i < w->count; i++) {
         str_release(&w->reports[i].output);
+        str_release(&w->reports[i].log);
+    }
     free(w->reports);
     json_decref(w->body);
 }
@@ -265,6 +271,13 @@ static void take_output(struct json_fields *f, struct report *r)
     r->result.output = str_slice(&r->output);
 }
 
+static void take_logs(struct json_fields *f, struct wall now, struct report *r)
+{
+    report_take_logs(f, now, &r->log);
+    if (r->log.len > 0)
+        r->result.log = str_slice(&r->log);
+}
+
 static void take_failure(struct json_fields *f, struct report *r)
 {
     const char *error = json_take_string(f, "error", JSON_OPTIONAL);
@@ -293,8 +306,8 @@ static void take_status(struct json_fields *f, struct report *r, bool or_running
 
 enum form { FORM_HEARTBEAT, FORM_COMPLETE, FORM_FAIL, FORM_STATUS, FORM_ONE_OF_MANY };
 
-static int take_report(json_t *body, const char *path, enum form form, struct report *r,
-                       struct diag *reterr)
+static int take_report(json_t *body, const char *path, enum form form, struct wall now,
+                       struct report *r, struct diag *reterr)
 {
     static const enum run_status status_of[] = {[FORM_HEARTBEAT] = RUN_RUNNING,
                                                 [FORM_COMPLETE] = RUN_SUCCESS,
@@ -316,6 +329,7 @@ static int take_report(json_t *body, const char *path, enum form form, struct re
         take_lease_seconds(&f, r);
     if (form != FORM_HEARTBEAT) {
         take_output(&f, r);
+        take_logs(&f, now, r);
         take_failure(&f, r);
     }
     return json_fields_end(&f);
@@ -365,7 +379,7 @@ static void one(struct http_request *req, struct api *a, enum form form)
         return;
     make_reports(w, 1);
     w->reports[0].run = id;
-    if (take_report(w->body, "", form, &w->reports[0], &why) < 0)
+    if (take_report(w->body, "", form, a->host->now(a->host).wall, &w->reports[0], &why) < 0)
         refuse(w, &why);
     else
         hand_in_all(w);
@@ -382,13 +396,14 @@ static int take_many(struct reporting *w, struct diag *reterr)
     if (json_fields_end(&f) < 0)
         return -EINVAL;
     make_reports(w, n);
+    const struct wall now = w->api->host->now(w->api->host).wall;
     for (size_t i = 0; i < n; i++) {
         char path[32];
         json_t *item = json_array_get(list, i);
         snprintf(path, sizeof(path), "runs[%zu]", i);
         if (!json_is_object(item))
             return diag_set(reterr, DIAG_INVALID_ARGUMENT, "%s: must be an object", path);
-        if (take_report(item, path, FORM_ONE_OF_MANY, &w->reports[i], reterr) < 0)
+        if (take_report(item, path, FORM_ONE_OF_MANY, now, &w->reports[i], reterr) < 0)
             return -EINVAL;
     }
     return 0;
@@ -429,9 +444,9 @@ static void status(struct http_request *req, void *ctx)
 
 static const struct http_route routes[] = {
     {"POST", "/api/v1/runs/complete", many, SCOPE_API, REPORTS_BYTES_MAX},
-    {"POST", "/api/v1/runs/{id}/complete", complete, SCOPE_API, 0},
-    {"POST", "/api/v1/runs/{id}/fail", fail, SCOPE_API, 0},
+    {"POST", "/api/v1/runs/{id}/complete", complete, SCOPE_API, REPORT_BYTES_MAX},
+    {"POST", "/api/v1/runs/{id}/fail", fail, SCOPE_API, REPORT_BYTES_MAX},
     {"POST", "/api/v1/runs/{id}/heartbeat", heartbeat, SCOPE_API, 0},
-    {"POST", "/api/v1/runs/{id}/status", status, SCOPE_API, 0},
+    {"POST", "/api/v1/runs/{id}/status", status, SCOPE_API, REPORT_BYTES_MAX},
 };
 const struct resource resource_reports = {routes, ARRAY_SIZE(routes)};

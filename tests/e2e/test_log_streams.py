@@ -168,6 +168,42 @@ def test_the_next_attempt(daemon, tmp_path):
     assert events[-1][2] == {**events[-1][2], "status": "success", "attempt": 2}
 
 
+def test_a_worker_reports_what_a_run_wrote(daemon):
+    run_id = daemon.fire_ok(daemon.create_webhook_trigger(daemon.create_pipeline(executor={"type": "pull"})))
+    with daemon.follow(run_id) as s:
+        s.until("status", status="pending")
+        claim = {"pipelines": ["*"], "wait_seconds": 10}
+        lease = daemon.post("/api/v1/runs/claim", claim).expect(200).json()["runs"][0]["lease_token"]
+        s.until("status", status="running")
+        daemon.post(f"/api/v1/runs/{run_id}/complete", {"lease_token": lease, "output": "done", "logs": [
+            {"message": "one\ntwo", "time": "2026-02-13T10:05:00.123Z"}, {"message": "three", "stream": "stderr"}]}).expect(200)
+        lines = [e[2] for e in s.until("status", status="success") if e[0] == "log"]
+    assert lines[:2] == [{"time": "2026-02-13T10:05:00.123Z", "stream": "stdout", "message": m} for m in ("one", "two")]
+    assert (lines[2]["stream"], lines[2]["message"], len(lines)) == ("stderr", "three", 3)
+    assert daemon.logs(run_id) == lines
+
+
+@pytest.mark.parametrize("logs,says", [
+    ("text", "logs: must be "), (["text"], "logs: [0] must be an object"), ([{"message": "a"}, {}], "logs: [1].message: is required"),
+    ([{"message": "a", "stream": "tty"}], "logs: [0].stream: must be stdout or stderr"),
+    ([{"message": "a", "time": "noon"}], "logs: [0].time: must be an RFC 3339 time"),
+    ([{"message": "a", "level": 1}], "logs: [0].level: is not a known field"),
+])
+def test_a_bad_report_of_lines(daemon, logs, says):
+    run_id = daemon.fire_ok(daemon.create_webhook_trigger(daemon.create_pipeline(executor={"type": "pull"})))
+    r = daemon.post(f"/api/v1/runs/{run_id}/status", {"status": "success", "logs": logs}).expect(400)
+    assert says in r.message
+    assert daemon.run(run_id)["status"] == "pending"
+
+
+def test_a_long_report_is_cut(daemon):
+    run_id = daemon.fire_ok(daemon.create_webhook_trigger(daemon.create_pipeline(executor={"type": "pull"})))
+    logs = [{"message": "x" * 16000}] * 100
+    daemon.post(f"/api/v1/runs/{run_id}/status", {"status": "success", "logs": logs}).expect(200)
+    r = daemon.get(f"/api/v1/runs/{run_id}/logs").expect(200).json()
+    assert r["truncated"] and len(r["logs"]) == 66 and r["logs"][-1]["truncated"]
+
+
 # ---- many, and slow ones ----
 
 def test_many_readers_see_each_line_once(daemon, gate):
