@@ -4,10 +4,12 @@ import itertools
 import json
 import os
 import signal
+import threading
 
 import pytest
 
-from pawl import wait_until
+from pawl import ROOT, wait_until
+from receiver import Answer, Receiver
 
 names = itertools.count()
 
@@ -162,6 +164,58 @@ def test_many_steps(daemon):
 def test_runs_in_lists_are_without_steps(daemon):
     daemon.wait_run(begin(daemon, sh("one", "exit 0"), sh("two", "exit 0")), "success")
     assert "steps" not in daemon.get("/api/v1/runs").json()["runs"][0]
+
+
+def test_the_example_in_the_documents(daemon):
+    with open(os.path.join(ROOT, "docs", "executors.md"), encoding="utf-8") as f:
+        section = f.read().split("\n## Steps\n")[1].split("\n## ")[0]
+    example, shown = (json.loads(block.split("```")[0]) for block in section.split("```json\n")[1:])
+    p = daemon.post("/api/v1/pipelines", example).expect(201).json()
+    run = daemon.wait_run(start(daemon, p), "success")
+    assert run["output"] == 7
+    assert [set(s) for s in shown["steps"]] == [set(s) for s in run["steps"]]
+
+
+# ---- with other executors ----
+
+
+@pytest.fixture
+def receiver():
+    with Receiver() as r:
+        yield r
+
+
+def to(name, receiver, **executor):
+    return {"name": name, "executor": {"type": "http", "url": receiver.url, **executor}}
+
+
+def test_a_request_between_two_programs(daemon, receiver):
+    receiver.answer = lambda r: Answer(200, json.dumps({"doubled": 2 * json.loads(r.body)["n"]}).encode())
+    run_id = begin(daemon, sh("one", "echo '{\"n\": 21}'"), to("two", receiver), show("three", "previous_output"), input={"n": 1})
+    run = daemon.wait_run(run_id, "success")
+    assert run["output"] == {"doubled": 42}
+    [r] = receiver.requests
+    assert r.headers["ce-pawlstep"] == "two" and r.headers["content-type"] == "application/json"
+    assert statuses(run) == [("one", "success"), ("two", "success"), ("three", "success")]
+    assert "exit_status" not in run["steps"][1]
+    assert {step for step, _, _ in messages(daemon, run_id)} == {"one", "two", "three"}
+
+
+def test_a_request_that_fails_for_good_ends_the_run_for_good(daemon, receiver):
+    receiver.answer = lambda r: Answer(404)
+    run_id = begin(daemon, sh("one", "exit 0"), to("two", receiver), sh("three", "exit 0"), retry={"max_attempts": 3, "backoff_seconds": 0})
+    run = daemon.wait_run(run_id, "failed")
+    assert run["error"] == "step 'two': the server answered with status 404" and run["attempt"] == 1
+    assert len(receiver.requests) == 1
+
+
+def test_the_time_of_a_run_ends_a_request(daemon, receiver):
+    hold = threading.Event()
+    receiver.answer = lambda r: hold.wait(60) and None
+    run_id = begin(daemon, sh("one", "exit 0"), to("two", receiver), timeout_seconds=1)
+    run = daemon.wait_run(run_id, "failed")
+    hold.set()
+    assert run["error"] == "step 'two': timed out after 1s" and statuses(run)[1] == ("two", "failed")
 
 
 # ---- failure ----
