@@ -5,6 +5,8 @@ import uuid
 
 import pytest
 
+from pawl import cli
+
 
 @pytest.fixture
 def flag(tmp_path):
@@ -191,3 +193,54 @@ def test_over_a_crash(make_daemon, flag):
     assert {r["id"] for r in listed} == acknowledged and sorted(r["replay_of"] for r in listed) == sorted(runs)
     claim = d.post("/api/v1/runs/claim", {"pipelines": ["*"], "max": 100}).expect(200).json()["runs"]
     assert {c["run_id"] for c in claim} == acknowledged and json.dumps(claim).count('"payload": null') == 20
+
+
+# ---- pawl replay ----
+
+def command(daemon, *args):
+    return cli("replay", *args, "--server", daemon.url)
+
+
+def test_command_by_id(daemon, flag):
+    runs = die(daemon, needy(daemon, flag, "p"), 2)
+    flag.touch()
+    r = command(daemon, *runs)
+    assert r.returncode == 0, r.stderr
+    lines = [line.split() for line in r.stdout.splitlines()]
+    assert [line[0] for line in lines] == runs and all(line[1:3] == ["replayed", "as"] for line in lines)
+    for line in lines:
+        assert daemon.wait_run(line[3], "success")["replay_of"] == line[0]
+    unknown = str(uuid.uuid4())
+    r = command(daemon, unknown, runs[0])
+    assert r.returncode == 1 and "NOT_FOUND: there is no such run" in r.stderr
+    assert r.stdout.startswith(runs[0])  # the others are replayed all the same
+
+
+def test_command_by_filter(daemon, flag):
+    a, b = needy(daemon, flag, "a"), needy(daemon, flag, "b")
+    runs, others = die(daemon, a, 3), die(daemon, b, 1)
+    flag.touch()
+    r = command(daemon, "--pipeline", "default.bronze.a", "--since", "1h", "--dry-run")
+    assert r.returncode == 0 and r.stdout.split() == runs and r.stderr == "3 would be replayed, 0 left\n"
+    r = command(daemon, "--pipeline", "a", "--until", "1h")
+    assert (r.returncode, r.stdout, r.stderr) == (0, "", "0 replayed, 0 left\n")
+    r = command(daemon, "--pipeline", "a", "--limit", "2", "--original-version")
+    assert r.returncode == 0 and r.stderr == "2 replayed, 1 left\n"
+    assert [line.split()[0] for line in r.stdout.splitlines()] == runs[:2]
+    r = command(daemon, "--all")
+    assert r.returncode == 0 and r.stderr == "2 replayed, 0 left\n"
+    assert [line.split()[0] for line in r.stdout.splitlines()] == [runs[2], *others]
+
+
+@pytest.mark.parametrize("args,says", [
+    ([], "which runs?"), (["x"], "'x' is not the id of a run"), ([str(uuid.UUID(int=1)), "--all"], "either runs are named"),
+    (["--pipeline", "a.b"], "--pipeline: 'a.b'"), (["--pipeline", "a.b.c.d"], "--pipeline: "), (["--since", "dawn"], "--since: 'dawn'"),
+    (["--all", "--limit", "0"], "--limit: "), (["--all", "--server", "nowhere"], "--server: ")])
+def test_command_mistakes(args, says):
+    r = cli("replay", *args)
+    assert r.returncode == 2 and says in r.stderr and r.stdout == ""
+
+
+def test_command_without_a_daemon():
+    r = cli("replay", "--all", "--server", "http://127.0.0.1:1")
+    assert r.returncode == 1 and "http://127.0.0.1:1" in r.stderr
