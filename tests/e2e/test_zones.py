@@ -108,6 +108,25 @@ def test_bad_definitions_are_refused(daemon, fields, part):
         assert daemon.zone(z) == z
 
 
+@pytest.mark.parametrize("body,part", [
+    (b"", "a JSON object"),
+    (b"[]", "object"),
+    (b'{"namespace": "default", "name": "z"', "not valid JSON"),
+    (b'{"namespace": "default", "name": "z", "name": "y"}', "not valid JSON"),
+    (b'{"namespace": "default", "name": "z", "description": "\xff"}', "not valid JSON"),
+    (b'{"namespace": "default", "name": "z", "include": ' + b"[" * 10000 + b"]" * 10000 + b"}", "levels of nesting"),
+    (b'{"namespace": "default", "name": "z", "path": "/a\\u0000b"}', "NUL"),
+    (b'{"namespace": "default", "name": "z", "settle_ms": 1e999}', "not valid JSON"),
+    (b'{"namespace": "default", "name": "z", "settle_ms": 1.5}', "settle_ms"),
+])
+def test_bad_json_is_refused(daemon, body, part):
+    r = daemon.post(ZONES, body).expect(400)
+    assert r.error == "INVALID_ARGUMENT" and part in r.message
+    z = daemon.create_zone("z")
+    daemon.put(ZONES + "/default/z", body).expect(400)
+    assert daemon.zone(z) == z and daemon.get(ZONES).json()["total"] == 1
+
+
 def test_names_are_taken_once_and_ids_are_not_the_clients(daemon):
     z = daemon.post(ZONES, {"namespace": "default", "name": "z", "id": str(uuid.uuid4()), "file_count": 7}).expect(201).json()
     assert z["file_count"] == 0
