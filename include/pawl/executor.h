@@ -31,6 +31,10 @@ struct executor_type {
     const struct option_doc *options; /* what stands beside `type`; ends with a NULL name */
     bool pull;    /* runs stay pending until a worker asks for them; start and cancel are NULL */
 
+    /* Whether the runs of such a config may be handed over to somebody outside: it is the only step of
+     * its pipeline then. NULL: never. */
+    bool (*hands_over)(const json_t *config);
+
     /* Checks the executor object of a pipeline. 0, or -EINVAL with *reterr naming the field as
      * `executor.<field>: ...`. */
     int (*check)(json_t *config, struct diag *reterr);
@@ -96,6 +100,10 @@ void execution_log(struct execution *x, int fd, struct slice bytes);
 /* r without its log, which the dispatcher has. x is out of the table afterwards, and what start()
  * was given is gone; the caller frees it. */
 void execution_ended(struct execution *x, const struct run_result *r);
+
+/* Somebody outside carries the run out from now on: the engine has it on disk (engine_entrust). Only of a run with one step. As
+ * after execution_ended, but nothing is reported. */
+void execution_handed_over(struct execution *x);
 struct host *execution_host(const struct execution *x);
 
 #endif

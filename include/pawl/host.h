@@ -138,7 +138,8 @@ struct ark_listener {
 struct host {
     struct uv_loop_s *loop;
     struct timers *timers;
-    struct engine *engine;
+    struct engine *engine;      /* for api, app, and executors that hand runs over */
+    const char *url;            /* where the daemon listens first, such as "http://127.0.0.1:8080" */
     const char *public_url;     /* without a slash at the end; NULL when not configured */
     const char *data;           /* the data directory, absolute */
     uint64_t upload_bytes_max;  /* of one file sent over HTTP */

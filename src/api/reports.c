@@ -6,6 +6,7 @@
  * All of it is one way: a request is a list of reports. Those whose lease holds go to the engine at once and are answered after
  * the commit. For the others the run's row says why not; a status without a token is then for a run that nobody has claimed.
  */
+#include "api/auth.h"
 #include "api/report_log.h"
 #include "api/resources.h"
 #include "api/work.h"
@@ -31,6 +32,8 @@
 struct report {
     struct uuid run;
     bool has_token;
+    bool is_status;
+    bool no_key; /* the token is all that its sender has: he learns nothing else */
     struct lease_hash hash;
     struct run_result result; /* RUNNING: a heartbeat */
     struct str output;        /* what result.output points into, if that is not a string */
@@ -72,6 +75,13 @@ static void add_error(struct str *s, const char *code, const char *message)
     str_printf(s, "\"error\":{\"code\":\"%s\",\"message\":\"%s\"}", code, message);
 }
 
+/* To who has no API key, a run that is not there and one that he has no token of are the same. */
+static bool is_forbidden(const struct report *r)
+{
+    return r->no_key ||
+           (r->is_status && r->has_token && r->err == 0 && r->row.status == RUN_RUNNING);
+}
+
 /* The members of a report's answer. Returns its HTTP status. */
 static int describe(struct str *s, const struct report *r)
 {
@@ -82,6 +92,11 @@ static int describe(struct str *s, const struct report *r)
         str_add_cstr(s, ",\"lease_expires_at\":");
         str_add_time(s, r->expires_at);
         return 200;
+    }
+    if (is_forbidden(r)) {
+        add_error(s, "PERMISSION_DENIED",
+                  "the token is not that of a run that is being carried out");
+        return 403;
     }
     if (r->err == -ENOENT) {
         add_error(s, "NOT_FOUND", "there is no such run");
@@ -368,6 +383,34 @@ static void refuse(struct reporting *w, const struct diag *why)
     http_respond_diag(w->req, why);
 }
 
+/* Of who was asked to call back: he has it from the request that asked him. A bearer that is none is left alone: it may be an API key. */
+static void take_header_token(const struct http_request *req, struct report *r)
+{
+    struct lease_token token;
+    struct str bearer = {0};
+    struct slice text = http_header(req, "pawl-callback-token");
+    if (text.p == NULL && auth_credentials_key(http_header(req, "authorization"), &bearer))
+        text = str_slice(&bearer);
+    if (!r->has_token && text.p != NULL && hex_decode(text, token.b, sizeof(token.b))) {
+        r->has_token = true;
+        r->hash = lease_hash_of(&token);
+    }
+    str_release(&bearer);
+}
+
+/* The route is open to who has no API key: the run's token will do. False when it was answered. */
+static bool may_report(struct reporting *w, struct report *r)
+{
+    struct diag why;
+    take_header_token(w->req, r);
+    r->is_status = true;
+    r->no_key = !auth_authorize(w->api->auth, w->req, &why);
+    if (!r->no_key || r->has_token)
+        return true;
+    refuse(w, &why);
+    return false;
+}
+
 static void one(struct http_request *req, struct api *a, enum form form)
 {
     struct uuid id;
@@ -381,7 +424,7 @@ static void one(struct http_request *req, struct api *a, enum form form)
     w->reports[0].run = id;
     if (take_report(w->body, "", form, a->host->now(a->host).wall, &w->reports[0], &why) < 0)
         refuse(w, &why);
-    else
+    else if (form != FORM_STATUS || may_report(w, &w->reports[0]))
         hand_in_all(w);
 }
 
@@ -447,6 +490,6 @@ static const struct http_route routes[] = {
     {"POST", "/api/v1/runs/{id}/complete", complete, SCOPE_API, REPORT_BYTES_MAX},
     {"POST", "/api/v1/runs/{id}/fail", fail, SCOPE_API, REPORT_BYTES_MAX},
     {"POST", "/api/v1/runs/{id}/heartbeat", heartbeat, SCOPE_API, 0},
-    {"POST", "/api/v1/runs/{id}/status", status, SCOPE_API, REPORT_BYTES_MAX},
+    {"POST", "/api/v1/runs/{id}/status", status, SCOPE_TOKEN, REPORT_BYTES_MAX},
 };
 const struct resource resource_reports = {routes, ARRAY_SIZE(routes)};

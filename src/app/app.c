@@ -48,6 +48,7 @@ struct app {
     enum app_state state;
     int lock_fd;
     char *data; /* the data directory, absolute */
+    char *url;  /* where it listens first */
 
     uv_loop_t loop;
     struct timers timers;
@@ -465,9 +466,10 @@ static int start(struct app *a)
     if (err == 0)
         err = listen_all(a, &url);
     if (err == 0) {
+        a->host.host.url = a->url = str_detach(&url);
         start_signals(a);
         pump_start(&a->pump);
-        printf("ready %s\n", url.p);
+        printf("ready %s\n", a->url);
         fflush(stdout);
     }
     str_release(&url);
@@ -493,6 +495,7 @@ int app_run(const struct config *c)
     CHECK(uv_loop_close(&a.loop) == 0);
     db_unlock_dir(a.lock_fd);
     free(a.data);
+    free(a.url);
     log_info("stopped");
     return 0;
 }

@@ -160,11 +160,6 @@ bool claim_has_work(const struct engine *e)
            (e->claims[CLAIM_WAITING] != NULL && e->ready[READY_TO_LEASE] != NULL);
 }
 
-static bool has_lease_left(const struct engine *e)
-{
-    return e->leased + e->reserved_leases < e->opt.leased_max;
-}
-
 /* Asks for runs of p for c, if p may have more at the same time. One that may not comes back when one of its runs has ended. */
 static bool ask(struct engine *e, struct claim *c, struct pipeline *p)
 {
@@ -186,7 +181,7 @@ static void look_around(struct engine *e, struct claim *c)
     struct pipeline *p, *next;
     DL_FOREACH_SAFE2(e->ready[READY_OFFERED], p, next, ready_next)
     {
-        if (!has_lease_left(e) || c->asked == c->count_max || c->fetches == FETCHES_MAX)
+        if (!engine_has_lease_left(e) || c->asked == c->count_max || c->fetches == FETCHES_MAX)
             return;
         if (wants(c, p))
             ask(e, c, p);
@@ -210,14 +205,14 @@ void claim_schedule(struct engine *e)
 {
     struct claim *c;
     struct pipeline *p;
-    while ((p = e->ready[READY_TO_LEASE]) != NULL && has_lease_left(e))
+    while ((p = e->ready[READY_TO_LEASE]) != NULL && engine_has_lease_left(e))
         offer(e, p);
     while ((c = e->claims[CLAIM_NEW]) != NULL) {
         if (c->over || c->got > 0) {
             end(e, c);
             continue;
         }
-        if (!has_lease_left(e))
+        if (!engine_has_lease_left(e))
             return;
         look_around(e, c);
         if (c->state == CLAIM_NEW)

@@ -132,6 +132,7 @@ static void undo_drop(struct undo *u)
     case UNDO_PENDING:
     case UNDO_CANCEL:
     case UNDO_EXTEND:
+    case UNDO_ENTRUST:
     case UNDO_RUN_STARTED:
     case UNDO_ADD_PIPELINE:
     case UNDO_ADD_TRIGGER:
@@ -236,6 +237,9 @@ static void undo_apply(struct engine *e, struct now now, struct undo *u)
         break;
     case UNDO_EXTEND:
         lease_undo_extend(e, u);
+        break;
+    case UNDO_ENTRUST:
+        lease_undo_entrust(e, u->run);
         break;
     case UNDO_ADD_PIPELINE:
         queue_leave(e, u->pipeline);

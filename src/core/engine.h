@@ -192,6 +192,20 @@ enum lease_answer engine_extend(struct engine *e, struct now now, struct uuid ru
 enum lease_answer engine_finish_leased(struct engine *e, struct now now, struct lease_hash hash,
                                        const struct run_result *r, struct ticket *t);
 
+/* A run that is carried out here may also be ended by whoever proves this: an executor has asked somebody outside to do the work,
+ * and that one may be faster than its own answer. The executor is told by CANCEL_RUN then. In memory only: after a restart the run
+ * counts as interrupted. */
+void engine_promise(struct engine *e, struct uuid run, struct lease_hash hash);
+
+/* A run that is carried out here is carried out outside from now on, for that long at most (1..LEASE_MS_MAX): its slot is free, and
+ * neither its executor nor a restart ends it. False when no such run is carried out here, or it was asked to end: then t will not be
+ * redeemed. If the commit fails it is carried out here still. */
+bool engine_entrust(struct engine *e, struct now now, struct uuid run, struct lease_hash hash,
+                    uint64_t ms, struct ticket *t);
+
+/* Whether one more run may be outside (leased_max). */
+bool engine_has_lease_left(const struct engine *e);
+
 /* A worker that never claimed the run says how it is. RUNNING takes, or extends, a lease without a token. After LEASE_UNKNOWN the
  * caller reads the run's row off the loop and then calls engine_report_looked_up exactly once, as for engine_cancel. */
 enum lease_answer engine_report(struct engine *e, struct now now, const struct run_result *r,

@@ -24,6 +24,7 @@ struct run {
     bool replaced;  /* by a newer run: why it was asked */
     struct run *prev, *next; /* of_pipeline */
     struct lease *lease; /* NULL: it is carried out here */
+    struct lease_hash promise; /* whoever proves this may end it, too; all zero: nobody */
     UT_hash_handle hh;
 };
 
@@ -71,6 +72,7 @@ enum undo_type {
     UNDO_RUN_STARTED, /* run: it came into being in memory */
     UNDO_RUN_ENDED,   /* run: it left the table, its memory is kept */
     UNDO_EXTEND,      /* run: its lease was over earlier before */
+    UNDO_ENTRUST,     /* run: it was carried out here */
     UNDO_ADD_PIPELINE,
     UNDO_CHANGE_PIPELINE, /* old_pipeline_def */
     UNDO_DROP_PIPELINE,   /* delta: what was pending */
@@ -353,5 +355,6 @@ void lease_record(struct engine *e, const struct lease *l);
 void lease_arm(struct engine *e, struct lease *l);
 void lease_due(struct engine *e, struct now now, struct wheel_timer *w);
 void lease_undo_extend(struct engine *e, const struct undo *u);
+void lease_undo_entrust(struct engine *e, struct run *run);
 
 #endif

@@ -1,11 +1,15 @@
 /* lease.c - runs that workers outside carry out: how long they may, and what they report.
  *
- * A lease ends with the attempt: by the worker's report, by a cancellation, or because nobody asked for more time. It counts until
+ * An executor may hand a run over to somebody outside, too: it is promised to whoever has the token, and entrusted to him when he
+ * has accepted. A lease ends with the attempt: by the worker's report, by a cancellation, or because nobody asked for more time. It counts until
  * it is taken back, even when that is a moment late.
  */
 #include "base/check.h"
 #include "base/mem.h"
 #include "core/engine_internal.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static const struct lease_hash no_token;
 
@@ -51,10 +55,13 @@ void lease_record(struct engine *e, const struct lease *l)
 
 void lease_due(struct engine *e, struct now now, struct wheel_timer *w)
 {
-    struct run *run = container_of(w, struct lease, time)->run;
-    const struct run_result r = {
-        .run = run->id, .status = RUN_FAILED, .error = SLICE("lease expired")};
-    ends_attempt(e, now, run, &r, NULL);
+    const struct lease *l = container_of(w, struct lease, time);
+    char text[64] = "lease expired";
+    if (!is_hash(l->run->promise, no_token))
+        snprintf(text, sizeof(text), "no callback within %" PRIu64 " seconds",
+                 (l->ms + 999) / 1000);
+    const struct run_result r = {.run = l->run->id, .status = RUN_FAILED, .error = slice_of(text)};
+    ends_attempt(e, now, l->run, &r, NULL);
 }
 
 /* ---- what workers say ---- */
@@ -65,7 +72,10 @@ static enum lease_answer find(struct engine *e, struct uuid id, struct lease_has
     HASH_FIND(hh, e->runs, &id, sizeof(id), *ret);
     if (*ret == NULL)
         return LEASE_UNKNOWN;
-    return (*ret)->lease != NULL && is_hash((*ret)->lease->hash, hash) ? LEASE_DONE : LEASE_REFUSED;
+    const struct lease *l = (*ret)->lease;
+    const bool theirs = l != NULL ? is_hash(l->hash, hash)
+                                  : is_hash((*ret)->promise, hash) && !is_hash(hash, no_token);
+    return theirs ? LEASE_DONE : LEASE_REFUSED;
 }
 
 enum lease_answer engine_extend(struct engine *e, struct now now, struct uuid id,
@@ -78,6 +88,11 @@ enum lease_answer engine_extend(struct engine *e, struct now now, struct uuid id
     if (answer != LEASE_DONE)
         return answer;
     struct lease *l = run->lease;
+    if (l == NULL) { /* promised only: its time does not run yet */
+        ret_expires_at->ms = now.wall.ms + (int64_t)lease_ms;
+        emit_reply(e, t, UUID_NIL, NULL, 0);
+        return LEASE_DONE;
+    }
     struct undo *u = undo_add(e, UNDO_EXTEND);
     u->run = run;
     u->lease.ends_at = l->ends_at;
@@ -104,9 +119,62 @@ enum lease_answer engine_finish_leased(struct engine *e, struct now now, struct 
     struct run *run;
     CHECK(run_status_is_final(r->status));
     const enum lease_answer answer = find(e, r->run, hash, &run);
-    if (answer == LEASE_DONE)
-        ends_attempt(e, now, run, r, t);
+    if (answer != LEASE_DONE)
+        return answer;
+    if (run->lease == NULL)
+        emit(e, EFFECT_CANCEL_RUN)->cancel_run = run->id; /* its executor need not go on */
+    ends_attempt(e, now, run, r, t);
     return answer;
+}
+
+/* ---- from here to outside ---- */
+
+bool engine_has_lease_left(const struct engine *e)
+{
+    return e->leased + e->reserved_leases < e->opt.leased_max;
+}
+
+void engine_promise(struct engine *e, struct uuid id, struct lease_hash hash)
+{
+    struct run *run;
+    HASH_FIND(hh, e->runs, &id, sizeof(id), run);
+    if (run != NULL && run->lease == NULL)
+        run->promise = hash;
+}
+
+/* Out of the table and into it again: that is where slots are counted. */
+static void change_hands(struct engine *e, struct run *run, struct lease *l)
+{
+    queue_unlink(e, run);
+    run->lease = l;
+    if (l != NULL)
+        l->run = run;
+    queue_relink(e, run);
+}
+
+bool engine_entrust(struct engine *e, struct now now, struct uuid id, struct lease_hash hash,
+                    uint64_t ms, struct ticket *t)
+{
+    struct run *run;
+    CHECK(ms > 0 && ms <= LEASE_MS_MAX);
+    HASH_FIND(hh, e->runs, &id, sizeof(id), run);
+    if (run == NULL || run->lease != NULL || run->cancelled)
+        return false;
+    run->promise = hash;
+    change_hands(e, run, lease_make(now, hash, ms));
+    undo_add(e, UNDO_ENTRUST)->run = run;
+    lease_record(e, run->lease);
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+    queue_make_ready(e, run->pipeline);
+    queue_schedule(e, now);
+    return true;
+}
+
+void lease_undo_entrust(struct engine *e, struct run *run)
+{
+    struct lease *l = run->lease;
+    change_hands(e, run, NULL);
+    free(l);
 }
 
 /* ---- without a claim ---- */
@@ -164,6 +232,13 @@ enum lease_answer engine_report_looked_up(struct engine *e, struct now now, stru
 
 /* ---- at start ---- */
 
+/* How long it was given for: to the second, as what the executor took before it is not known. */
+static uint64_t as_given(struct wall started_at, struct wall expires_at)
+{
+    const int64_t ms = (expires_at.ms - started_at.ms) / 1000 * 1000;
+    return ms < 1000 ? 1000 : ms > LEASE_MS_MAX ? LEASE_MS_MAX : (uint64_t)ms;
+}
+
 void engine_recover_lease(struct engine *e, struct now now, struct pipeline *p,
                           const struct run_start *s, struct wall started_at, struct lease_hash hash,
                           struct wall expires_at)
@@ -181,4 +256,8 @@ void engine_recover_lease(struct engine *e, struct now now, struct pipeline *p,
     struct lease *l = lease_make(now, hash, (uint64_t)left);
     l->ms = LEASE_MS_DEFAULT;
     queue_adopt(e, p, s, started_at, l);
+    if (!p->def->pull) { /* an executor of ours had handed it over */
+        l->run->promise = hash;
+        l->ms = as_given(started_at, expires_at);
+    }
 }

@@ -86,6 +86,15 @@ void execution_ended(struct execution *x, const struct run_result *r)
     job_step_ended(x->job, r);
 }
 
+void execution_handed_over(struct execution *x)
+{
+    struct job *j = x->job;
+    CHECK(j->execution == x && j->steps.count == 1);
+    j->execution = NULL;
+    HASH_DEL(x->dispatcher->jobs, j);
+    job_destroy(j);
+}
+
 struct host *execution_host(const struct execution *x)
 {
     return x->dispatcher->host;

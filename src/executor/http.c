@@ -4,20 +4,33 @@
  *
  * What is sent: http_request.h. What the answer means:
  *
- *     2xx                success, the body is the output; 202 with `callback`: see below
+ *     2xx                success, the body is the output
+ *     202 with `callback` the run goes on outside, until it is reported: see below
  *     408, 425, 429, 5xx failed, may be tried again; not before Retry-After
  *     other 4xx, 3xx     failed for good: another attempt would be answered the same way
  *     an answer that is longer than max_response_bytes: failed for good, the request was done
  *     no answer          failed, may be tried again
  *
+ * With `callback` the request brings along where the run is to be reported and the token that makes that possible. The engine knows the
+ * token's hash from the start, as a promise, for the callback may overtake the answer. At a 202 the run is entrusted to whoever has the
+ * token: when that is on disk, our part has ended, and the run neither has a slot nor minds a restart.
+ *
+ *     SENDING --202--> HANDING_OVER --on disk--> gone
+ *                        |      ^
+ *                        v      |  not on disk
+ *                       WAITING -+
+ *
  * Redirections are followed with `follow_redirects` only, as far as they keep the method and stay on the server: nothing of the event,
  * and no credentials, go where the config does not say.
  */
 #include "base/check.h"
+#include "base/hex.h"
 #include "base/mem.h"
+#include "core/engine.h"
 #include "executor/dispatcher.h"
 #include "executor/http_request.h"
 #include "io/curl/outbound.h"
+#include "io/secret/lease.h"
 #include "pawl/executor.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -36,6 +49,11 @@ extern const struct executor_type executor_http;
 /* What is logged of an answer that is no success. */
 #define LOGGED_BYTES_MAX 4096
 
+#define CALLBACK_PATH "/api/v1/runs/%s/status"
+
+/* When what was to be written could not be. */
+#define HAND_OVER_AGAIN_MS 1000
+
 struct http {
     struct execution x;
     struct outbound_request request;
@@ -43,9 +61,18 @@ struct http {
     const struct run_start *run;
     struct http_body body;
     struct wall began_at;
+    struct mono began_mono;
     char *url; /* where a redirection led to; NULL: config.url */
     unsigned redirects;
-    bool interrupted;
+    bool interrupted, cancelled;
+
+    /* with a callback */
+    enum { SENDING, HANDING_OVER, WAITING } state;
+    char *callback_url;
+    char token[2 * LEASE_TOKEN_SIZE + 1]; /* "": there is none */
+    struct lease_hash hash;
+    struct ticket ticket;
+    struct timer again;
 };
 
 static int http_check(json_t *config, struct diag *reterr)
@@ -56,12 +83,29 @@ static int http_check(json_t *config, struct diag *reterr)
 
 /* ---- the end ---- */
 
+static void release(struct http *h)
+{
+    http_body_release(&h->body);
+    free(h->callback_url);
+    free(h->url);
+    free(h);
+}
+
 static void finish(struct http *h, const struct run_result *r)
 {
     execution_ended(&h->x, r);
-    http_body_release(&h->body);
-    free(h->url);
-    free(h);
+    release(h);
+}
+
+static void finish_stopped(struct http *h)
+{
+    const struct run_result r = {
+        .run = h->x.run,
+        .status = h->interrupted ? RUN_FAILED : RUN_CANCELLED,
+        .interrupted = h->interrupted,
+        .error = h->interrupted ? SLICE("interrupted") : SLICE("cancelled"),
+    };
+    finish(h, &r);
 }
 
 static void log_answer(struct http *h, const struct outbound_end *e)
@@ -101,8 +145,7 @@ static void judge_answer(const struct outbound_end *e, struct run_result *r, str
         diag_set(why, DIAG_INTERNAL, "the server answered with status %d", e->status);
 }
 
-static void judge(struct http *h, const struct outbound_end *e, struct run_result *r,
-                  struct diag *why)
+static void judge(const struct outbound_end *e, struct run_result *r, struct diag *why)
 {
     if (e->err == 0) {
         judge_answer(e, r, why);
@@ -111,12 +154,6 @@ static void judge(struct http *h, const struct outbound_end *e, struct run_resul
     *why = e->why;
     r->status = RUN_FAILED;
     r->conclusive = e->err == -EMSGSIZE;
-    if (e->err != -ECANCELED)
-        return;
-    r->status = h->interrupted ? RUN_FAILED : RUN_CANCELLED;
-    r->interrupted = h->interrupted;
-    if (h->interrupted)
-        diag_set(why, DIAG_INTERNAL, "interrupted");
 }
 
 /* ---- redirections ---- */
@@ -140,6 +177,64 @@ static bool is_to_follow(const struct http *h, const struct outbound_end *e)
            h->redirects < REDIRECTS_MAX && same_server(h->config.url, e->redirect_url);
 }
 
+/* ---- handing over ---- */
+
+static void hand_over(struct http *h);
+
+static void hand_over_again(struct timer *t)
+{
+    hand_over(container_of(t, struct http, again));
+}
+
+static void handed_over(struct ticket *t, const struct outcome *o)
+{
+    struct http *h = container_of(t, struct http, ticket);
+    if (o->err == 0) {
+        execution_handed_over(&h->x);
+        release(h);
+    } else if (h->cancelled) {
+        finish_stopped(h);
+    } else {
+        h->state = WAITING;
+        timer_set(execution_host(&h->x)->timers, &h->again, HAND_OVER_AGAIN_MS);
+    }
+}
+
+/* From the answer on, and within the time that the run has. */
+static uint64_t callback_ms(const struct http *h)
+{
+    struct host *host = execution_host(&h->x);
+    const uint64_t gone = host->now(host).mono.ms - h->began_mono.ms;
+    const uint64_t limit = h->run->timeout_ms;
+    const uint64_t left = limit == 0 ? 0 : limit > gone ? limit - gone : 1;
+    return left != 0 && left < h->config.callback_ms ? left : h->config.callback_ms;
+}
+
+static void hand_over(struct http *h)
+{
+    struct host *host = execution_host(&h->x);
+    h->state = HANDING_OVER;
+    h->ticket.done = handed_over;
+    h->again.fired = hand_over_again;
+    if (!engine_entrust(host->engine, host->now(host), h->x.run, h->hash, callback_ms(h),
+                        &h->ticket))
+        finish_stopped(
+            h); /* it was asked to end, or its callback was here already and nobody listens to this */
+}
+
+static void promise(struct http *h)
+{
+    struct host *host = execution_host(&h->x);
+    struct lease_token token;
+    char id[UUID_TEXT_LEN + 1];
+    lease_token_make(&token, &h->hash);
+    hex_encode(token.b, sizeof(token.b), h->token);
+    uuid_format(h->x.run, id);
+    h->callback_url =
+        mem_printf("%s" CALLBACK_PATH, host->public_url != NULL ? host->public_url : host->url, id);
+    engine_promise(host->engine, h->x.run, h->hash);
+}
+
 /* ---- the request ---- */
 
 static void send_it(struct http *h);
@@ -159,14 +254,23 @@ static void request_ended(struct outbound_request *request, const struct outboun
         send_it(h);
         return;
     }
-    judge(h, e, &r, &why);
+    if (e->err == -ECANCELED) {
+        finish_stopped(h);
+        return;
+    }
+    if (e->err == 0 && e->status == 202 && h->config.callback) {
+        hand_over(h);
+        return;
+    }
+    judge(e, &r, &why);
     r.error = r.status == RUN_SUCCESS ? SLICE_NONE : slice_of(why.msg);
     finish(h, &r);
 }
 
 static void make(struct http *h)
 {
-    http_body_make(&h->body, &h->config, h->run, h->began_at, NULL, NULL);
+    http_body_make(&h->body, &h->config, h->run, h->began_at, h->callback_url,
+                   h->token[0] != '\0' ? h->token : NULL);
     h->request.options.headers = h->body.headers;
     h->request.options.body = str_slice(&h->body.body);
 }
@@ -201,6 +305,23 @@ static void send_it(struct http *h)
 
 /* ---- the type ---- */
 
+/* Nothing was sent: a later attempt may find fewer. */
+static void too_many(struct timer *t)
+{
+    struct http *h = container_of(t, struct http, again);
+    const struct run_result r = {
+        .run = h->x.run,
+        .status = RUN_FAILED,
+        .error = SLICE("too many runs are carried out elsewhere (leased_max)"),
+    };
+    finish(h, &r);
+}
+
+static bool http_hands_over(const json_t *config)
+{
+    return json_is_true(json_object_get(config, "callback"));
+}
+
 static struct execution *http_start(struct dispatcher *d, const struct run_start *s, json_t *config)
 {
     struct http *h = mem_zalloc(sizeof(*h));
@@ -210,6 +331,15 @@ static struct execution *http_start(struct dispatcher *d, const struct run_start
     CHECK(http_config_read(config, &h->config, &why) == 0); /* the dispatcher has checked it */
     h->run = s;
     h->began_at = host->now(host).wall;
+    h->began_mono = host->now(host).mono;
+    if (h->config.callback && !engine_has_lease_left(host->engine)) {
+        h->again.fired = too_many;
+        timer_set(host->timers, &h->again, 0);
+        h->state = WAITING;
+        return &h->x;
+    }
+    if (h->config.callback)
+        promise(h);
     if (s->payload.len + s->files.len + s->previous.len <= INLINE_BYTES_MAX)
         make(h);
     send_it(h);
@@ -219,14 +349,21 @@ static struct execution *http_start(struct dispatcher *d, const struct run_start
 static void http_cancel(struct execution *x, bool interrupted)
 {
     struct http *h = container_of(x, struct http, x);
-    h->interrupted = h->interrupted || interrupted;
-    outbound_cancel(&h->request);
+    h->interrupted = h->cancelled ? h->interrupted : interrupted;
+    h->cancelled = true;
+    if (h->state == SENDING)
+        outbound_cancel(&h->request);
+    if (h->state != WAITING)
+        return; /* while it is handed over: handed_over() follows */
+    timer_cancel(execution_host(x)->timers, &h->again);
+    finish_stopped(h);
 }
 
 const struct executor_type executor_http = {
     .name = "http",
     .help = "sends the event to a URL",
     .options = http_options,
+    .hands_over = http_hands_over,
     .check = http_check,
     .start = http_start,
     .cancel = http_cancel,

@@ -71,9 +71,15 @@ static int check_name_is_free(const struct step_list *l, size_t i, struct diag *
     return 0;
 }
 
-static int check_is_not_pulled(const struct step_list *l, size_t i, struct diag *reterr)
+static int check_is_alone(const struct step_list *l, size_t i, struct diag *reterr)
 {
-    if (!l->items[i].type->pull || l->count == 1)
+    const struct executor_type *type = l->items[i].type;
+    if (l->count > 1 && type->hands_over != NULL && type->hands_over(l->items[i].config))
+        return diag_set(
+            reterr, DIAG_INVALID_ARGUMENT,
+            "steps[%zu].executor.callback: needs a pipeline with exactly one step, not %zu", i,
+            l->count);
+    if (!type->pull || l->count == 1)
         return 0;
     return diag_set(reterr, DIAG_INVALID_ARGUMENT,
                     "steps[%zu].executor.type: a pipeline whose runs are taken by workers (%s) has "
@@ -93,7 +99,7 @@ static int read_steps(json_t *steps, struct step_list *ret, struct diag *reterr)
         char path[32];
         snprintf(path, sizeof(path), "steps[%zu]", i);
         if (read_step(json_array_get(steps, i), path, i + 1, &ret->items[i], reterr) < 0 ||
-            check_name_is_free(ret, i, reterr) < 0 || check_is_not_pulled(ret, i, reterr) < 0)
+            check_name_is_free(ret, i, reterr) < 0 || check_is_alone(ret, i, reterr) < 0)
             return -EINVAL;
     }
     return 0;

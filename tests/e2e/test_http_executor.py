@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from pawl import PATIENCE
+from pawl import PATIENCE, cli, wait_until
 from receiver import Answer, Receiver
 
 SECRET_BYTES = bytes(range(32))
@@ -325,3 +325,153 @@ def test_many_at_once(daemon, receiver):
     _, t = make(daemon, receiver.url)
     runs = [daemon.fire_ok(t, json.dumps({"n": i}).encode()) for i in range(100)]
     assert [daemon.wait_run(r)["output"]["n"] for r in runs] == list(range(100))
+
+
+# ---- callbacks ----
+
+def accepted(daemon, receiver, **fields):
+    """A run whose server has answered 202, and which is in its hands: (id, the request, report(status, token=..., **fields))."""
+    receiver.answer = lambda r: Answer(202, b"later")
+    before = len(receiver.requests)
+    _, t = make(daemon, receiver.url, callback=True, **fields)
+    run = daemon.fire_ok(t)
+    request = receiver.wait(before + 1)[before]
+    wait_until(lambda: metric(daemon, "pawl_runs_leased") >= 1, 10, "the lease")
+
+    def report(status, token=request.headers["pawl-callback-token"], **more):
+        h = {"Pawl-Callback-Token": token} if token else {}
+        return daemon.post(f"/api/v1/runs/{run}/status", {"status": status, **more}, headers=h)
+    return run, request, report
+
+
+def metric(daemon, name):
+    lines = daemon.get("/metrics").expect(200).body.decode().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(name + " ")))
+
+
+def test_callback(daemon, receiver):
+    run, request, report = accepted(daemon, receiver)
+    assert request.headers["pawl-callback-url"] == f"{daemon.url}/api/v1/runs/{run}/status"
+    assert one(daemon, run)["status"] == "running"
+    assert report("success", token="f" * 32).expect(403).error == "PERMISSION_DENIED"
+    report("success", token=None).expect(409)
+    assert report("running", lease_seconds=100).expect(200).json()["lease_expires_at"]
+    assert report("success", output={"sum": 3}).expect(200).json()["status"] == "success"
+    run = one(daemon, run)
+    assert run["status"] == "success" and run["output"] == {"sum": 3} and run["attempt"] == 1
+    report("failed").expect(409)
+
+
+def test_callback_by_bearer_without_an_api_key(make_daemon, receiver):
+    daemon = make_daemon()
+    key = subprocess_key(daemon)
+    daemon.api_key = key
+    run, request, _ = accepted(daemon, receiver)
+    url = f"/api/v1/runs/{run}/status"
+    token = request.headers["pawl-callback-token"]
+    daemon.api_key = None
+    body = {"status": "failed", "error": "no luck"}
+    daemon.post(url, body).expect(401)
+    daemon.post(url, body, headers={"Authorization": "Bearer hello"}).expect(401)
+    daemon.post(url, body, headers={"Authorization": "Bearer " + "0" * 32}).expect(403)
+    daemon.post(f"/api/v1/runs/00000000-0000-7000-8000-000000000000/status", body, headers={"Pawl-Callback-Token": token}).expect(403)
+    daemon.post(f"/api/v1/runs/{run}/cancel", headers={"Authorization": "Bearer " + token}).expect(401)
+    daemon.get(f"/api/v1/runs/{run}", headers={"Authorization": "Bearer " + token}).expect(401)
+    daemon.post(url, body, headers={"Authorization": "Bearer " + token}).expect(200)
+    daemon.post(url, body, headers={"Authorization": "Bearer " + token}).expect(403)  # it is over
+    daemon.api_key = key
+    assert one(daemon, run)["error"] == "no luck"
+
+
+def subprocess_key(daemon):
+    out = cli("key", "add", "test", "--data", daemon.data)
+    assert out.returncode == 0, out.stderr
+    key = out.stdout.split()[-1]
+    wait_until(lambda: daemon.get("/api/v1/runs").status == 401, 10, "the key")
+    return key
+
+
+def test_callback_survives_a_restart(daemon, receiver):
+    for end in (daemon.kill, daemon.stop):
+        run, request, report = accepted(daemon, receiver)
+        end()
+        daemon.start()
+        assert one(daemon, run)["status"] == "running"
+        report("success", token="f" * 32).expect(403)
+        report("success", output="done").expect(200)
+        assert one(daemon, run)["output"] == "done" and one(daemon, run)["attempt"] == 1
+
+
+def test_callback_frees_the_slot_and_counts_for_concurrency(make_daemon, receiver):
+    daemon = make_daemon(config={"running_max": 1})
+    run, _, report = accepted(daemon, receiver)
+    other = daemon.create_webhook_trigger(daemon.create_pipeline())
+    assert daemon.wait_run(daemon.fire_ok(other))["status"] == "success"  # there is a slot
+    report("success").expect(200)
+
+
+def test_no_callback(daemon, receiver):
+    run, _, report = accepted(daemon, receiver, callback_timeout_seconds=1)
+    run = daemon.wait_run(run)
+    assert (run["status"], run["error"]) == ("failed", "no callback within 1 seconds")
+    report("success").expect(409)
+    p = daemon.create_pipeline(executor={"type": "http", "url": receiver.url, "callback": True}, timeout_seconds=0.5)
+    run = daemon.wait_run(daemon.fire_ok(daemon.create_webhook_trigger(p)))
+    assert run["error"] == "no callback within 1 seconds"
+
+
+def test_a_callback_may_fail_and_be_repeated(daemon, receiver):
+    run, request, report = accepted(daemon, receiver, retry={"max_attempts": 2, "backoff_seconds": 0})
+    report("failed", error="once more").expect(200)
+    second = receiver.wait(2)[1]
+    assert second.headers["ce-pawlattempt"] == "2" and second.headers["pawl-callback-token"] != request.headers["pawl-callback-token"]
+    wait_until(lambda: one(daemon, run)["status"] == "running" and metric(daemon, "pawl_runs_leased") == 1, 10, "the second lease")
+    report("success").expect(403)  # the first attempt's
+    report("success", token=second.headers["pawl-callback-token"]).expect(200)
+    assert one(daemon, run)["attempt"] == 2
+
+
+def test_a_callback_may_be_faster_than_the_answer(daemon, receiver):
+    codes = []
+
+    def answer(r):
+        status = "success" if len(codes) == 0 else "failed"
+        path = r.headers["pawl-callback-url"].removeprefix(daemon.url)
+        codes.append(daemon.post(path, {"status": "running"}, headers={"Pawl-Callback-Token": r.headers["pawl-callback-token"]}).status)
+        codes.append(daemon.post(path, {"status": status, "output": "fast"},
+                                 headers={"Pawl-Callback-Token": r.headers["pawl-callback-token"]}).status)
+        return Answer(202)
+    receiver.answer = answer
+    _, t = make(daemon, receiver.url, callback=True, retry={"max_attempts": 2, "backoff_seconds": 0})
+    run = daemon.wait_run(daemon.fire_ok(t))
+    assert run["status"] == "success" and run["output"] == "fast"
+    run = daemon.wait_run(daemon.fire_ok(t))
+    assert run["status"] == "failed" and run["attempt"] == 2 and codes == [200] * 6
+    wait_until(lambda: metric(daemon, "pawl_runs_running") == 0 and metric(daemon, "pawl_runs_leased") == 0, 10, "the end")
+
+
+def test_a_run_that_is_outside_can_be_cancelled(daemon, receiver):
+    run, _, report = accepted(daemon, receiver)
+    daemon.post(f"/api/v1/runs/{run}/cancel").expect(200)
+    assert one(daemon, run)["status"] == "cancelled"
+    assert report("success").expect(409).json()["status"] == "cancelled"
+
+
+def test_other_answers_need_no_callback(daemon, receiver):
+    receiver.answer = lambda r: Answer(200, b"at once")
+    _, t = make(daemon, receiver.url, callback=True)
+    assert daemon.wait_run(daemon.fire_ok(t))["output"] == "at once"
+
+
+def test_runs_outside_have_a_limit(make_daemon, receiver):
+    daemon = make_daemon(config={"leased_max": 1})
+    accepted(daemon, receiver)
+    _, t = make(daemon, receiver.url, callback=True)
+    run = daemon.wait_run(daemon.fire_ok(t))
+    assert run["error"] == "too many runs are carried out elsewhere (leased_max)" and len(receiver.requests) == 1
+
+
+def test_callback_needs_a_pipeline_of_its_own(daemon):
+    r = daemon.post("/api/v1/pipelines", {"namespace": "default", "layer": "bronze", "name": "two", "steps": [
+        {"executor": {"type": "http", "url": "http://a/", "callback": True}}, {"argv": ["true"]}]}).expect(400)
+    assert "steps[0].executor.callback: needs a pipeline with exactly one step" in r.message
