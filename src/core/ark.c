@@ -35,6 +35,12 @@ void ark_token_set(struct ark_token *t, struct slice hash, struct slice sealed)
     t->sealed_len = sealed.len;
 }
 
+bool ark_is_webhook(const struct arkevent *a)
+{
+    const struct rule *r = &a->trigger.def->rule;
+    return r->key != NULL && r->ends == 0;
+}
+
 struct arkevent *ark_of(const struct trigger *t)
 {
     CHECK(t->pipeline == NULL);

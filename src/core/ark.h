@@ -32,13 +32,14 @@ struct ark_state {
     const char *missing;      /* TARGET_NOT_FOUND: the path of the first pipeline that is not there; the rule's or static memory */
 };
 
-/* A webhook's token: what it is compared with, and what it can be read back from. */
+/* What a webhook is called with: what it is compared with, and what it can be read back from. Others have one, too: they may be
+ * webhooks one day. */
 #define ARK_TOKEN_HASH_SIZE 32
 #define ARK_TOKEN_SEALED_MAX 128
 struct ark_token {
     uint8_t hash[ARK_TOKEN_HASH_SIZE]; /* SHA-256 of its text */
     uint8_t sealed[ARK_TOKEN_SEALED_MAX];
-    size_t sealed_len; /* 0: it has none */
+    size_t sealed_len;
 };
 
 struct arkevent {
@@ -51,6 +52,8 @@ struct arkevent {
 };
 
 void ark_token_set(struct ark_token *t, struct slice hash, struct slice sealed); /* from what is stored; what does not fit is none */
+
+bool ark_is_webhook(const struct arkevent *a);
 
 /* What a trigger that has targets is part of. */
 struct arkevent *ark_of(const struct trigger *t);

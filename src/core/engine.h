@@ -244,7 +244,7 @@ void engine_drop_trigger(struct engine *e, struct now now, struct trigger *tr, s
 /* ---- ArkEvents (ark.c); a trigger that belongs to one is changed in no other way ---- */
 
 /* Adds one; the path "namespace/name" must be free (catalog_ark). Takes `def`, whose rule has targets; `type` is static memory,
- * the label is copied. A source that is no webhook has an empty token. */
+ * the label is copied. */
 struct arkevent *engine_add_ark(struct engine *e, struct now now, struct slice path,
                                 const char *type, struct trigger_def *def, struct slice label,
                                 const struct ark_token *token, struct ticket *t);

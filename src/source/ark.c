@@ -202,7 +202,7 @@ static bool is_token_of(const struct arkevent *a, struct slice token)
 {
     uint8_t hash[SHA256_SIZE];
     sha256(token, hash);
-    return a->token.sealed_len > 0 && secret_equal(hash, a->token.hash, sizeof(hash));
+    return secret_equal(hash, a->token.hash, sizeof(hash));
 }
 
 /* Bearer, or ?token= for senders that can set no header. */
@@ -225,7 +225,7 @@ static const struct arkevent *admit(struct source *s, struct http_request *req, 
         http_respond_error(req, DIAG_NOT_FOUND, 0, "there is no such event");
         return NULL;
     }
-    if (a->token.sealed_len == 0) {
+    if (!ark_is_webhook(a)) {
         http_respond_error(req, DIAG_INVALID_ARGUMENT, 0,
                            "the event is no webhook: it fires by itself");
         return NULL;

@@ -71,7 +71,8 @@ static struct arkevent *make_ark(struct store *s, struct engine *e)
         engine_add_pipeline(e, now_of(s), slice_of(paths[i]),
                             make_pipeline(SLICE("{}"), 1, s->now, &why), NULL);
     struct rule r = forbidding_rule();
-    struct trigger_def *d = trigger_def_create(SLICE("{\"spec\":{}}"), true, 0, &r);
+    struct trigger_def *d =
+        trigger_def_create(SLICE("{\"spec\":{\"source\":{\"type\":\"webhook\"}}}"), true, 0, &r);
     struct arkevent *a =
         engine_add_ark(e, now_of(s), SLICE(PATH), "arkevent", d, SLICE("label"), &token, NULL);
     commit(s, e);

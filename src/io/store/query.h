@@ -145,7 +145,7 @@ int query_ark_version(struct db *db, uint64_t *ret);
 int query_ark_changes(struct db *db, struct slice ns, uint64_t since, ark_visit visit, void *arg,
                       uint64_t *ret_version);
 
-/* The token of a webhook's; -ENOENT also when it has none. Whose it is, and since when. */
+/* The token of a webhook's; -ENOENT also when it is none. Whose it is, and since when. */
 int query_ark_token(struct db *db, struct slice path, struct ark_token *ret, struct uuid *ret_id,
                     struct wall *ret_created_at);
 

@@ -144,7 +144,7 @@ int query_ark_token(struct db *db, struct slice path, struct ark_token *ret, str
     if (stmt_begin(&q, db,
                    "SELECT a.token_hash, a.token_sealed, t.id, t.created_at FROM arkevents a"
                    " JOIN triggers t ON t.key = a.trigger WHERE a.path = ?1 AND a.dropped = 0"
-                   " AND a.token_sealed NOT NULL") == 0)
+                   " AND json_extract(t.config, '$.spec.source.type') = 'webhook'") == 0)
         bind_text(&q, 1, path);
     const bool found = stmt_row(&q);
     if (found) {
