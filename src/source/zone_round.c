@@ -223,10 +223,23 @@ static bool is_noticed(struct site *s, const struct item *it)
            site_path_covered(s->subtrees, it->path, it->len);
 }
 
-/* It has not changed since the directory is watched, and nobody has told of it. */
+/* All that was told of it is that its times or its mode were set. */
+static bool is_only_touched(const struct round *r, const struct item *it)
+{
+    const struct site_path *p = site_path_find(r->site->candidates, it->path, it->len);
+    return it->notice == NOTICE_ATTRIBUTES ||
+           (r->priming && p != NULL && p->notice == NOTICE_ATTRIBUTES);
+}
+
+/* It has not changed since the directory is watched, or not been written, and nobody has told of its coming. */
 static bool was_there_before(const struct round *r, const struct item *it)
 {
-    return r->priming && it->look.ctime_ns <= r->site->since_ns && !is_noticed(r->site, it);
+    struct site *s = r->site;
+    if (is_noticed(s, it))
+        return false;
+    if (r->priming && it->look.ctime_ns <= s->since_ns)
+        return true;
+    return !s->primed && is_only_touched(r, it) && it->look.mtime_ns <= s->since_ns;
 }
 
 static enum item_fate decide_file(const struct round *r, const struct item *it,
@@ -238,10 +251,10 @@ static enum item_fate decide_file(const struct round *r, const struct item *it,
         later_forget(s, it->path, it->len);
         return l->gone || same == ZONE_RETIMED ? FATE_KEEP : FATE_NONE;
     }
-    if (it->notice == NOTICE_ATTRIBUTES && !l->known)
-        return FATE_NONE; /* what else it may be is told of, or found by a scan */
     if (was_there_before(r, it))
         return FATE_RECORD;
+    if (it->notice == NOTICE_ATTRIBUTES && !l->known)
+        return FATE_NONE; /* what else it may be is told of, or found by a scan */
     return later_ready(s, it) ? FATE_FIRE : FATE_NONE;
 }
 

@@ -209,6 +209,21 @@ def test_modes_and_links_are_no_arrivals(daemon, zone, tmp_path):
     daemon.wait_files(zone, "a", "b")
 
 
+def test_times_of_files_that_were_there_before_the_zone(daemon, tmp_path):
+    """Set while the zone is still being gone through for the first time: they are not taken for new ones."""
+    names = [f"f{i}" for i in range(3000)]
+    (tmp_path / "old").mkdir()
+    for name in names:
+        (tmp_path / "old" / name).touch()
+    z = daemon.create_zone(path=str(tmp_path / "old"))
+    for i, name in enumerate(names):
+        set_time(tmp_path / "old" / name)
+        if i < 100:
+            shutil.copy2(tmp_path / "old" / name, tmp_path / "old" / f"new{i}")
+    wait_ledger(daemon, z, names)
+    daemon.wait_files(z, *(f"new{i}" for i in range(100)))
+
+
 def test_a_file_that_comes_back_keeps_its_name_and_id(daemon, zone, tmp_path):
     f = daemon.upload(zone, "orders.csv", b"1", "text/csv").expect(201).json()
     shown = daemon.get(f"{daemon.zone_path(zone)}/files/{f['id']}").expect(200).json()
