@@ -115,6 +115,8 @@ bool engine_finish(struct engine *e, struct now now, const struct run_result *r,
     HASH_FIND(hh, e->runs, &r->run, sizeof(r->run), run);
     if (run == NULL || run->lease != NULL)
         return false;
+    if (r->attempt != 0 && r->attempt != run->attempt)
+        return false; /* the callback of that attempt was faster, and this is the next one */
     ends_attempt(e, now, run, r, t);
     return true;
 }

@@ -99,7 +99,7 @@ int engine_put_topic(struct engine *e, struct now now, struct slice name, uint64
 /* Its messages go; a topic of that name that is made later begins at 0 again. */
 void engine_drop_topic(struct engine *e, struct now now, struct topic *topic, struct ticket *t);
 
-/* An attempt of a run that was started has ended. Returns false when no such run is being carried
+/* An attempt of a run that was started has ended. Returns false when no such attempt is being carried
  * out; then t (which may be NULL) will not be redeemed. If the commit fails the run counts as being
  * carried out still: finish it again. */
 bool engine_finish(struct engine *e, struct now now, const struct run_result *r, struct ticket *t);

@@ -522,6 +522,18 @@ static void test_promised_run_may_end_early(void **state)
     assert_false(engine_finish(w->engine, w->now, &r, NULL));
 }
 
+/* The next attempt may be in the table before the executor of the one that ended early has said so. */
+static void test_result_is_of_its_attempt(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(fire(w), VERDICT_FIRED);
+    struct run_result r = {.run = w->run, .status = RUN_CANCELLED, .attempt = 2};
+    assert_false(engine_finish(w->engine, w->now, &r, NULL));
+    r.attempt = 1;
+    assert_true(engine_finish(w->engine, w->now, &r, NULL));
+    commit(w, 0);
+}
+
 static void test_cancelled_run_is_not_entrusted(void **state)
 {
     struct world *w = *state;
@@ -693,6 +705,7 @@ int main(void)
         TEST(test_entrusting_can_be_undone),
         TEST(test_no_callback),
         TEST(test_promised_run_may_end_early),
+        TEST(test_result_is_of_its_attempt),
         TEST(test_cancelled_run_is_not_entrusted),
         TEST(test_cancel_running),
         TEST(test_cancel_pending_once),
