@@ -3,9 +3,9 @@
 #include "base/check.h"
 
 static const struct resource *const resources[] = {
-    &resource_claims,    &resource_event_log,  &resource_health,  &resource_metrics,
-    &resource_pipelines, &resource_replays,    &resource_reports, &resource_runs,
-    &resource_triggers,  &resource_zone_files, &resource_zones,
+    &resource_claims, &resource_event_log, &resource_health,     &resource_metrics,
+    &resource_pause,  &resource_pipelines, &resource_replays,    &resource_reports,
+    &resource_runs,   &resource_triggers,  &resource_zone_files, &resource_zones,
 };
 
 void api_routes(struct api *a, struct http_server *s)

@@ -14,9 +14,15 @@
 #define TROUBLES_SHOWN_MAX 100
 #define UNREADY_MS 10000
 
+#define LIVE "{\"status\":\"ok\",\"version\":\"" PAWL_VERSION "\""
+
 static void live(struct http_request *req, void *ctx)
 {
-    http_respond_json(req, 200, SLICE("{\"status\":\"ok\",\"version\":\"" PAWL_VERSION "\"}"));
+    const struct api *a = ctx;
+    if (engine_is_paused(a->host->engine))
+        http_respond_json(req, 200, SLICE(LIVE ",\"paused\":true}"));
+    else
+        http_respond_json(req, 200, SLICE(LIVE "}"));
 }
 
 /* NULL when the journal works, as far as we know. */

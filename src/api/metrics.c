@@ -54,6 +54,9 @@ static void add_engine(struct str *s, const struct engine *e)
     metric(s, "pawl_runs_leased", "gauge", "Runs that workers have taken.", n.leased);
     metric(s, "pawl_claims_waiting", "gauge", "Workers that wait for runs.", n.claims);
     metric(s, "pawl_runs_pending", "gauge", "Runs waiting in the durable queue.", n.pending);
+    metric(s, "pawl_paused", "gauge", "1 while everything is paused.", n.paused);
+    metric(s, "pawl_paused_pipelines", "gauge", "Pipelines that are paused.", n.paused_pipelines);
+    metric(s, "pawl_paused_triggers", "gauge", "Triggers that are paused.", n.paused_triggers);
     head(s, "pawl_runs_ended_total", "counter", "Runs that ended, by status.");
     for (enum run_status i = RUN_SUCCESS; i <= RUN_CANCELLED; i++)
         labelled(s, "pawl_runs_ended_total", "status", run_status_name(i), n.runs_ended[i]);

@@ -3,6 +3,7 @@
  * A body is the pipeline's path (namespace, layer, name) and its spec in one object. The spec is
  * what remains when the path and the fields that pawl itself adds to its answers are taken out.
  */
+#include "api/pause.h"
 #include "api/resources.h"
 #include "api/work.h"
 #include "base/check.h"
@@ -17,7 +18,8 @@
 #include <string.h>
 
 static const char *const path_fields[] = {"namespace", "layer", "name"};
-static const char *const read_only[] = {"id", "version", "created_at", "updated_at", "latest_run"};
+static const char *const read_only[] = {"id",         "version", "created_at", "updated_at",
+                                        "latest_run", "paused",  "paused_at",  "pause_reason"};
 
 /* ---- answering with the object ---- */
 
@@ -201,7 +203,7 @@ static void update(struct http_request *req, void *ctx)
         respond_change(req, ctx, p, change);
 }
 
-/* ---- delete, get, list ---- */
+/* ---- delete, pause, get, list ---- */
 
 static void drop(struct http_request *req, void *ctx)
 {
@@ -219,6 +221,27 @@ static void drop(struct http_request *req, void *ctx)
     }
     struct writing *w = dropping_make(a, req);
     engine_drop_pipeline(a->host->engine, a->host->now(a->host), p, &w->ticket);
+}
+
+static void pause_or_resume(struct http_request *req, struct api *a, bool pause)
+{
+    struct pipeline *p = take_pipeline(a, req);
+    if (p == NULL)
+        return;
+    struct changing *c = writing_make(a, req, sizeof(*c), changed);
+    c->status = 200;
+    c->id = p->id;
+    pause_change(&c->writing, &(struct pause_target){.pipeline = p}, pause);
+}
+
+static void pause_one(struct http_request *req, void *ctx)
+{
+    pause_or_resume(req, ctx, true);
+}
+
+static void resume_one(struct http_request *req, void *ctx)
+{
+    pause_or_resume(req, ctx, false);
 }
 
 static void get(struct http_request *req, void *ctx)
@@ -255,5 +278,7 @@ static const struct http_route routes[] = {
     {"GET", ONE, get, SCOPE_API, 0},
     {"PUT", ONE, update, SCOPE_API, 0},
     {"DELETE", ONE, drop, SCOPE_API, 0},
+    {"POST", ONE "/pause", pause_one, SCOPE_API, 0},
+    {"POST", ONE "/resume", resume_one, SCOPE_API, 0},
 };
 const struct resource resource_pipelines = {routes, ARRAY_SIZE(routes)};

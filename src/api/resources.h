@@ -9,7 +9,7 @@ struct resource {
 };
 
 extern const struct resource resource_claims, resource_event_log, resource_health, resource_metrics,
-    resource_pipelines, resource_replays, resource_reports, resource_runs, resource_triggers,
+    resource_pause, resource_pipelines, resource_replays, resource_reports, resource_runs, resource_triggers,
     resource_zone_files, resource_zones;
 
 #endif

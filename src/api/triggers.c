@@ -4,6 +4,7 @@
  * A type is asked through its table (pawl/source.h) to check a config, to say what the trigger is
  * found by and what its runs are labelled with. Nothing here knows one type from another.
  */
+#include "api/pause.h"
 #include "api/resources.h"
 #include "api/webhook_url.h"
 #include "api/work.h"
@@ -19,9 +20,10 @@
 
 static const char missing[] = "the pipeline has no such trigger";
 
-static const char *const read_only[] = {"id",          "pipeline_id",  "last_triggered_at",
-                                        "last_run_id", "created_at",   "updated_at",
-                                        "webhook_url", "webhook_token"};
+static const char *const read_only[] = {"id",          "pipeline_id",   "last_triggered_at",
+                                        "last_run_id", "created_at",    "updated_at",
+                                        "webhook_url", "webhook_token", "paused",
+                                        "paused_at",   "pause_reason"};
 
 static void ignore_read_only(struct json_fields *f)
 {
@@ -319,6 +321,26 @@ static void drop(struct http_request *req, void *ctx)
     engine_drop_trigger(a->host->engine, a->host->now(a->host), t, &w->ticket);
 }
 
+static void pause_or_resume(struct http_request *req, struct api *a, bool pause)
+{
+    struct trigger *t = take_trigger(a, req);
+    if (t == NULL)
+        return;
+    struct change *c = writing_make(a, req, sizeof(*c), changed);
+    c->id = t->id;
+    pause_change(&c->writing, &(struct pause_target){.trigger = t}, pause);
+}
+
+static void pause_one(struct http_request *req, void *ctx)
+{
+    pause_or_resume(req, ctx, true);
+}
+
+static void resume_one(struct http_request *req, void *ctx)
+{
+    pause_or_resume(req, ctx, false);
+}
+
 static void get(struct http_request *req, void *ctx)
 {
     struct trigger *t = take_trigger(ctx, req);
@@ -375,8 +397,13 @@ static void explain(struct http_request *req, void *ctx)
 #define ALL "/api/v1/pipelines/{ns}/{layer}/{name}/triggers"
 #define ONE ALL "/{id}"
 static const struct http_route routes[] = {
-    {"GET", ALL, list, SCOPE_API, 0},    {"POST", ALL, create, SCOPE_API, 0},
-    {"GET", ONE, get, SCOPE_API, 0},     {"PUT", ONE, update, SCOPE_API, 0},
-    {"DELETE", ONE, drop, SCOPE_API, 0}, {"GET", ONE "/decisions", explain, SCOPE_API, 0},
+    {"GET", ALL, list, SCOPE_API, 0},
+    {"POST", ALL, create, SCOPE_API, 0},
+    {"GET", ONE, get, SCOPE_API, 0},
+    {"PUT", ONE, update, SCOPE_API, 0},
+    {"DELETE", ONE, drop, SCOPE_API, 0},
+    {"GET", ONE "/decisions", explain, SCOPE_API, 0},
+    {"POST", ONE "/pause", pause_one, SCOPE_API, 0},
+    {"POST", ONE "/resume", resume_one, SCOPE_API, 0},
 };
 const struct resource resource_triggers = {routes, ARRAY_SIZE(routes)};

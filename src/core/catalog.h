@@ -73,6 +73,8 @@ struct pipeline {
     bool fetch_stale;        /* pending runs were replaced while that FETCH_RUNS was on its way */
     uint32_t reserved;       /* slots held for the FETCH_RUNS on its way; 0: none is */
     uint64_t pending;        /* durable, waiting */
+    bool paused;             /* its runs wait (pause.c) */
+    uint32_t paused_triggers;
     bool queued_since_fetch; /* pending grew after that FETCH_RUNS was asked for */
     enum {             /* which of the engine's lists of pipelines that may have something to do it is in */
         READY_NOT,
@@ -117,7 +119,8 @@ struct trigger {
     struct trigger_def *def;
     struct wall created_at;
     struct trigger_state state;
-    uint64_t state_batch; /* the batch that holds state_effect */
+    uint64_t paused : 1;       /* its runs wait (pause.c) */
+    uint64_t state_batch : 63; /* the batch that holds state_effect */
     struct effect *state_effect;
     struct trail *trail; /* NULL: nobody has waited for the end of its cooldown yet */
 

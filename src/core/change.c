@@ -58,6 +58,7 @@ void engine_change_pipeline(struct engine *e, struct now now, struct pipeline *p
 
 void change_drop_trigger(struct engine *e, struct now now, struct trigger *t)
 {
+    pause_drop_trigger(e, t);
     timing_disarm(e, t);
     catalog_unlink_trigger(&e->catalog, t);
     undo_add(e, UNDO_DROP_TRIGGER)->trigger = t;
@@ -77,6 +78,7 @@ void engine_drop_pipeline(struct engine *e, struct now now, struct pipeline *p, 
     struct trigger *tr, *tmp;
     DL_FOREACH_SAFE (p->triggers, tr, tmp)
         change_drop_trigger(e, now, tr);
+    pause_drop_pipeline(e, p);
     queue_leave(e, p);
     catalog_unlink_pipeline(&e->catalog, p);
     struct undo *u = undo_add(e, UNDO_DROP_PIPELINE);
@@ -177,4 +179,5 @@ void engine_drop_trigger(struct engine *e, struct now now, struct trigger *tr, s
 {
     change_drop_trigger(e, now, tr);
     emit_reply(e, t, UUID_NIL, NULL, 0);
+    queue_schedule(e, now); /* what its pause put aside */
 }

@@ -34,6 +34,8 @@ enum effect_type {
     EFFECT_DROP_FILE, /* and is there no more */
     EFFECT_KEEP_FILE, /* is the one that is known: with other times, or back */
     EFFECT_SUCCESS,   /* a pipeline that triggers wait for has succeeded */
+    EFFECT_PAUSE,     /* something is paused, or goes on */
+    EFFECT_SWEPT,     /* what runs of an earlier life had left running is gone */
     EFFECT_PUT_LEASE,  /* a worker has a run, or has it for longer */
     EFFECT_DROP_LEASE, /* a worker's run has moved on */
     EFFECT_PUT_ARK, /* an ArkEvent's own row: new, changed or dropped */
@@ -82,6 +84,7 @@ struct effect_put_run {
     struct wall started_at; /* set when RUNNING */
     struct uuid replay_of;  /* that has ended and is made again; nil: it is for a new event */
     struct slice input;     /* what it gets instead of the event's payload; absent: that */
+    bool waits; /* PENDING: its trigger is paused */
 };
 
 struct effect_move_run {
@@ -116,6 +119,17 @@ struct effect_trigger_state {
 struct effect_success {
     struct slice path; /* of a pipeline that triggers follow */
     struct wall at;
+};
+
+/* What can be paused. Stored: never change. */
+enum pause_kind { PAUSE_ALL = 'a', PAUSE_PIPELINE = 'p', PAUSE_TRIGGER = 't' };
+
+struct effect_pause {
+    enum pause_kind kind;
+    int64_t key;          /* the pipeline's or the trigger's; 0 */
+    int64_t pipeline_key; /* of a trigger */
+    struct wall at;       /* unset: it goes on */
+    struct slice reason;
 };
 
 struct effect_put_pipeline {
@@ -243,6 +257,7 @@ struct effect {
         struct effect_put_trigger put_trigger;
         struct effect_drop drop;
         struct effect_success success;
+        struct effect_pause pause;
         struct effect_put_zone put_zone;
         struct effect_put_file put_file;
         struct effect_drop_file drop_file;

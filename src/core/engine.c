@@ -131,6 +131,7 @@ static void undo_drop(struct undo *u)
     case UNDO_STATE:
     case UNDO_PENDING:
     case UNDO_CANCEL:
+    case UNDO_PAUSE:
     case UNDO_EXTEND:
     case UNDO_ENTRUST:
     case UNDO_RUN_STARTED:
@@ -234,6 +235,9 @@ static void undo_apply(struct engine *e, struct now now, struct undo *u)
         u->run->replaced =
             u->run->replaced && u->run->lease == NULL; /* a worker's was ended by that */
         queue_relink(e, u->run);
+        break;
+    case UNDO_PAUSE:
+        pause_undo(e, u);
         break;
     case UNDO_EXTEND:
         lease_undo_extend(e, u);

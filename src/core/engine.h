@@ -220,6 +220,26 @@ void engine_recover_lease(struct engine *e, struct now now, struct pipeline *p,
                           const struct run_start *s, struct wall started_at, struct lease_hash hash,
                           struct wall expires_at);
 
+/* ---- pausing (pause.c): events are accepted and decided, runs are made and wait ---- */
+
+/* What is meant: a trigger under a pipeline, else a pipeline, else everything. */
+struct pause_target {
+    struct pipeline *pipeline;
+    struct trigger *trigger;
+};
+
+/* False: it was so already, and stays as it was. The ticket is redeemed either way. */
+bool engine_pause(struct engine *e, struct now now, const struct pause_target *x,
+                  struct slice reason, struct ticket *t);
+bool engine_resume(struct engine *e, struct now now, const struct pause_target *x,
+                   struct ticket *t);
+bool engine_is_paused(const struct engine *e); /* everything is */
+void engine_load_pause(struct engine *e, const struct pause_target *x); /* at start, after what it is about */
+
+/* At start: nothing is started until engine_go(), which also records that what an earlier life had left running is gone. */
+void engine_wait(struct engine *e);
+void engine_go(struct engine *e, struct now now);
+
 /* ---- changes of the catalog; each is a record, each ticket is redeemed after the commit ---- */
 
 /* Adds a pipeline; the path must be free (catalog_pipeline_at). Takes `def`. Fills id, key,
@@ -301,6 +321,8 @@ void engine_recycle(struct engine *e, struct batch *b); /* takes a settled batch
 struct engine_stats {
     uint64_t running, pending; /* running: here */
     uint64_t leased, claims;   /* runs that workers have; those who wait for some */
+    bool paused;               /* everything is */
+    uint64_t paused_pipelines, paused_triggers;
     uint64_t verdicts[VERDICT_COUNT];
     uint64_t runs_ended[5]; /* by enum run_status */
 };

@@ -71,6 +71,7 @@ enum undo_type {
     UNDO_CANCEL,      /* run: it was asked to end */
     UNDO_RUN_STARTED, /* run: it came into being in memory */
     UNDO_RUN_ENDED,   /* run: it left the table, its memory is kept */
+    UNDO_PAUSE,       /* pause: it was paused, or went on */
     UNDO_EXTEND,      /* run: its lease was over earlier before */
     UNDO_ENTRUST,     /* run: it was carried out here */
     UNDO_ADD_PIPELINE,
@@ -96,6 +97,7 @@ enum undo_type {
 struct undo {
     enum undo_type type;
     union {
+        struct pause_target pause;
         struct trigger *trigger;
         struct pipeline *pipeline;
         struct followed *followed;
@@ -152,6 +154,7 @@ struct engine {
     struct mono stalled_until;
     struct wall counted_from; /* completion.c's */
     bool held;                /* nothing is started any more */
+    bool paused, not_yet;     /* nothing is started for now (pause.c) */
     VEC(struct moved_run) moved;
     struct active_run *active; /* by id */
     uint64_t ark_version;      /* the last one given out */
@@ -322,6 +325,15 @@ bool concurrency_must_replace(const struct pipeline *p); /* a new run would take
 /* Ends those, if so; more may be decided in there. False: there was nothing to do. */
 bool concurrency_replace(struct engine *e, struct now now, struct pipeline *p);
 bool concurrency_make_room(struct engine *e, struct now now, const struct trigger *t);
+
+/* ---- pause.c ---- */
+
+bool pause_holds(const struct engine *e, const struct pipeline *p);     /* nothing of p may start */
+bool pause_holds_run(const struct engine *e, const struct run_start *s); /* its trigger's runs may not */
+void pause_undo(struct engine *e, const struct undo *u);
+/* They go: what their pause put aside comes back, as far as it stays. */
+void pause_drop_trigger(struct engine *e, struct trigger *t);
+void pause_drop_pipeline(struct engine *e, struct pipeline *p);
 
 /* ---- ends.c ---- */
 

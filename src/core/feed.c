@@ -90,7 +90,9 @@ static struct uuid make_run(struct engine *e, struct now now, struct pipeline *p
     const uint32_t pinned = t != NULL ? t->def->rule.version : 0;
     const uint32_t version = pinned != 0 ? pinned : p->def->version;
     /* What another version says is in the store. */
-    bool at_once = uuid_is_nil(held_from) && version == p->def->version && queue_has_slot(e, p);
+    const bool waits = t != NULL && t->paused;
+    bool at_once =
+        uuid_is_nil(held_from) && !waits && version == p->def->version && queue_has_slot(e, p);
     emit(e, EFFECT_PUT_RUN)->put_run = (struct effect_put_run){
         .id = id,
         .event = ev->id,
@@ -100,6 +102,7 @@ static struct uuid make_run(struct engine *e, struct now now, struct pipeline *p
         .status = at_once ? RUN_RUNNING : RUN_PENDING,
         .attempt = 1,
         .held_from = held_from,
+        .waits = waits,
         .started_at = at_once ? now.wall : WALL_UNSET,
         .input = input,
     };
@@ -107,6 +110,8 @@ static struct uuid make_run(struct engine *e, struct now now, struct pipeline *p
         const struct run_start start = describe_start(e, p, t, ev, id, input);
         queue_occupy(e, p, &start, now.wall, NULL);
         emit(e, EFFECT_START_RUN)->start_run = start;
+    } else if (waits) {
+        queue_change_pending(e, p, 1);
     } else {
         queue_add_pending(e, p);
         queue_schedule(e, now);

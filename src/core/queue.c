@@ -25,6 +25,8 @@ static uint32_t left_of(uint32_t max, uint32_t used)
 
 uint32_t queue_free_slots(const struct engine *e, const struct pipeline *p)
 {
+    if (pause_holds(e, p))
+        return 0;
     uint32_t all = p->def->pull ? left_of(e->opt.leased_max, e->leased + e->reserved_leases)
                                 : left_of(e->opt.running_max, e->running + e->reserved);
     if (p->def->running_max == 0)
@@ -333,10 +335,15 @@ void queue_delay_until(struct engine *e, struct now now, struct pipeline *p, str
  * was wrong. */
 static void recount(struct engine *e, struct pipeline *p, size_t n, struct wall next_due)
 {
-    if (n > 0 || wall_is_set(next_due) || p->queued_since_fetch)
+    if (n > 0 || wall_is_set(next_due) || p->queued_since_fetch || p->paused_triggers > 0)
         return;
     e->stats.pending -= p->pending;
     p->pending = 0;
+}
+
+static bool may_start(const struct engine *e, const struct pipeline *p)
+{
+    return !p->dropped && !e->held && !pause_holds(e, p);
 }
 
 void engine_offer(struct engine *e, struct now now, struct pipeline *p,
@@ -345,8 +352,8 @@ void engine_offer(struct engine *e, struct now now, struct pipeline *p,
     bool unheard = (p->claim != NULL && p->claim->unheard) || p->fetch_stale;
     bool more =
         p->queued_since_fetch || n > 0 || unheard; /* fewer than asked for may be all that fits */
-    for (size_t i = 0; !p->dropped && !e->held && !unheard && i < n; i++)
-        if (!queue_has_moved(e, runs[i].start.run))
+    for (size_t i = 0; may_start(e, p) && !unheard && i < n; i++)
+        if (!queue_has_moved(e, runs[i].start.run) && !pause_holds_run(e, &runs[i].start))
             start_offered(e, now, p, &runs[i]);
     queue_fetch_done(e, p);
     if (err != 0)

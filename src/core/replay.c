@@ -15,6 +15,7 @@ static struct uuid make(struct engine *e, struct now now, struct pipeline *p,
                         const struct replay *r)
 {
     const struct uuid id = uuid_next(&e->ids, now.wall, &e->prng);
+    const struct trigger *t = catalog_trigger(&e->catalog, r->trigger);
     emit(e, EFFECT_PUT_RUN)->put_run = (struct effect_put_run){
         .id = id,
         .event = r->event,
@@ -25,9 +26,9 @@ static struct uuid make(struct engine *e, struct now now, struct pipeline *p,
         .attempt = 1,
         .held_from = r->held_from,
         .started_at = WALL_UNSET,
+        .waits = t != NULL && t->paused,
         .replay_of = r->run,
     };
-    const struct trigger *t = catalog_trigger(&e->catalog, r->trigger);
     if (t != NULL && t->pipeline == NULL && t->def->rule.targets->forbids)
         active_started(e, ark_of(t), id, p);
     queue_note_moved(e, p, r->run);

@@ -15,7 +15,7 @@ static void pipeline_has_its_spec_and_no_run_yet(void **state)
     expect_text(s,
                 "{'id':'%s','namespace':'default','layer':'bronze','name':'orders',"
                 "'description':'o','executor':{'type':'pull'},'version':1,"
-                "'created_at':'" MADE "','updated_at':'" MADE "','latest_run':null}",
+                "'created_at':'" MADE "','updated_at':'" MADE "','paused':false,'latest_run':null}",
                 text_of(id));
 }
 
@@ -185,7 +185,7 @@ static void trigger_before_and_after_it_fired(void **state)
     expect_text(s,
                 "{'id':'%s','pipeline_id':'%s','type':'webhook','config':{'token_hash':'ab'},"
                 "'enabled':true,'cooldown_seconds':5,'last_triggered_at':null,'last_run_id':null,"
-                "'created_at':'" MADE "','updated_at':'" MADE "'}",
+                "'created_at':'" MADE "','updated_at':'" MADE "','paused':false}",
                 text_of(id), text_of(pipeline));
     s->now.ms += 250;
     const struct fired f = put_webhook(s, id, 1, 1, RUN_PENDING);
@@ -195,7 +195,7 @@ static void trigger_before_and_after_it_fired(void **state)
                 "{'id':'%s','pipeline_id':'%s','type':'webhook','config':{'token_hash':'ab'},"
                 "'webhook_url':'http://h/api/v1/webhooks','enabled':true,'cooldown_seconds':5,"
                 "'last_triggered_at':'2026-02-13T16:26:40.250Z','last_run_id':'%s',"
-                "'created_at':'" MADE "','updated_at':'" MADE "'}",
+                "'created_at':'" MADE "','updated_at':'" MADE "','paused':false}",
                 text_of(id), text_of(pipeline), text_of(f.run));
 }
 

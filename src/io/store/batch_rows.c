@@ -114,7 +114,7 @@ static void run_column(const struct effect_put_run *r, sqlite3_context *c, int i
         sqlite3_result_int64(c, r->trigger_key);
         break;
     case 6:
-        sqlite3_result_text(c, run_states_of(r->status), 1, SQLITE_STATIC);
+        sqlite3_result_text(c, r->waits ? "w" : run_states_of(r->status), 1, SQLITE_STATIC);
         break;
     case 7:
         sqlite3_result_int64(c, r->attempt);

@@ -53,7 +53,7 @@ static int load_pipelines(const struct loader *l)
         stmt_begin(&q, l->db,
                    "SELECT p.key, p.id, p.path, p.version, p.created_at, p.updated_at, v.spec,"
                    " (SELECT count(*) FROM runs r WHERE r.pipeline = p.key"
-                   " AND r.state IN ('p', 'd')) FROM pipelines p"
+                   " AND r.state IN ('p', 'd', 'w')) FROM pipelines p"
                    " JOIN pipeline_versions v ON v.pipeline = p.key AND v.version = p.version"
                    " WHERE p.deleted_at IS NULL ORDER BY p.key");
     while (err == 0 && stmt_row(&q))
@@ -162,9 +162,10 @@ static int load_triggers(const struct loader *l)
 static int load_active_of(const struct loader *l, struct arkevent *a, struct pipeline *p)
 {
     struct stmt q;
-    if (stmt_begin(&q, l->db,
-                   "SELECT key, rest FROM runs WHERE pipeline = ?1 AND state IN ('p', 'd', 'r')"
-                   " AND trigger = ?2") == 0) {
+    if (stmt_begin(
+            &q, l->db,
+            "SELECT key, rest FROM runs WHERE pipeline = ?1 AND state IN ('p', 'd', 'w', 'r')"
+            " AND trigger = ?2") == 0) {
         bind_int(&q, 1, p->key);
         bind_int(&q, 2, a->trigger.key);
     }
@@ -315,6 +316,28 @@ static int load_last_keys(const struct loader *l)
     return unreadable(l, stmt_end(&q));
 }
 
+/* Those of everything, of pipelines and of triggers under them. */
+static int load_pauses(const struct loader *l)
+{
+    struct catalog *c = engine_catalog(l->engine);
+    struct stmt q;
+    stmt_begin(&q, l->db,
+               "SELECT kind, coalesce(p.id, t.id) FROM pauses x"
+               " LEFT JOIN pipelines p ON x.kind = 'p' AND p.key = x.key"
+               " LEFT JOIN triggers t ON x.kind = 't' AND t.key = x.key");
+    while (stmt_row(&q)) {
+        const char kind = column_slice(&q, 0).p[0];
+        const struct uuid id = column_uuid(&q, 1);
+        struct pause_target x = {
+            .pipeline = kind == PAUSE_PIPELINE ? catalog_pipeline(c, id) : NULL,
+            .trigger = kind == PAUSE_TRIGGER ? catalog_trigger(c, id) : NULL,
+        };
+        if (kind == PAUSE_ALL || x.pipeline != NULL || x.trigger != NULL)
+            engine_load_pause(l->engine, &x);
+    }
+    return unreadable(l, stmt_end(&q));
+}
+
 static int load_successes(const struct loader *l)
 {
     struct stmt q;
@@ -385,6 +408,8 @@ int store_load(struct db *db, struct engine *e, struct now now, const struct def
         err = load_last_keys(&l);
     if (err == 0)
         err = load_successes(&l);
+    if (err == 0)
+        err = load_pauses(&l);
     if (err == 0)
         err = recover_runs(&l);
     return read_end(db, err);

@@ -50,4 +50,7 @@ int query_origin(struct db *db, struct uuid event, struct uuid *ret_root, uint32
 /* Appends the ids of the runs that were made again for an event (query_replays.c). */
 int replays_add(struct db *db, int64_t event_key, struct str *ret);
 
+/* `,"paused":...` from two columns, when and why; the first is NULL when it is not. With `paused_at` and `pause_reason` if it is. */
+void add_pause(struct stmt *q, int i, struct str *ret);
+
 #endif

@@ -156,6 +156,9 @@ int query_pending(struct db *db, int64_t pipeline_key, struct wall now, uint32_t
                   struct arena *a, struct offered_run *ret, size_t *ret_n,
                   struct wall *ret_next_due);
 
+/* ---- what is paused: {"paused", "paused_at", "pause_reason"} of everything, and how many "pipelines" and "triggers" are ---- */
+int query_pause(struct db *db, struct str *ret);
+
 /* ---- start: loads the catalog, pending counts, trigger states and interrupted runs into an engine ---- */
 
 /* How stored texts become definitions; app provides it from the tables of types. Both return NULL with *reterr. */

@@ -11,23 +11,22 @@
     " AND (?2 IS NULL OR instr(path, '.' || ?2 || '.') > 0)"
 
 #define COLUMNS                                                                                    \
-    "SELECT p.key, p.id, p.path, p.version, p.created_at, p.updated_at, v.spec FROM pipelines p"   \
-    " JOIN pipeline_versions v ON v.pipeline = p.key AND v.version = p.version "
+    "SELECT p.key, p.id, p.path, p.version, p.created_at, p.updated_at, v.spec, x.at, x.reason "   \
+    "FROM pipelines p"                                                                             \
+    " JOIN pipeline_versions v ON v.pipeline = p.key AND v.version = p.version "                   \
+    " LEFT JOIN pauses x ON x.kind = 'p' AND x.key = p.key "
 
-/* Six seeks in the index instead of a walk. */
+/* Eight seeks in the index instead of a walk. */
 #define NEWEST(state)                                                                              \
     "ifnull((SELECT max(key) FROM runs WHERE pipeline = ?1 AND state = '" state "'), -1)"
+#define LATEST                                                                                                  \
+    "SELECT key, rest, state, finished_at FROM runs WHERE key = max(" NEWEST("p") ", " NEWEST("d") ", " NEWEST( \
+        "w") ", " NEWEST("r") ", " NEWEST("s") ", " NEWEST("f") ", " NEWEST("x") ", " NEWEST("c") ")"
 
 static int add_latest_run(struct db *db, int64_t pipeline, struct str *ret)
 {
     struct stmt q;
-    if (stmt_begin(
-            &q, db,
-            "SELECT key, rest, state, finished_at FROM runs WHERE key = max(" NEWEST(
-                "p") ", " NEWEST("d") ", " NEWEST("r") ", " NEWEST("s") ", " NEWEST("f") ","
-                                                                                         " " NEWEST(
-                                                                                             "c") ")") ==
-        0)
+    if (stmt_begin(&q, db, LATEST) == 0)
         bind_int(&q, 1, pipeline);
     str_add_cstr(ret, ",\"latest_run\":");
     if (stmt_row(&q)) {
@@ -97,6 +96,7 @@ static int add_pipeline(struct db *db, struct stmt *q, struct str *ret)
     str_add_time(ret, column_time(q, 4));
     str_add_cstr(ret, ",\"updated_at\":");
     str_add_time(ret, column_time(q, 5));
+    add_pause(q, 7, ret);
     const int err = add_latest_run(db, column_int(q, 0), ret);
     str_add_char(ret, '}');
     return err;

@@ -81,18 +81,18 @@ static void add_run(struct stmt *q, struct str *ret)
 static int add_run_at(struct db *db, int64_t key, int64_t output_bytes_max, struct str *ret)
 {
     struct stmt q;
-    if (stmt_begin(
-            &q, db,
-            "SELECT r.key, r.rest, r.event, r.version, r.state, r.attempt, r.started_at,"
-            " r.finished_at, p.id, t.id, t.label, ifnull(o.error,"
-            " (SELECT a.error FROM run_attempts a WHERE a.run = r.key"
-            " AND a.attempt = r.attempt - 1 AND r.state IN ('p', 'd'))), substr(o.output, 1, ?2),"
-            " length(o.output), y.original, y.original_rest, z.run, z.rest FROM runs r"
-            " LEFT JOIN replays y ON y.run = r.key LEFT JOIN replays z ON z.run ="
-            " (SELECT max(run) FROM replays WHERE original = r.key)"
-            " LEFT JOIN pipelines p ON p.key = r.pipeline"
-            " LEFT JOIN triggers t ON t.key = r.trigger"
-            " LEFT JOIN run_outputs o ON o.run = r.key WHERE r.key = ?1") == 0) {
+    if (stmt_begin(&q, db,
+                   "SELECT r.key, r.rest, r.event, r.version, r.state, r.attempt, r.started_at,"
+                   " r.finished_at, p.id, t.id, t.label, ifnull(o.error,"
+                   " (SELECT a.error FROM run_attempts a WHERE a.run = r.key"
+                   " AND a.attempt = r.attempt - 1 AND r.state IN ('p', 'd', 'w'))), "
+                   "substr(o.output, 1, ?2),"
+                   " length(o.output), y.original, y.original_rest, z.run, z.rest FROM runs r"
+                   " LEFT JOIN replays y ON y.run = r.key LEFT JOIN replays z ON z.run ="
+                   " (SELECT max(run) FROM replays WHERE original = r.key)"
+                   " LEFT JOIN pipelines p ON p.key = r.pipeline"
+                   " LEFT JOIN triggers t ON t.key = r.trigger"
+                   " LEFT JOIN run_outputs o ON o.run = r.key WHERE r.key = ?1") == 0) {
         bind_int(&q, 1, key);
         bind_int(&q, 2, output_bytes_max);
     }
@@ -184,17 +184,17 @@ enum {
 /* By the index alone: every state of every pipeline that matches. */
 #define BY_INDEX                                                                                   \
     " FROM pipelines p CROSS JOIN runs r INDEXED BY runs_by_pipeline"                              \
-    " ON r.pipeline = p.key AND r.state IN ('p', 'd', 'r', 's', 'f', 'x', 'c') "                   \
+    " ON r.pipeline = p.key AND r.state IN ('p', 'd', 'w', 'r', 's', 'f', 'x', 'c') "              \
     "WHERE " PATH_MATCHES " AND " STATE_MATCHES
 
-/* One pipeline: seven ordered walks through the index, merged. */
+/* One pipeline: eight ordered walks through the index, merged. */
 #define WALK(letter)                                                                               \
     "SELECT key FROM runs WHERE pipeline = ?11 AND state = '" letter "' AND key < ?1"              \
     " AND (?5 IS NULL OR instr(?5, '" letter "') > 0)"
 #define MERGED                                                                                     \
     WALK("p")                                                                                      \
-    " UNION ALL " WALK("d") " UNION ALL " WALK("r") " UNION ALL " WALK("s") " UNION ALL " WALK(    \
-        "f") " UNION ALL " WALK("x") " UNION ALL " WALK("c")
+    " UNION ALL " WALK("d") " UNION ALL " WALK("w") " UNION ALL " WALK("r") " UNION ALL " WALK(    \
+        "s") " UNION ALL " WALK("f") " UNION ALL " WALK("x") " UNION ALL " WALK("c")
 
 /* The table itself, newest first. */
 #define BY_SCAN BY_TABLE("NOT INDEXED")

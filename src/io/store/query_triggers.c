@@ -4,9 +4,10 @@
 
 #define COLUMNS                                                                                    \
     "SELECT t.key, t.id, p.id, t.type, t.config, t.enabled, t.cooldown_ms, s.last_fired,"          \
-    " s.last_run, t.created_at, t.updated_at FROM triggers t"                                      \
+    " s.last_run, t.created_at, t.updated_at, x.at, x.reason FROM triggers t"                      \
     " JOIN pipelines p ON p.key = t.pipeline"                                                      \
-    " LEFT JOIN trigger_states s ON s.trigger = t.key "
+    " LEFT JOIN trigger_states s ON s.trigger = t.key "                                            \
+    " LEFT JOIN pauses x ON x.kind = 't' AND x.key = t.key "
 
 static void add_trigger(struct stmt *q, const char *webhook_url, struct str *ret)
 {
@@ -34,6 +35,7 @@ static void add_trigger(struct stmt *q, const char *webhook_url, struct str *ret
     str_add_time(ret, column_time(q, 9));
     str_add_cstr(ret, ",\"updated_at\":");
     str_add_time(ret, column_time(q, 10));
+    add_pause(q, 11, ret);
     str_add_char(ret, '}');
 }
 

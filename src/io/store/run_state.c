@@ -3,8 +3,8 @@
 const char *run_states_of(enum run_status s)
 {
     static const char *const letters[] = {
-        [RUN_PENDING] = "pd", [RUN_RUNNING] = "r",   [RUN_SUCCESS] = "s",
-        [RUN_FAILED] = "fx",  [RUN_CANCELLED] = "c",
+        [RUN_PENDING] = "pdw", [RUN_RUNNING] = "r",   [RUN_SUCCESS] = "s",
+        [RUN_FAILED] = "fx",   [RUN_CANCELLED] = "c",
     };
     return letters[s];
 }
@@ -14,6 +14,7 @@ enum run_status run_state_status(char letter)
     switch (letter) {
     case STATE_PENDING:
     case STATE_DELAYED:
+    case STATE_WAITING:
         return RUN_PENDING;
     case STATE_RUNNING:
         return RUN_RUNNING;

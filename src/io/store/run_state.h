@@ -5,12 +5,13 @@
 
 #define STATE_PENDING 'p'
 #define STATE_DELAYED 'd' /* pending, but not before due_at */
+#define STATE_WAITING 'w' /* pending, but its trigger is paused; due_at may be set */
 #define STATE_RUNNING 'r'
 #define STATE_SUCCESS 's'
 #define STATE_FAILED 'f'
 #define STATE_REPLAYED 'x' /* failed, and made again since */
 #define STATE_CANCELLED 'c'
-#define STATES_ALL "pdrsfxc"
+#define STATES_ALL "pdwrsfxc"
 
 /* The letters a status may stand in the table as, the one of a new state first. Static memory. */
 const char *run_states_of(enum run_status s);

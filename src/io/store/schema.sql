@@ -184,7 +184,22 @@ CREATE TRIGGER files_leave AFTER UPDATE OF gone_at ON files WHEN old.gone_at IS 
     UPDATE zone_totals SET files = files - 1, bytes = bytes - old.size WHERE zone = old.zone;
 END;
 
--- state: p pending, d pending but delayed until due_at, r running, s success, f failed, x failed and made again, c cancelled.
+-- What is paused: everything (kind a, key 0), a pipeline (p), a trigger (t).
+CREATE TABLE pauses (
+    kind TEXT NOT NULL,
+    key INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    reason TEXT,
+    PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+
+-- Runs that were in flight when a daemon died: processes of theirs may still be there. Emptied when they are certainly gone.
+CREATE TABLE unswept (
+    run BLOB PRIMARY KEY
+) WITHOUT ROWID;
+
+-- state: p pending, d pending but delayed until due_at, w pending but put aside as its trigger is paused, r running, s success,
+-- f failed, x failed and made again, c cancelled.
 -- A time that is not set yet is a number as wide as a real one (UNSET in stmt.h): a run's row never
 -- grows when it is updated, so its full page never splits.
 CREATE TABLE runs (

@@ -70,6 +70,11 @@ static bool has_output(const struct effect_move_run *r)
     return r->output.p != NULL || r->error.p != NULL || r->log.p != NULL || r->steps.p != NULL;
 }
 
+/* What goes back into the queue waits there, if its trigger is paused. */
+#define WAITS_IF_PAUSED                                                                            \
+    "CASE WHEN ?2 IN ('p', 'd') AND trigger IN (SELECT key FROM pauses WHERE kind = 't')"          \
+    " THEN 'w' ELSE ?2 END"
+
 static int move_run(struct db *db, const struct effect *f)
 {
     const struct effect_move_run *r = &f->move_run;
@@ -78,7 +83,8 @@ static int move_run(struct db *db, const struct effect *f)
     CHECK(row_key_of(r->id, &k));
     struct stmt q;
     if (stmt_begin(&q, db,
-                   "UPDATE runs SET state = ?2, attempt = ?3, started_at = ?4, finished_at = ?5,"
+                   "UPDATE runs SET state = " WAITS_IF_PAUSED
+                   ", attempt = ?3, started_at = ?4, finished_at = ?5,"
                    " due_at = ?6 WHERE key = ?1") == 0) {
         bind_int(&q, 1, k.key);
         bind_text(&q, 2, (struct slice){&state, 1});
@@ -110,6 +116,49 @@ static int put_attempt(struct db *db, const struct effect *f)
         bind_text(&q, 8, a->steps);
     }
     return stmt_finish(&q);
+}
+
+/* ---- pausing ---- */
+
+/* Puts the pending runs of a trigger (?1) of a pipeline (?2) aside, or back. */
+static int set_aside(struct db *db, const struct effect_pause *p)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   wall_is_set(p->at)
+                       ? "UPDATE runs SET state = 'w' WHERE pipeline = ?2 AND state IN ('p', 'd')"
+                         " AND trigger = ?1"
+                       : "UPDATE runs SET state = CASE WHEN due_at IS NULL THEN 'p' ELSE 'd' END"
+                         " WHERE pipeline = ?2 AND state = 'w' AND trigger = ?1") == 0) {
+        bind_int(&q, 1, p->key);
+        bind_int(&q, 2, p->pipeline_key);
+    }
+    return stmt_finish(&q);
+}
+
+static int put_pause(struct db *db, const struct effect *f)
+{
+    const struct effect_pause *p = &f->pause;
+    const char kind = (char)p->kind;
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   wall_is_set(p->at) ? "INSERT OR REPLACE INTO pauses (kind, key, at, reason)"
+                                        " VALUES (?1, ?2, ?3, ?4)"
+                                      : "DELETE FROM pauses WHERE kind = ?1 AND key = ?2") == 0) {
+        bind_text(&q, 1, (struct slice){&kind, 1});
+        bind_int(&q, 2, p->key);
+        if (wall_is_set(p->at)) {
+            bind_int(&q, 3, p->at.ms);
+            bind_text(&q, 4, p->reason);
+        }
+    }
+    const int err = stmt_finish(&q);
+    return err == 0 && p->kind == PAUSE_TRIGGER ? set_aside(db, p) : err;
+}
+
+static int swept(struct db *db, const struct effect *f)
+{
+    return stmt_exec(db, "DELETE FROM unswept");
 }
 
 /* ---- leases ---- */
@@ -272,10 +321,10 @@ static int drop_pending(struct db *db, const struct effect *f)
 {
     static const char *const statements[] = {
         "INSERT OR REPLACE INTO run_outputs (run, error) SELECT key, '" RUN_REPLACED "'"
-        " FROM runs WHERE pipeline = ?1 AND state IN ('p', 'd') AND ?2 NOT NULL"
+        " FROM runs WHERE pipeline = ?1 AND state IN ('p', 'd', 'w') AND ?2 NOT NULL"
         " AND key NOT BETWEEN ?3 AND ?4",
         "UPDATE runs SET state = 'c', finished_at = ?2, due_at = NULL"
-        " WHERE pipeline = ?1 AND state IN ('p', 'd') AND key NOT BETWEEN ?3 AND ?4",
+        " WHERE pipeline = ?1 AND state IN ('p', 'd', 'w') AND key NOT BETWEEN ?3 AND ?4",
     };
     int64_t first, last;
     int err = 0;
@@ -299,9 +348,9 @@ static int drop_pipeline(struct db *db, const struct effect *f)
         "UPDATE pipelines SET deleted_at = ?2 WHERE key = ?1",
         "UPDATE triggers SET deleted_at = ?2 WHERE pipeline = ?1 AND deleted_at IS NULL",
         "INSERT OR REPLACE INTO run_outputs (run, error) SELECT key, 'its pipeline was deleted'"
-        " FROM runs WHERE pipeline = ?1 AND state IN ('p', 'd') AND ?2 NOT NULL",
+        " FROM runs WHERE pipeline = ?1 AND state IN ('p', 'd', 'w') AND ?2 NOT NULL",
         "UPDATE runs SET state = 'c', finished_at = ?2, due_at = NULL"
-        " WHERE pipeline = ?1 AND state IN ('p', 'd')",
+        " WHERE pipeline = ?1 AND state IN ('p', 'd', 'w')",
     };
     int err = 0;
     for (size_t i = 0; err == 0 && i < ARRAY_SIZE(statements); i++)
@@ -498,6 +547,8 @@ static writer *const writers[] = {
     [EFFECT_DROP_FILE] = drop_file,
     [EFFECT_KEEP_FILE] = keep_file,
     [EFFECT_SUCCESS] = success,
+    [EFFECT_PAUSE] = put_pause,
+    [EFFECT_SWEPT] = swept,
     [EFFECT_PUT_LEASE] = put_lease,
     [EFFECT_DROP_LEASE] = drop_lease,
     [EFFECT_PUT_ATTEMPT] = put_attempt,
