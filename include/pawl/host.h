@@ -64,17 +64,15 @@ struct follow_news {
 };
 
 /* Someone who follows a run while it is carried out, and learns what it wrote before. Embed it; zero
- * it before use. What was logged so far of the present attempt (of one that has ended: the last),
- * then every line as it is written, each once and in order, then those of the next attempt; the
- * final status when it is on disk, after the last line; the end.
+ * it before use. What was logged so far, attempt by attempt, then every line as it is written, each
+ * once and in order; the final status when it is on disk, after the last line; the end.
  *
  *     f->run = id; f->after = ...; f->more = more;
  *     host->follow_run(host, f);
  *     more: while (there is room) switch (host->follow_next(host, f).kind) ...
  *
- * The reader takes things out as it can; nothing is kept for it but the log of the attempt it
- * reads (RUN_LOG_BYTES_MAX), shared with all others. A reader that is still at an attempt's log when
- * the next but one begins misses lines of the one between. */
+ * The reader takes things out as it can; nothing is kept for it but the log of the attempt it reads
+ * and that of the newest one (RUN_LOG_BYTES_MAX each), shared with all others. */
 struct run_follower {
     struct uuid run;
     struct log_mark after; /* lines up to here are known already */
@@ -82,10 +80,10 @@ struct run_follower {
      * unfollow itself. */
     void (*more)(struct run_follower *f);
     /* the host's */
-    struct run_log *log, *next_log; /* that is being read; of a later attempt */
+    struct run_log *log, *next_log; /* that is being read; of the newest attempt after it */
     size_t offset;                  /* in log->text */
     uint32_t line;                  /* the last one that was looked at */
-    struct run_lookup *lookup;      /* of the run's row */
+    struct run_lookup *lookup;      /* of the run's row, or of the log of an attempt */
     enum run_status status;
     uint32_t status_attempt;
     bool status_known, status_told, listed, ended;

@@ -59,23 +59,71 @@ static void know_log(struct run_follower *f, struct run_log *log)
     const struct run_log *newest = f->next_log != NULL ? f->next_log : f->log;
     if (newest != NULL && log->attempt <= newest->attempt)
         return;
-    struct run_log **at = f->log == NULL ? &f->log : &f->next_log;
-    run_log_unref(*at);
-    *at = run_log_ref(log);
+    run_log_unref(f->next_log);
+    f->next_log = run_log_ref(log);
 }
 
-static void know_text(struct run_follower *f, uint32_t attempt, struct slice text)
+static void read_from(struct run_follower *f, struct run_log *log)
+{
+    run_log_unref(f->log);
+    f->log = log;
+    f->offset = 0;
+    f->line = 0;
+}
+
+/* The attempt whose log is to be read next. */
+static uint32_t due(const struct run_follower *f)
+{
+    if (f->log != NULL)
+        return f->log->attempt + 1;
+    return f->after.attempt > 0 ? f->after.attempt : 1;
+}
+
+/* There are logs to be read before the newest one. */
+static bool is_behind(const struct run_follower *f)
+{
+    const uint32_t newest = f->next_log != NULL ? f->next_log->attempt
+                            : f->status_known   ? f->status_attempt
+                                                : 0;
+    return due(f) < newest;
+}
+
+/* ---- sharing ---- */
+
+static struct run_log *log_of_text(uint32_t attempt, struct slice text)
 {
     struct run_log *log = run_log_create(attempt);
     str_add_slice(&log->text, text);
-    know_log(f, log);
-    run_log_unref(log);
+    return log;
+}
+
+/* The log of an attempt that another reader of the run has, with a reference; else NULL. */
+static struct run_log *log_of_others(const struct followed_run *all, uint32_t attempt)
+{
+    const struct run_follower *f;
+    DL_FOREACH (all->list, f) {
+        if (f->log != NULL && f->log->attempt == attempt)
+            return run_log_ref(f->log);
+        if (f->next_log != NULL && f->next_log->attempt == attempt)
+            return run_log_ref(f->next_log);
+    }
+    return NULL;
+}
+
+/* What is on disk may be in memory meanwhile. */
+static struct run_log *log_read(struct app_host *h, struct uuid run, uint32_t attempt,
+                                struct slice text)
+{
+    struct run_log *log = log_of_others(find(h, run), attempt);
+    return log != NULL ? log : log_of_text(attempt, text);
 }
 
 /* ---- its row ---- */
 
 struct run_lookup {
     struct read_job job;
+    struct app_host *host;
+    uint32_t attempt;              /* 0: the row, and the log of the last one */
     struct run_follower *follower; /* NULL: it does not wait for this any more */
     struct uuid run;
     struct run_row row;
@@ -86,16 +134,28 @@ struct run_lookup {
 static void lookup_work(struct read_job *j, struct db *db)
 {
     struct run_lookup *l = container_of(j, struct run_lookup, job);
-    l->err = query_run_log(db, l->run, &l->row, &l->log);
+    l->err = l->attempt == 0 ? query_run_log(db, l->run, &l->row, &l->log)
+                             : query_attempt_log(db, l->run, l->attempt, &l->log);
 }
 
-static void lookup_apply(struct run_follower *f, const struct run_lookup *l)
+static void apply_row(struct run_follower *f, const struct run_lookup *l)
 {
-    if (l->err == 0 && run_status_is_final(l->row.status))
-        know_text(f, l->row.attempt, str_slice(&l->log));
+    if (l->err == 0 && run_status_is_final(l->row.status)) {
+        struct run_log *log = log_read(l->host, l->run, l->row.attempt, str_slice(&l->log));
+        know_log(f, log);
+        run_log_unref(log);
+    }
     if (l->err == 0)
         know_status(f, l->row.status, l->row.attempt);
     else if (!f->status_known)
+        f->err = l->err;
+}
+
+static void apply_attempt(struct run_follower *f, const struct run_lookup *l)
+{
+    if (l->err == 0)
+        read_from(f, log_read(l->host, l->run, l->attempt, str_slice(&l->log)));
+    else
         f->err = l->err;
 }
 
@@ -107,7 +167,10 @@ static void lookup_done(struct read_job *j, int err)
         l->err = err;
     if (f != NULL) {
         f->lookup = NULL;
-        lookup_apply(f, l);
+        if (l->attempt == 0)
+            apply_row(f, l);
+        else
+            apply_attempt(f, l);
     }
     str_release(&l->log);
     free(l);
@@ -122,19 +185,24 @@ static void lookup_forget(struct run_follower *f)
     f->lookup = NULL;
 }
 
-static void lookup_start(struct app_host *h, struct run_follower *f)
+/* Of an attempt, or of the row: 0. */
+static void lookup_start(struct app_host *h, struct run_follower *f, uint32_t attempt)
 {
     lookup_forget(f);
     struct run_lookup *l = mem_zalloc(sizeof(*l));
-    l->job = (struct read_job){.work = lookup_work, .done = lookup_done};
-    l->run = f->run;
-    l->follower = f;
+    *l = (struct run_lookup){
+        .job = {.work = lookup_work, .done = lookup_done},
+        .host = h,
+        .attempt = attempt,
+        .follower = f,
+        .run = f->run,
+    };
     const int err = h->host.read(&h->host, &l->job);
     if (err == 0) {
         f->lookup = l;
         return;
     }
-    if (!f->status_known)
+    if (!f->status_known || attempt > 0)
         f->err = err;
     free(l);
 }
@@ -153,21 +221,37 @@ static void enlist(struct app_host *h, struct run_follower *f)
     f->listed = true;
 }
 
+/* Another reader knows how the run has ended. */
+static bool learn_end(struct run_follower *f, const struct followed_run *all)
+{
+    const struct run_follower *first = all->list;
+    struct run_log *log;
+    if (!first->status_known || !run_status_is_final(first->status))
+        return false;
+    log = log_of_others(all, first->status_attempt);
+    if (log == NULL)
+        return false;
+    know_log(f, log);
+    run_log_unref(log);
+    know_status(f, first->status, first->status_attempt);
+    return true;
+}
+
 static void follow_run(struct host *host, struct run_follower *f)
 {
     struct app_host *h = app_host(host);
     struct run_log *log = dispatcher_log(h->dispatcher, f->run);
     const struct run_result *kept = host_kept_result(h, f->run);
     enlist(h, f);
-    if (log != NULL) {
-        know_log(f, log);
-        know_status(f, RUN_RUNNING, log->attempt);
-    } else if (kept != NULL) {
-        know_text(f, kept->attempt, kept->log);
-        know_status(f, RUN_RUNNING, kept->attempt);
-    } else {
-        lookup_start(h, f);
+    if (log == NULL && kept == NULL) {
+        if (!learn_end(f, find(h, f->run)))
+            lookup_start(h, f, 0);
+        return;
     }
+    log = log != NULL ? run_log_ref(log) : log_read(h, f->run, kept->attempt, kept->log);
+    know_log(f, log);
+    know_status(f, RUN_RUNNING, log->attempt);
+    run_log_unref(log);
 }
 
 static void unfollow_run(struct host *host, struct run_follower *f)
@@ -215,15 +299,23 @@ static bool next_line(struct run_follower *f, struct follow_news *ret)
     return false;
 }
 
-static bool next_log(struct run_follower *f)
+/* Goes on to the log of the next attempt. False when there is none, or it is still to be read. */
+static bool next_log(struct app_host *h, struct run_follower *f)
 {
-    if (f->next_log == NULL)
+    struct run_log *log = f->next_log;
+    if (log != NULL && log->attempt <= due(f)) {
+        f->next_log = NULL;
+        read_from(f, log);
+        return true;
+    }
+    if (!is_behind(f) || f->lookup != NULL || f->err != 0)
         return false;
-    run_log_unref(f->log);
-    f->log = f->next_log;
-    f->next_log = NULL;
-    f->offset = 0;
-    f->line = 0;
+    log = log_of_others(find(h, f->run), due(f));
+    if (log == NULL) {
+        lookup_start(h, f, due(f));
+        return false;
+    }
+    read_from(f, log);
     return true;
 }
 
@@ -238,7 +330,7 @@ static struct follow_news tell_status(struct run_follower *f)
 static bool status_is_first(const struct run_follower *f)
 {
     return f->status_known && !f->status_told && !run_status_is_final(f->status) &&
-           (f->log == NULL || f->log->attempt >= f->status_attempt);
+           (f->log != NULL ? f->log->attempt : due(f)) >= f->status_attempt;
 }
 
 static struct follow_news follow_next(struct host *host, struct run_follower *f)
@@ -251,8 +343,10 @@ static struct follow_news follow_next(struct host *host, struct run_follower *f)
             return tell_status(f);
         if (next_line(f, &news))
             return news;
-    } while (next_log(f));
-    if (f->status_known && !f->status_told)
+    } while (next_log(app_host(host), f));
+    if (is_behind(f) && f->err == 0)
+        return news;
+    if (f->status_known && !f->status_told && !is_behind(f))
         return tell_status(f);
     f->ended = f->err != 0 || (f->status_known && run_status_is_final(f->status));
     if (f->ended)
@@ -281,11 +375,14 @@ void follow_moved(struct app_host *h, const struct effect_move_run *r)
     struct run_follower *f;
     if (all == NULL)
         return;
+    const bool last = r->log.p != NULL && run_status_is_final(r->status);
+    struct run_log *log = last ? log_read(h, r->id, r->attempt, r->log) : NULL;
     DL_FOREACH (all->list, f) {
-        if (r->log.p != NULL && run_status_is_final(r->status))
-            know_text(f, r->attempt, r->log);
+        if (log != NULL)
+            know_log(f, log);
         know_status(f, r->status, r->attempt);
     }
+    run_log_unref(log);
     tell(all);
 }
 
@@ -297,7 +394,7 @@ void follow_pending_dropped(struct app_host *h)
     HASH_ITER (hh, h->followed, all, next)
         DL_FOREACH (all->list, f)
             if (!f->status_known || f->status == RUN_PENDING)
-                lookup_start(h, f);
+                lookup_start(h, f, 0);
 }
 
 void follow_abandon(struct app_host *h)

@@ -7,6 +7,7 @@
  *     the attempt has ended, its       the result that the host keeps until then
  *       record is not on disk yet
  *     ended                            the row, and the log beside it
+ *     it has been tried before         the logs of those attempts, beside the row, too
  *
  * A reader is listed before its run's row is read, so that whatever the row does not say yet is
  * told to it when it comes: news of the dispatcher, and moves after their commit. What it has is

@@ -161,11 +161,14 @@ def test_the_next_attempt(daemon, tmp_path):
     flag = tmp_path / "flag"
     p = daemon.create_pipeline(argv=["/bin/sh", "-c", f'echo "try $PAWL_ATTEMPT"; [ -e {flag} ] || {{ touch {flag}; exit 1; }}'],
                                retry={"max_attempts": 2, "backoff_seconds": 0.2})
-    with daemon.follow(daemon.fire_ok(daemon.create_webhook_trigger(p))) as s:
-        events = list(s)
-    lines = [(e[1], e[2]["message"]) for e in events if e[0] == "log"]
-    assert lines == [("1.1", "try 1"), ("2.1", "try 2")]
-    assert events[-1][2] == {**events[-1][2], "status": "success", "attempt": 2}
+    run_id = daemon.fire_ok(daemon.create_webhook_trigger(p))
+    for _ in range(2):  # as it goes, and when it has ended
+        with daemon.follow(run_id) as s:
+            events = list(s)
+        lines = [(e[1], e[2]["message"]) for e in events if e[0] == "log"]
+        assert lines == [("1.1", "try 1"), ("2.1", "try 2")]
+        assert events[-1][2] == {**events[-1][2], "status": "success", "attempt": 2}
+    assert [e[1] for e in daemon.follow(run_id, "1.1")] == ["2.1", "end"]
 
 
 def test_a_worker_reports_what_a_run_wrote(daemon):

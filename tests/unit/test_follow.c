@@ -22,6 +22,7 @@ static struct {
     const struct run_result *kept;
     struct run_row row; /* what the database has */
     const char *log;
+    const char *former[4]; /* logs of attempts before the last one */
     int row_err, read_err;
     struct read_job *jobs[8];
     size_t job_count;
@@ -50,6 +51,13 @@ int query_run_log(struct db *db, struct uuid id, struct run_row *ret, struct str
 {
     *ret = world.row;
     str_add_cstr(ret_log, world.log != NULL ? world.log : "");
+    return world.row_err;
+}
+
+int query_attempt_log(struct db *db, struct uuid id, uint32_t attempt, struct str *ret_log)
+{
+    assert_in_range(attempt, 1, ARRAY_SIZE(world.former) - 1);
+    str_add_cstr(ret_log, world.former[attempt] != NULL ? world.former[attempt] : "");
     return world.row_err;
 }
 
@@ -233,8 +241,11 @@ static void test_ended_and_not_on_disk(void **state)
         .run = RUN, .status = RUN_FAILED, .attempt = 2, .log = SLICE("a\nb\n")};
     struct reader_of_run r;
     world.kept = &kept;
+    world.former[1] = "x\n";
     follow(&r, START);
-    expect(&r, "running-2 2.1=a 2.2=b");
+    expect(&r, "");
+    answer_row(read_row());
+    expect(&r, "1.1=x running-2 2.1=a 2.2=b");
     commit(RUN_FAILED, 2, "a\nb\n");
     expect(&r, "failed-2 end");
     leave(&r);
@@ -244,9 +255,11 @@ static void test_ended_long_ago(void **state)
 {
     struct reader_of_run r;
     put_row(RUN_CANCELLED, 3, "a\nb\n");
+    world.former[1] = "x\ny\n"; /* the second left nothing */
     follow(&r, START);
-    answer_row(read_row());
-    expect(&r, "3.1=a 3.2=b cancelled-3 end");
+    for (int i = 0; i < 3; i++)
+        answer_row(read_row());
+    expect(&r, "1.1=x 1.2=y 3.1=a 3.2=b cancelled-3 end");
     leave(&r);
 }
 
@@ -298,10 +311,14 @@ static void test_a_run_that_a_worker_has(void **state)
     follow(&r, START);
     answer_row(read_row());
     expect(&r, "running-1");
-    commit(RUN_PENDING, 2, NULL); /* its lease is over */
+    world.former[1] = "x\n"; /* it has reported that it failed */
+    commit(RUN_PENDING, 2, NULL);
+    expect(&r, "");
+    answer_row(read_row());
+    expect(&r, "1.1=x pending-2");
     commit(RUN_RUNNING, 2, NULL);
-    commit(RUN_SUCCESS, 2, NULL);
-    expect(&r, "pending-2 running-2 success-2 end");
+    commit(RUN_SUCCESS, 2, "a\n");
+    expect(&r, "running-2 2.1=a success-2 end");
     leave(&r);
 }
 
@@ -322,7 +339,7 @@ static void test_the_next_attempt(void **state)
     leave(&r);
 }
 
-/* All lines of the attempt that it is at and of the last one; of the states between only where they matter. */
+/* All lines, those of the attempt between from the disk; of the states between only where they matter. */
 static void test_a_slow_reader(void **state)
 {
     struct reader_of_run r;
@@ -337,11 +354,15 @@ static void test_a_slow_reader(void **state)
         commit(RUN_PENDING, attempt, NULL);
         commit(RUN_RUNNING, attempt, NULL);
         begin(attempt);
-        write_line(attempt == 2 ? "lost" : "c");
+        write_line(attempt == 2 ? "from the live log" : "c");
         end_attempt();
     }
+    world.former[2] = "x\n";
     take(&r);
-    expect(&r, "1.2=b running-3 3.1=c");
+    expect(&r, "1.2=b");
+    answer_row(read_row());
+    take(&r);
+    expect(&r, "2.1=x running-3 3.1=c");
     commit(RUN_SUCCESS, 3, "c\n");
     take(&r);
     expect(&r, "success-3 end");
@@ -353,20 +374,24 @@ static void test_resuming(void **state)
     static const struct {
         struct log_mark after;
         const char *seen;
+        int reads;
     } cases[] = {
-        {{0, 0}, "2.1=a 2.2=b success-2 end"},
-        {{1, 9}, "2.1=a 2.2=b success-2 end"},
-        {{2, 0}, "2.1=a 2.2=b success-2 end"},
-        {{2, 1}, "2.2=b success-2 end"},
-        {{2, 2}, "success-2 end"},
-        {{2, 7}, "success-2 end"},
-        {{3, 0}, "success-2 end"},
+        {{0, 0}, "1.1=x 1.2=y 2.1=a 2.2=b success-2 end", 2},
+        {{1, 1}, "1.2=y 2.1=a 2.2=b success-2 end", 2},
+        {{1, 9}, "2.1=a 2.2=b success-2 end", 2},
+        {{2, 0}, "2.1=a 2.2=b success-2 end", 1},
+        {{2, 1}, "2.2=b success-2 end", 1},
+        {{2, 2}, "success-2 end", 1},
+        {{2, 7}, "success-2 end", 1},
+        {{3, 0}, "success-2 end", 1},
     };
+    world.former[1] = "x\ny\n";
     put_row(RUN_SUCCESS, 2, "a\nb\n");
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct reader_of_run r;
         follow(&r, cases[i].after);
-        answer_row(read_row());
+        for (int n = 0; n < cases[i].reads; n++)
+            answer_row(read_row());
         expect(&r, cases[i].seen);
         leave(&r);
     }
@@ -472,6 +497,47 @@ static void test_many_readers_and_one_that_leaves(void **state)
     leave(&c);
 }
 
+/* One copy of a log for all of them, and none of its reads. */
+static void test_readers_share(void **state)
+{
+    struct reader_of_run a, b, c;
+    put_row(RUN_SUCCESS, 2, "a\n");
+    world.former[1] = "x\n";
+    follow(&a, START);
+    follow(&b, START);
+    answer_row(read_row());
+    answer_row(read_row());
+    assert_ptr_equal(a.f.next_log, b.f.next_log);
+    answer_row(read_row());
+    answer_row(read_row());
+    expect(&a, "1.1=x 2.1=a success-2 end");
+    expect(&b, "1.1=x 2.1=a success-2 end");
+    assert_ptr_equal(a.f.log, b.f.log);
+    follow(&c, (struct log_mark){2, 0});
+    expect(&c, "2.1=a success-2 end");
+    assert_ptr_equal(a.f.log, c.f.log);
+    leave(&a);
+    leave(&b);
+    leave(&c);
+}
+
+/* The database fails when a former attempt is looked up: the reader has to come again. */
+static void test_a_former_attempt_that_cannot_be_read(void **state)
+{
+    struct reader_of_run r;
+    begin(2);
+    write_line("a");
+    follow(&r, START);
+    world.row_err = -EIO;
+    answer_row(read_row());
+    expect(&r, "end(EIO)");
+    leave(&r);
+    world.read_err = -EAGAIN;
+    follow(&r, START);
+    expect(&r, "end(EAGAIN)");
+    leave(&r);
+}
+
 static void test_news_of_other_runs(void **state)
 {
     struct reader_of_run r;
@@ -534,6 +600,8 @@ int main(void)
         TEST(test_the_daemon_stops),
         TEST(test_its_pipeline_is_dropped),
         TEST(test_many_readers_and_one_that_leaves),
+        TEST(test_readers_share),
+        TEST(test_a_former_attempt_that_cannot_be_read),
         TEST(test_news_of_other_runs),
         TEST(test_leaving_while_the_row_is_read),
         TEST(test_steps),

@@ -181,3 +181,16 @@ int query_run_log(struct db *db, struct uuid id, struct run_row *ret, struct str
         err = add_log_text(db, id, ret_log);
     return read_end(db, err);
 }
+
+int query_attempt_log(struct db *db, struct uuid id, uint32_t attempt, struct str *ret_log)
+{
+    struct stmt q;
+    const int err =
+        run_begin(&q, db, id, "SELECT log FROM run_attempts WHERE run = ?1 AND attempt = ?2");
+    if (err != 0)
+        return err;
+    bind_int(&q, 2, attempt);
+    if (stmt_row(&q))
+        str_add_slice(ret_log, column_slice(&q, 0));
+    return stmt_end(&q);
+}
