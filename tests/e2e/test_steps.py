@@ -3,11 +3,13 @@ import base64
 import itertools
 import json
 import os
+import random
 import signal
 import threading
 
 import pytest
 
+import crash
 from pawl import ROOT, wait_until
 from receiver import Answer, Receiver
 
@@ -348,6 +350,32 @@ def test_kill_in_the_second_step(make_daemon, tmp_path):
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
+
+
+def test_kills_at_any_moment(make_daemon, tmp_path):
+    """Every run ends once, as a success, with all its steps in order in its last attempt; no step of an attempt began twice."""
+    seed = crash.seed_of_the_day()
+    chance = random.Random(seed)
+    d = make_daemon(config={"running_max": 8})
+    trace = tmp_path / "trace"
+    p = post(d, [sh(f"s{i}", f'echo "$PAWL_RUN_ID $PAWL_ATTEMPT {i}" >>"$1"', trace) for i in range(4)],
+             retry={"max_attempts": 100, "backoff_seconds": 0}).expect(201).json()
+    runs = []
+    for _ in range(8):
+        wanted = chance.randrange(1, 30)
+        before = trace.read_text().count("\n") if trace.exists() else 0
+        runs += [start(d, p) for _ in range(10)]
+        wait_until(lambda: trace.exists() and trace.read_text().count("\n") >= before + wanted, what="steps to run")
+        d.kill()
+        d.start()
+    final = {run_id: d.wait_run(run_id, "success", timeout=60) for run_id in runs}
+    lines = [tuple(line.split()) for line in trace.read_text().splitlines()]
+    assert len(lines) == len(set(lines)), f"seed {seed}"
+    assert any(run["attempt"] > 1 for run in final.values()), "no kill has hit anything"
+    for run_id, run in final.items():
+        last = [step for r, attempt, step in lines if r == run_id and attempt == str(run["attempt"])]
+        assert last == ["0", "1", "2", "3"], f"seed {seed}: {run}"
+        assert [s["status"] for s in run["steps"]] == ["success"] * 4
 
 
 def test_kill_without_another_attempt(make_daemon, tmp_path):

@@ -72,11 +72,34 @@ static void test_texts(void **state)
     }
 }
 
+static void test_cut(void **state)
+{
+    static const struct {
+        struct slice text;
+        size_t max, len;
+    } cases[] = {
+        {SLICE(""), 0, 0},
+        {SLICE("abc"), 3, 3},
+        {SLICE("abc"), 9, 3},
+        {SLICE("abc"), 2, 2},
+        {SLICE("abc"), 0, 0},
+        {SLICE("a\xe2\x82\xac"), 4, 4},
+        {SLICE("a\xe2\x82\xac"), 3, 1}, /* not within the character */
+        {SLICE("a\xe2\x82\xac"), 2, 1},
+        {SLICE("a\xe2\x82\xac"), 1, 1},
+        {SLICE("\xf0\x90\x80\x80"), 3, 0},
+        {SLICE("\x80\x80\x80\x80\x80\x80\x80"), 5, 5}, /* no text: anywhere */
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_int_equal(utf8_cut(cases[i].text, cases[i].max), cases[i].len);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chars),
         cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
