@@ -2,11 +2,24 @@
 #include "api/resources.h"
 #include "base/check.h"
 
+/* clang-format off */
 static const struct resource *const resources[] = {
-    &resource_claims, &resource_event_log, &resource_health,     &resource_metrics,
-    &resource_pause,  &resource_pipelines, &resource_replays,    &resource_reports,
-    &resource_runs,   &resource_triggers,  &resource_zone_files, &resource_zones,
+    &resource_claims,
+    &resource_event_log,
+    &resource_events,
+    &resource_health,
+    &resource_metrics,
+    &resource_pause,
+    &resource_pipelines,
+    &resource_replays,
+    &resource_reports,
+    &resource_runs,
+    &resource_topics,
+    &resource_triggers,
+    &resource_zone_files,
+    &resource_zones,
 };
+/* clang-format on */
 
 void api_routes(struct api *a, struct http_server *s)
 {

@@ -18,8 +18,11 @@
 #include <string.h>
 
 static const char *const path_fields[] = {"namespace", "layer", "name"};
-static const char *const read_only[] = {"id",         "version", "created_at", "updated_at",
-                                        "latest_run", "paused",  "paused_at",  "pause_reason"};
+#define GIVEN_ID_LEN_MAX 63
+
+static const char *const read_only[] = {"id",         "uuid",       "version",
+                                        "created_at", "updated_at", "latest_run",
+                                        "paused",     "paused_at",  "pause_reason"};
 
 /* ---- answering with the object ---- */
 
@@ -94,6 +97,64 @@ static struct pipeline_def *make_def(json_t *spec, struct diag *reterr)
     return def;
 }
 
+/* What stands for a field that is absent; a field that is null is wrong. */
+static void default_text(json_t *body, const char *name, const char *text)
+{
+    if (json_object_get(body, name) == NULL)
+        json_object_set_new(body, name, json_string(text));
+}
+
+/* A pipeline without a layer is one of those that events start, and may be called what people like: the slug is made of that, and what
+ * differs from it is kept as the title. */
+static void take_short_form(json_t *body)
+{
+    if (json_object_get(body, "layer") == NULL) {
+        char slug[SLUG_LEN_MAX + 1];
+        const char *name = json_string_value(json_object_get(body, "name"));
+        if (name != NULL && slug_make(slice_of(name), slug) && strcmp(slug, name) != 0) {
+            default_text(body, "title", name);
+            json_object_set_new(body, "name", json_string(slug));
+        }
+    }
+    default_text(body, "namespace", "default");
+    default_text(body, "layer", "events");
+}
+
+static bool is_given_id(struct slice id)
+{
+    if (id.len == 0 || id.len > GIVEN_ID_LEN_MAX || id.p[0] == '-' || id.p[0] == '_')
+        return false;
+    for (size_t i = 0; i < id.len; i++) {
+        const char c = id.p[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '_' || c == '-'))
+            return false;
+    }
+    return true;
+}
+
+/* The id that a new pipeline is to have besides its UUID; absent: none. A UUID is one that pawl has given before: what was read may be
+ * written elsewhere. */
+static int take_given_id(json_t *body, struct slice *ret, struct diag *reterr)
+{
+    const json_t *v = json_object_get(body, "id");
+    struct uuid ignored;
+    *ret = SLICE_NONE;
+    if (v == NULL || json_is_null(v))
+        return 0;
+    const struct slice id = json_is_string(v) ? slice_of(json_string_value(v)) : SLICE_NONE;
+    if (uuid_parse(id, &ignored))
+        return 0;
+    if (!is_given_id(id))
+        return diag_set(
+            reterr, DIAG_INVALID_ARGUMENT,
+            "id: must be 1 to %d of A-Z, a-z, 0-9, '_' and '-', beginning with a letter or "
+            "a digit",
+            GIVEN_ID_LEN_MAX);
+    *ret = id;
+    return 0;
+}
+
 /* Appends "namespace.layer.name" of a new pipeline. */
 static int take_path(json_t *body, struct str *ret, struct diag *reterr)
 {
@@ -125,24 +186,37 @@ static int check_same_path(struct http_request *req, json_t *body, struct diag *
 
 /* ---- create ---- */
 
+/* Nobody else may have the path or the id. */
+static int check_free(const struct catalog *c, const struct str *path, struct slice given_id,
+                      struct diag *reterr)
+{
+    if (catalog_pipeline_at(c, str_slice(path)) != NULL)
+        return diag_set(reterr, DIAG_ALREADY_EXISTS, "the pipeline %s exists already", path->p);
+    if (given_id.p != NULL && catalog_pipeline_given(c, given_id) != NULL)
+        return diag_set(reterr, DIAG_ALREADY_EXISTS, "id: the pipeline %.*s exists already",
+                        (int)given_id.len, given_id.p);
+    return 0;
+}
+
 static int create_from(struct api *a, struct http_request *req, json_t *body, struct str *path,
                        struct diag *reterr)
 {
     struct engine *e = a->host->engine;
-    if (take_path(body, path, reterr) < 0)
+    struct slice given_id;
+    take_short_form(body);
+    if (take_path(body, path, reterr) < 0 || take_given_id(body, &given_id, reterr) < 0 ||
+        check_free(engine_catalog(e), path, given_id, reterr) < 0)
         return -EINVAL;
+    given_id = given_id.p != NULL ? arena_copy(req->arena, given_id) : SLICE_NONE;
     strip(body);
     struct pipeline_def *def = make_def(body, reterr);
     if (def == NULL)
         return -EINVAL;
-    if (catalog_pipeline_at(engine_catalog(e), str_slice(path)) != NULL) {
-        pipeline_def_destroy(def);
-        return diag_set(reterr, DIAG_ALREADY_EXISTS, "the pipeline %s exists already", path->p);
-    }
     struct changing *c = writing_make(a, req, sizeof(*c), changed);
     c->status = 201;
-    c->id =
-        engine_add_pipeline(e, a->host->now(a->host), str_slice(path), def, &c->writing.ticket)->id;
+    c->id = engine_add_pipeline_as(e, a->host->now(a->host), str_slice(path), given_id, def,
+                                   &c->writing.ticket)
+                ->id;
     return 0;
 }
 
@@ -203,7 +277,7 @@ static void update(struct http_request *req, void *ctx)
         respond_change(req, ctx, p, change);
 }
 
-/* ---- delete, pause, get, list ---- */
+/* ---- delete, pause, get ---- */
 
 static void drop(struct http_request *req, void *ctx)
 {
@@ -251,6 +325,88 @@ static void get(struct http_request *req, void *ctx)
         answer_object(ctx, req, p->id, 200);
 }
 
+/* ---- by id, and versions ---- */
+
+static void get_by_id(struct http_request *req, void *ctx)
+{
+    struct pipeline *p = take_pipeline_id(ctx, req, 0);
+    if (p != NULL)
+        answer_object(ctx, req, p->id, 200);
+}
+
+static int query_version_list(struct reading *r, struct db *db)
+{
+    return query_versions(db, r->id, &r->page, &r->body);
+}
+
+static void answer_versions(struct api *a, struct http_request *req, const struct pipeline *p)
+{
+    if (p == NULL)
+        return;
+    struct reading *r = reading_make(a, req, sizeof(*r), query_version_list);
+    r->id = p->id;
+    if (take_page(req, PAGE_LIMIT_DEFAULT, &r->page))
+        reading_start(r);
+}
+
+static void list_versions(struct http_request *req, void *ctx)
+{
+    answer_versions(ctx, req, take_pipeline(ctx, req));
+}
+
+static void list_versions_by_id(struct http_request *req, void *ctx)
+{
+    answer_versions(ctx, req, take_pipeline_id(ctx, req, 0));
+}
+
+struct version_reading {
+    struct reading reading;
+    uint32_t version;
+};
+
+static int query_one_version(struct reading *r, struct db *db)
+{
+    struct version_reading *v = container_of(r, struct version_reading, reading);
+    return query_version(db, r->id, v->version, &r->body);
+}
+
+static void answer_version(struct api *a, struct http_request *req, const struct pipeline *p,
+                           struct slice version)
+{
+    uint64_t n;
+    if (p == NULL)
+        return;
+    struct version_reading *v = reading_make(a, req, sizeof(*v), query_one_version);
+    v->reading.id = p->id;
+    v->reading.missing = "the pipeline has no such version";
+    v->version = slice_u64(version, UINT32_MAX, &n) ? (uint32_t)n : 0; /* there is no version 0 */
+    reading_start(&v->reading);
+}
+
+static void get_version(struct http_request *req, void *ctx)
+{
+    answer_version(ctx, req, take_pipeline(ctx, req), req->params[3]);
+}
+
+/* Of a path with three parts behind the collection the middle one may be a layer called "versions". */
+static void get_version_by_id(struct http_request *req, void *ctx)
+{
+    struct api *a = ctx;
+    struct str path = {0};
+    str_add_slice(&path, req->params[0]);
+    str_add_cstr(&path, ".versions.");
+    str_add_slice(&path, req->params[1]);
+    const struct pipeline *p =
+        catalog_pipeline_at(engine_catalog(a->host->engine), str_slice(&path));
+    str_release(&path);
+    if (p != NULL)
+        answer_object(a, req, p->id, 200);
+    else
+        answer_version(a, req, take_pipeline_id(a, req, 0), req->params[1]);
+}
+
+/* ---- list ---- */
+
 struct listing {
     struct reading reading;
     struct pipeline_filter filter;
@@ -280,5 +436,10 @@ static const struct http_route routes[] = {
     {"DELETE", ONE, drop, SCOPE_API, 0},
     {"POST", ONE "/pause", pause_one, SCOPE_API, 0},
     {"POST", ONE "/resume", resume_one, SCOPE_API, 0},
+    {"GET", ONE "/versions", list_versions, SCOPE_API, 0},
+    {"GET", ONE "/versions/{version}", get_version, SCOPE_API, 0},
+    {"GET", "/api/v1/pipelines/{id}", get_by_id, SCOPE_API, 0},
+    {"GET", "/api/v1/pipelines/{id}/versions", list_versions_by_id, SCOPE_API, 0},
+    {"GET", "/api/v1/pipelines/{id}/versions/{version}", get_version_by_id, SCOPE_API, 0},
 };
 const struct resource resource_pipelines = {routes, ARRAY_SIZE(routes)};

@@ -8,8 +8,20 @@ struct resource {
     size_t count;
 };
 
-extern const struct resource resource_claims, resource_event_log, resource_health, resource_metrics,
-    resource_pause, resource_pipelines, resource_replays, resource_reports, resource_runs, resource_triggers,
-    resource_zone_files, resource_zones;
+extern const struct resource
+    resource_claims,
+    resource_event_log,
+    resource_events,
+    resource_health,
+    resource_metrics,
+    resource_pause,
+    resource_pipelines,
+    resource_replays,
+    resource_reports,
+    resource_runs,
+    resource_topics,
+    resource_triggers,
+    resource_zone_files,
+    resource_zones;
 
 #endif

@@ -239,6 +239,23 @@ struct zone *take_zone(struct api *a, struct http_request *req)
     return z;
 }
 
+static struct pipeline *find_by_any_id(const struct catalog *c, struct slice id)
+{
+    struct uuid uuid;
+    struct pipeline *p = catalog_pipeline_given(c, id);
+    if (p == NULL && uuid_parse(id, &uuid))
+        p = catalog_pipeline(c, uuid);
+    return p != NULL ? p : catalog_pipeline_at(c, id);
+}
+
+struct pipeline *take_pipeline_id(struct api *a, struct http_request *req, unsigned param)
+{
+    struct pipeline *p = find_by_any_id(engine_catalog(a->host->engine), req->params[param]);
+    if (p == NULL)
+        http_respond_error(req, DIAG_NOT_FOUND, 0, "there is no such pipeline");
+    return p;
+}
+
 bool take_force(struct http_request *req, bool *ret)
 {
     struct slice v;

@@ -72,6 +72,9 @@ struct pipeline *take_pipeline(struct api *a, struct http_request *req);
 /* The landing zone in a path's first two parameters: 404 when there is none. */
 struct zone *take_zone(struct api *a, struct http_request *req);
 
+/* The pipeline in a path's parameter: its given id, its UUID, or namespace.layer.name. 404 when there is none. */
+struct pipeline *take_pipeline_id(struct api *a, struct http_request *req, unsigned param);
+
 /* `force`: whether something goes although others depend on it. */
 bool take_force(struct http_request *req, bool *ret);
 

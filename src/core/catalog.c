@@ -22,6 +22,13 @@ struct pipeline *catalog_pipeline_at(const struct catalog *c, struct slice path)
     return p;
 }
 
+struct pipeline *catalog_pipeline_given(const struct catalog *c, struct slice given_id)
+{
+    struct pipeline *p;
+    HASH_FIND(by_given_id, c->pipelines_by_given_id, given_id.p, given_id.len, p);
+    return p;
+}
+
 struct trigger *catalog_trigger(const struct catalog *c, struct uuid id)
 {
     return trigger_table_find(&c->triggers, id);
@@ -103,6 +110,8 @@ void catalog_link_pipeline(struct catalog *c, struct pipeline *p)
     CHECK(p->path != NULL && p->def != NULL && p->key > 0);
     HASH_ADD(by_id, c->pipelines_by_id, id, sizeof(p->id), p);
     HASH_ADD_KEYPTR(by_path, c->pipelines_by_path, p->path, strlen(p->path), p);
+    if (p->given_id != NULL)
+        HASH_ADD_KEYPTR(by_given_id, c->pipelines_by_given_id, p->given_id, strlen(p->given_id), p);
     if (p->key > c->pipeline_key_last)
         c->pipeline_key_last = p->key;
 }
@@ -111,6 +120,8 @@ void catalog_unlink_pipeline(struct catalog *c, struct pipeline *p)
 {
     HASH_DELETE(by_id, c->pipelines_by_id, p);
     HASH_DELETE(by_path, c->pipelines_by_path, p);
+    if (p->given_id != NULL)
+        HASH_DELETE(by_given_id, c->pipelines_by_given_id, p);
 }
 
 struct followed *catalog_followed(const struct catalog *c, struct slice path)
@@ -320,6 +331,7 @@ void pipeline_destroy(struct pipeline *p)
         return;
     pipeline_def_destroy(p->def);
     free(p->path);
+    free(p->given_id);
     free(p);
 }
 

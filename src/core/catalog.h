@@ -61,6 +61,7 @@ struct pipeline {
     struct uuid id;
     int64_t key; /* row key, small */
     char *path;  /* "namespace.layer.name" */
+    char *given_id; /* what its maker calls it instead of the UUID; NULL: nothing else */
     struct pipeline_def *def;
     struct wall created_at;
     struct trigger *triggers; /* utlist DL over prev, next: those that nest under it */
@@ -89,7 +90,7 @@ struct pipeline {
     bool dropped;
     uint64_t search; /* cycle.c's: the last search that came by */
 
-    UT_hash_handle by_id, by_path;
+    UT_hash_handle by_id, by_path, by_given_id;
 };
 
 /* What a trigger asks for. Immutable, owned by the trigger, in one piece of memory: there may be a million. */
@@ -160,7 +161,7 @@ struct match_bucket {
 };
 
 struct catalog {
-    struct pipeline *pipelines_by_id, *pipelines_by_path;
+    struct pipeline *pipelines_by_id, *pipelines_by_path, *pipelines_by_given_id;
     struct trigger_table triggers;
     struct match_bucket *matches;
     struct zone *zones_by_id, *zones_by_path;
@@ -178,6 +179,7 @@ struct catalog {
 struct pipeline *catalog_pipeline(const struct catalog *c, struct uuid id);
 struct pipeline *catalog_pipeline_at(const struct catalog *c,
                                      struct slice path); /* "namespace.layer.name" */
+struct pipeline *catalog_pipeline_given(const struct catalog *c, struct slice given_id);
 struct trigger *catalog_trigger(const struct catalog *c, struct uuid id);
 struct match_bucket *catalog_match(const struct catalog *c, const struct match_key *key);
 

@@ -13,16 +13,19 @@ static void record_pipeline(struct engine *e, const struct pipeline *p)
         .key = p->key,
         .path = arena_copy(a, slice_of(p->path)),
         .spec = arena_copy(a, slice_of(p->def->spec)),
+        .given_id = p->given_id != NULL ? arena_copy(a, slice_of(p->given_id)) : SLICE_NONE,
         .version = p->def->version,
         .created_at = p->created_at,
         .updated_at = p->def->updated_at,
     };
 }
 
-struct pipeline *engine_add_pipeline(struct engine *e, struct now now, struct slice path,
-                                     struct pipeline_def *def, struct ticket *t)
+struct pipeline *engine_add_pipeline_as(struct engine *e, struct now now, struct slice path,
+                                        struct slice given_id, struct pipeline_def *def,
+                                        struct ticket *t)
 {
     CHECK(catalog_pipeline_at(&e->catalog, path) == NULL);
+    CHECK(given_id.p == NULL || catalog_pipeline_given(&e->catalog, given_id) == NULL);
     struct pipeline *p = mem_zalloc(sizeof(*p));
     def->version = 1;
     def->updated_at = now.wall;
@@ -30,6 +33,7 @@ struct pipeline *engine_add_pipeline(struct engine *e, struct now now, struct sl
         .id = uuid_next(&e->ids, now.wall, &e->prng),
         .key = e->catalog.pipeline_key_last + 1,
         .path = mem_dup(path.p, path.len),
+        .given_id = given_id.p != NULL ? mem_dup(given_id.p, given_id.len) : NULL,
         .def = def,
         .created_at = now.wall,
     };
@@ -39,6 +43,12 @@ struct pipeline *engine_add_pipeline(struct engine *e, struct now now, struct sl
     ark_pipeline_changed(e, now, p->path);
     emit_reply(e, t, UUID_NIL, NULL, 0);
     return p;
+}
+
+struct pipeline *engine_add_pipeline(struct engine *e, struct now now, struct slice path,
+                                     struct pipeline_def *def, struct ticket *t)
+{
+    return engine_add_pipeline_as(e, now, path, SLICE_NONE, def, t);
 }
 
 void engine_change_pipeline(struct engine *e, struct now now, struct pipeline *p,

@@ -135,7 +135,7 @@ struct effect_pause {
 struct effect_put_pipeline {
     struct uuid id;
     int64_t key;
-    struct slice path, spec;
+    struct slice path, spec, given_id; /* given_id: may be absent */
     uint32_t version;
     struct wall created_at, updated_at;
 };

@@ -246,6 +246,10 @@ void engine_go(struct engine *e, struct now now);
  * version 1. */
 struct pipeline *engine_add_pipeline(struct engine *e, struct now now, struct slice path,
                                      struct pipeline_def *def, struct ticket *t);
+/* The same with an id of its maker's, which must be free (catalog_pipeline_given); absent: none. */
+struct pipeline *engine_add_pipeline_as(struct engine *e, struct now now, struct slice path,
+                                        struct slice given_id, struct pipeline_def *def,
+                                        struct ticket *t);
 /* Gives a pipeline its next version. Takes `def`. */
 void engine_change_pipeline(struct engine *e, struct now now, struct pipeline *p,
                             struct pipeline_def *def, struct ticket *t);

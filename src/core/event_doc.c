@@ -107,6 +107,19 @@ static void add_step(struct str *out, const struct run_start *s)
         add_bytes(out, "previous_output", s->previous, true);
 }
 
+static void add_key(struct str *out, struct slice key)
+{
+    if (key.p == NULL)
+        return;
+    str_add_cstr(out, utf8_valid(key) ? ",\"key\":" : ",\"key_base64\":\"");
+    if (utf8_valid(key)) {
+        str_add_json(out, key);
+        return;
+    }
+    str_add_base64(out, key);
+    str_add_char(out, '"');
+}
+
 void event_doc_add(struct str *out, const struct run_start *s)
 {
     str_reserve(out, s->payload.len + s->files.len + s->previous.len + 640);
@@ -118,6 +131,7 @@ void event_doc_add(struct str *out, const struct run_start *s)
     str_add_json(out, s->type);
     str_add_cstr(out, ",\"subject\":");
     add_text_or_null(out, s->subject);
+    add_key(out, s->message_key);
     str_add_cstr(out, ",\"time\":");
     str_add_time(out, s->event_time);
     str_add_cstr(out, ",\"content_type\":");

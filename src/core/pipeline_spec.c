@@ -87,8 +87,8 @@ static int check_concurrency(json_t *v, struct pipeline_def *ret, struct diag *r
 
 int pipeline_spec_check(json_t *spec, struct pipeline_def *ret, struct diag *reterr)
 {
-    static const char *const descriptive[] = {"description", "type", "source", "unique_key",
-                                              "owner"};
+    static const char *const descriptive[] = {"description", "title",      "type",
+                                              "source",      "unique_key", "owner"};
     struct retry_policy retry;
     struct pipeline_def limits = {0};
     struct json_fields f;

@@ -308,6 +308,7 @@ struct run_start queue_keep_start(struct engine *e, const struct run_start *s)
     out.content_type = keep(e, s->content_type);
     out.payload = keep(e, s->payload);
     out.files = keep(e, s->files);
+    out.message_key = keep(e, s->message_key);
     return out;
 }
 

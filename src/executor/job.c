@@ -26,7 +26,7 @@ static void copy_start(struct job *j, const struct run_start *s)
     j->start = *s;
     struct slice *texts[] = {&j->start.pipeline, &j->start.trigger_type, &j->start.source,
                              &j->start.type,     &j->start.subject,      &j->start.content_type,
-                             &j->start.payload,  &j->start.files};
+                             &j->start.payload,  &j->start.files,        &j->start.message_key};
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
         *texts[i] = arena_copy(&j->arena, *texts[i]);
     j->start.spec = j->start.step = j->start.previous = SLICE_NONE;

@@ -242,6 +242,8 @@ static int take_names(struct call *c, struct diag *reterr)
     if (key.len > MESSAGE_KEY_LEN_MAX)
         return diag_set(reterr, DIAG_INVALID_ARGUMENT, "Pawl-Key: must not be longer than %d bytes",
                         MESSAGE_KEY_LEN_MAX);
+    if (!utf8_valid(key))
+        return diag_set(reterr, DIAG_INVALID_ARGUMENT, "Pawl-Key: must be UTF-8");
     c->key = key.len > 0 ? key : SLICE_NONE;
     return 0;
 }

@@ -27,7 +27,7 @@ static int unreadable(const struct loader *l, int err)
 static int load_pipeline(const struct loader *l, struct stmt *q)
 {
     struct diag why;
-    const struct slice path = column_slice(q, 2);
+    const struct slice path = column_slice(q, 2), given_id = column_slice(q, 8);
     struct pipeline_def *def =
         l->mk->pipeline(column_slice(q, 6), (uint32_t)column_int(q, 3), column_time(q, 5), &why);
     if (def == NULL)
@@ -38,6 +38,7 @@ static int load_pipeline(const struct loader *l, struct stmt *q)
         .id = column_uuid(q, 1),
         .key = column_int(q, 0),
         .path = mem_dup(path.p, path.len),
+        .given_id = given_id.p != NULL ? mem_dup(given_id.p, given_id.len) : NULL,
         .def = def,
         .created_at = column_time(q, 4),
         .pending = (uint64_t)column_int(q, 7),
@@ -53,7 +54,7 @@ static int load_pipelines(const struct loader *l)
         stmt_begin(&q, l->db,
                    "SELECT p.key, p.id, p.path, p.version, p.created_at, p.updated_at, v.spec,"
                    " (SELECT count(*) FROM runs r WHERE r.pipeline = p.key"
-                   " AND r.state IN ('p', 'd', 'w')) FROM pipelines p"
+                   " AND r.state IN ('p', 'd', 'w')), p.given_id FROM pipelines p"
                    " JOIN pipeline_versions v ON v.pipeline = p.key AND v.version = p.version"
                    " WHERE p.deleted_at IS NULL ORDER BY p.key");
     while (err == 0 && stmt_row(&q))

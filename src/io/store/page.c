@@ -1,4 +1,5 @@
 #include "io/store/page.h"
+#include "base/base64.h"
 #include "base/hex.h"
 #include <errno.h>
 
@@ -84,4 +85,20 @@ int count_rows(struct stmt *q, uint64_t *ret)
 {
     *ret = stmt_row(q) ? (uint64_t)column_int(q, 0) : 0;
     return stmt_end(q);
+}
+
+void add_payload(struct str *s, struct slice payload)
+{
+    const bool text = utf8_valid(payload);
+    str_add_cstr(s, ",\"payload\":");
+    if (payload.p == NULL) {
+        str_add_cstr(s, "null");
+    } else if (text) {
+        str_add_json(s, payload);
+    } else {
+        str_add_char(s, '"');
+        str_add_base64(s, payload);
+        str_add_char(s, '"');
+    }
+    str_printf(s, ",\"payload_encoding\":\"%s\"", text ? "text" : "base64");
 }

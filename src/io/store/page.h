@@ -16,7 +16,9 @@ enum cursor_kind {
     CURSOR_RUNS = 'r',
     CURSOR_EVENTS = 'e',
     CURSOR_ZONES = 'z',
-    CURSOR_FILES = 'f'
+    CURSOR_FILES = 'f',
+    CURSOR_VERSIONS = 'v',
+    CURSOR_TOPICS = 'o',
 };
 
 /* Reads a page's cursor. Without one *ret is `start`. 0, or -EINVAL when it is not of that kind. */
@@ -40,6 +42,9 @@ void add_comma(struct str *s);
 
 /* Appends the id as a JSON string, or null when it is nil. */
 void add_id(struct str *s, struct uuid id);
+
+/* Appends `,"payload":...,"payload_encoding":...`: a text, base64 where it is none, or null. */
+void add_payload(struct str *s, struct slice payload);
 
 /* Runs a query for one number. */
 int count_rows(struct stmt *q, uint64_t *ret);

@@ -31,6 +31,19 @@ int query_pipelines(struct db *db, const struct pipeline_filter *f, const struct
                     struct str *ret);
 int query_pipeline(struct db *db, struct uuid id, struct str *ret); /* with latest_run */
 
+/* {"versions":[{version,created_at}...],"total":N,"next_cursor":...}, newest first; one of them with its spec's members */
+int query_versions(struct db *db, struct uuid pipeline, const struct page *page, struct str *ret);
+int query_version(struct db *db, struct uuid pipeline, uint32_t version, struct str *ret);
+
+/* ---- embedded topics: {"topics":[...],"total":N,"next_cursor":...}; by name ---- */
+int query_topics(struct db *db, const struct page *page, struct str *ret);
+int query_topic(struct db *db, struct slice name, struct str *ret);
+
+/* {"topic","messages":[...],"first_offset","next_offset","end_offset"}: those from `offset` on; it is moved to the first that is kept.
+ * Fewer than there are may come when they are large, but not none. */
+int query_messages(struct db *db, struct slice topic, uint64_t offset, unsigned limit,
+                   struct str *ret);
+
 /* ---- triggers of one pipeline: {"triggers":[...],"total":N}; in the order of their making. limit 0: all of them.
  * webhook_url is added to webhook triggers when url is given ---- */
 int query_triggers(struct db *db, struct uuid pipeline, const struct page *page,

@@ -68,22 +68,6 @@ static void add_decisions(struct str *s, struct slice encoded, struct db *db, in
     arena_release(&a);
 }
 
-static void add_payload(struct str *s, struct slice payload)
-{
-    const bool text = utf8_valid(payload);
-    str_add_cstr(s, ",\"payload\":");
-    if (payload.p == NULL) {
-        str_add_cstr(s, "null");
-    } else if (text) {
-        str_add_json(s, payload);
-    } else {
-        str_add_char(s, '"');
-        str_add_base64(s, payload);
-        str_add_char(s, '"');
-    }
-    str_printf(s, ",\"payload_encoding\":\"%s\"", text ? "text" : "base64");
-}
-
 /* All but the closing brace. */
 static void add_event(struct stmt *q, struct str *ret)
 {

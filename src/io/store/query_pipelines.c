@@ -11,7 +11,8 @@
     " AND (?2 IS NULL OR instr(path, '.' || ?2 || '.') > 0)"
 
 #define COLUMNS                                                                                    \
-    "SELECT p.key, p.id, p.path, p.version, p.created_at, p.updated_at, v.spec, x.at, x.reason "   \
+    "SELECT p.key, p.id, p.path, p.version, p.created_at, p.updated_at, v.spec, x.at, x.reason,"   \
+    " p.given_id "                                                                                 \
     "FROM pipelines p"                                                                             \
     " JOIN pipeline_versions v ON v.pipeline = p.key AND v.version = p.version "                   \
     " LEFT JOIN pauses x ON x.kind = 'p' AND x.key = p.key "
@@ -81,11 +82,22 @@ static void add_spec(struct str *s, struct slice spec)
     str_release(&shown);
 }
 
+/* One that was given an id is called by that, and has its UUID besides. */
+static void add_ids(struct str *ret, struct stmt *q)
+{
+    const struct slice given = column_slice(q, 9);
+    str_add_cstr(ret, "{\"id\":");
+    if (given.p != NULL) {
+        str_add_json(ret, given);
+        str_add_cstr(ret, ",\"uuid\":");
+    }
+    add_id(ret, column_uuid(q, 1));
+}
+
 static int add_pipeline(struct db *db, struct stmt *q, struct str *ret)
 {
     struct slice path = column_slice(q, 2);
-    str_add_cstr(ret, "{\"id\":");
-    add_id(ret, column_uuid(q, 1));
+    add_ids(ret, q);
     add_member(ret, "namespace", path_part(&path));
     add_member(ret, "layer", path_part(&path));
     add_member(ret, "name", path);
@@ -168,4 +180,60 @@ int query_pipeline(struct db *db, struct uuid id, struct str *ret)
     int err = stmt_row(&q) ? add_pipeline(db, &q, ret) : q.rc == SQLITE_DONE ? -ENOENT : 0;
     const int err_end = stmt_end(&q);
     return err != 0 ? err : err_end;
+}
+
+/* ---- versions ---- */
+
+int query_versions(struct db *db, struct uuid pipeline, const struct page *page, struct str *ret)
+{
+    struct stmt q;
+    int64_t before, last = 0;
+    uint64_t total = 0;
+    int err = page_start(page, CURSOR_VERSIONS, INT64_MAX, &before);
+    if (err != 0)
+        return err;
+    str_add_cstr(ret, "{\"versions\":[");
+    if (stmt_begin(&q, db,
+                   "SELECT v.version, v.created_at, p.version FROM pipelines p"
+                   " JOIN pipeline_versions v ON v.pipeline = p.key AND v.version < ?2"
+                   " WHERE p.id = ?1 AND p.deleted_at IS NULL"
+                   " ORDER BY v.version DESC LIMIT ?3 OFFSET ?4") == 0) {
+        bind_uuid(&q, 1, &pipeline);
+        bind_int(&q, 2, before);
+        bind_int(&q, 3, (int64_t)page->limit + 1);
+        bind_int(&q, 4, page_offset(page));
+    }
+    unsigned n = 0;
+    for (; n < page->limit && stmt_row(&q); n++) {
+        add_comma(ret);
+        last = column_int(&q, 0);
+        total = (uint64_t)column_int(&q, 2); /* they are numbered, and none is ever removed */
+        str_printf(ret, "{\"version\":%lld,\"created_at\":", (long long)last);
+        str_add_time(ret, column_time(&q, 1));
+        str_add_char(ret, '}');
+    }
+    page_end(ret, total, n == page->limit && stmt_row(&q), CURSOR_VERSIONS, last);
+    return stmt_end(&q);
+}
+
+int query_version(struct db *db, struct uuid pipeline, uint32_t version, struct str *ret)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "SELECT v.created_at, v.spec FROM pipelines p"
+                   " JOIN pipeline_versions v ON v.pipeline = p.key AND v.version = ?2"
+                   " WHERE p.id = ?1 AND p.deleted_at IS NULL") == 0) {
+        bind_uuid(&q, 1, &pipeline);
+        bind_int(&q, 2, version);
+    }
+    const bool found = stmt_row(&q);
+    if (found) {
+        str_printf(ret, "{\"version\":%u", version);
+        add_spec(ret, column_slice(&q, 1));
+        str_add_cstr(ret, ",\"created_at\":");
+        str_add_time(ret, column_time(&q, 0));
+        str_add_char(ret, '}');
+    }
+    const int err = stmt_end(&q);
+    return err != 0 ? err : found ? 0 : -ENOENT;
 }

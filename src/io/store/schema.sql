@@ -13,12 +13,15 @@ CREATE TABLE pipelines (
     key INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
     path TEXT NOT NULL,              -- namespace.layer.name
+    given_id TEXT,                   -- what its maker calls it instead of the UUID
     version INTEGER NOT NULL,        -- the current one
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     deleted_at INTEGER               -- kept for the runs that name it, until retention takes them
 );
 CREATE UNIQUE INDEX pipelines_by_path ON pipelines (path) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX pipelines_by_given_id ON pipelines (given_id)
+    WHERE deleted_at IS NULL AND given_id IS NOT NULL;
 
 CREATE TABLE pipeline_versions (
     pipeline INTEGER NOT NULL,

@@ -285,17 +285,19 @@ static int put_pipeline(struct db *db, const struct effect *f)
 {
     const struct effect_put_pipeline *p = &f->put_pipeline;
     struct stmt q;
-    if (stmt_begin(&q, db,
-                   "INSERT INTO pipelines (key, id, path, version, created_at, updated_at)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-                   " ON CONFLICT (key) DO UPDATE SET version = excluded.version,"
-                   " updated_at = excluded.updated_at") == 0) {
+    if (stmt_begin(
+            &q, db,
+            "INSERT INTO pipelines (key, id, path, version, created_at, updated_at, given_id)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+            " ON CONFLICT (key) DO UPDATE SET version = excluded.version,"
+            " updated_at = excluded.updated_at") == 0) {
         bind_int(&q, 1, p->key);
         bind_uuid(&q, 2, &p->id);
         bind_text(&q, 3, p->path);
         bind_int(&q, 4, p->version);
         bind_int(&q, 5, p->created_at.ms);
         bind_int(&q, 6, p->updated_at.ms);
+        bind_text(&q, 7, p->given_id);
     }
     const int err = stmt_finish(&q);
     return err != 0 ? err : put_version(db, p);
