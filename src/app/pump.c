@@ -87,6 +87,7 @@ static void carry_out(struct pump *p, const struct effect *f)
         break;
     case EFFECT_DROP_PIPELINE:
         p->pending_dropped(p, SLICE("its pipeline was deleted"));
+        journal_sweep(p->journal);
         break;
     case EFFECT_DROP_PENDING:
         p->pending_dropped(p, SLICE(RUN_REPLACED));
@@ -234,6 +235,7 @@ void pump_start(struct pump *p)
     CHECK(uv_prepare_start(&p->before_sleep, before_sleep) == 0);
     uv_unref((uv_handle_t *)&p->before_sleep);
     engine_tick(p->engine, p->host->now(p->host));
+    journal_sweep(p->journal); /* a stop may have come in between */
 }
 
 bool pump_idle(const struct pump *p)

@@ -95,6 +95,7 @@ void engine_drop_pipeline(struct engine *e, struct now now, struct pipeline *p, 
     u->pipeline = p;
     u->delta = (int64_t)p->pending;
     e->stats.pending -= p->pending;
+    e->stats.runs_ended[RUN_CANCELLED] += p->pending;
     p->pending = 0;
     p->dropped = true;
     p->refs++; /* the undo log's */

@@ -200,6 +200,7 @@ static void undo_drop_pipeline(struct engine *e, struct pipeline *p, int64_t pen
     p->dropped = false;
     p->refs--;
     p->pending = (uint64_t)pending;
+    e->stats.runs_ended[RUN_CANCELLED] -= p->pending;
     e->stats.pending += p->pending;
     catalog_link_pipeline(&e->catalog, p);
     queue_make_ready(e, p);

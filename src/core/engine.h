@@ -253,8 +253,8 @@ struct pipeline *engine_add_pipeline_as(struct engine *e, struct now now, struct
 /* Gives a pipeline its next version. Takes `def`. */
 void engine_change_pipeline(struct engine *e, struct now now, struct pipeline *p,
                             struct pipeline_def *def, struct ticket *t);
-/* Drops a pipeline and its triggers. Its pending runs are cancelled by the store in the same
- * transaction. */
+/* Drops a pipeline and its triggers. Its pending runs are cancelled: from the commit on they are shown so,
+ * and the store writes it row by row afterwards. */
 void engine_drop_pipeline(struct engine *e, struct now now, struct pipeline *p, struct ticket *t);
 
 /* Adds a trigger under p. Takes `def`; `type` is static memory; `label` is copied. */

@@ -1,4 +1,5 @@
 #include "store_fixture.h"
+#include "io/store/sweep.h"
 
 static const struct run_filter any = {.started_after = WALL_UNSET, .started_before = WALL_UNSET};
 static const struct page all = {.limit = 50};
@@ -385,19 +386,15 @@ static void newest_come_first(void **state)
     }
 }
 
-static void dropping_a_pipeline_cancels_what_waits(void **state)
+/* What each way to ask says of the runs of a pipeline that was dropped. */
+static void expect_cancelled(struct store *s)
 {
-    struct store *s = *state;
-    const struct ids ids = put_catalog(s);
-    put_runs(s, &ids);
-    batch_add(s->b, EFFECT_DROP_PIPELINE)->drop = (struct effect_drop){1, s->now};
-    store_write(s);
     struct run_filter f = any;
     f.by_status = true;
     f.status = RUN_PENDING;
     expect_list(s, &f, 2);
     f.status = RUN_CANCELLED;
-    expect_list(s, &f, 4);
+    expect_list(s, &f, 5);
     f.status = RUN_RUNNING;
     expect_list(s, &f, 2);
     f = any;
@@ -405,7 +402,67 @@ static void dropping_a_pipeline_cancels_what_waits(void **state)
     assert_int_equal(query_runs(s->db, &f, &all, &s->text), 0);
     assert_int_equal(text_times(s, "its pipeline was deleted"), 2);
     assert_true(text_has(s, "'trigger':'trigger:webhook'"));
+    str_reset(&s->text);
+    f.by_status = true;
+    f.status = RUN_PENDING;
+    expect_list(s, &f, 0);
+    f.status = RUN_CANCELLED;
+    expect_list(s, &f, 4);
+}
+
+/* The same before the rows say so, and after. */
+static void dropping_a_pipeline_cancels_what_waits(void **state)
+{
+    struct store *s = *state;
+    const struct ids ids = put_catalog(s);
+    put_runs(s, &ids);
+    const struct fired f = put_webhook(s, ids.triggers[1], 1, 1, RUN_PENDING);
+    store_write(s);
+    batch_add(s->b, EFFECT_DROP_PIPELINE)->drop = (struct effect_drop){1, s->now};
+    put_move(s, f.run, RUN_CANCELLED); /* not this one's doing */
+    store_write(s);
+    bool more = true;
+    struct str before = {0};
+    struct run_row row;
+    for (int round = 0; round < 2; round++) {
+        expect_cancelled(s);
+        assert_int_equal(query_run_row(s->db, f.run, &row), 0);
+        assert_int_equal(row.status, RUN_CANCELLED);
+        struct run_filter cancelled = any;
+        cancelled.by_status = true;
+        cancelled.status = RUN_CANCELLED;
+        assert_int_equal(query_runs(s->db, &cancelled, &all, &s->text), 0);
+        if (round == 0)
+            str_add_slice(&before, str_slice(&s->text));
+        else
+            assert_string_equal(s->text.p, before.p);
+        str_reset(&s->text);
+        while (more)
+            assert_int_equal(sweep_step(s->db, &more), 0);
+    }
+    str_release(&before);
     assert_int_equal(store_count(s, "SELECT count(*) FROM runs WHERE due_at IS NOT NULL"), 1);
+    assert_int_equal(store_count(s, "SELECT count(*) FROM pipelines WHERE sweeping"), 0);
+}
+
+/* Each step is short, and whoever stops in between goes on later. */
+static void many_are_cancelled_in_steps(void **state)
+{
+    struct store *s = *state;
+    const struct ids ids = put_catalog(s);
+    for (int i = 0; i < 2 * SWEEP_ROWS_MAX + 7; i++)
+        put_webhook(s, ids.triggers[1], 1, 1, RUN_PENDING);
+    store_write(s);
+    batch_add(s->b, EFFECT_DROP_PIPELINE)->drop = (struct effect_drop){1, s->now};
+    store_write(s);
+    for (int step = 1; step <= 4; step++) {
+        bool more;
+        assert_int_equal(sweep_step(s->db, &more), 0);
+        assert_int_equal(more, step < 4);
+        const int64_t left = store_count(s, "SELECT count(*) FROM runs WHERE state = 'p'");
+        assert_int_equal(left, step == 1 ? SWEEP_ROWS_MAX + 7 : step == 2 ? 7 : 0);
+        store_reopen(s);
+    }
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, store_setup, store_teardown)
@@ -418,6 +475,7 @@ int main(void)
         TEST(logs_are_an_array),           TEST(lists_cut_long_outputs),
         TEST(runs_are_filtered),           TEST(runs_are_filtered_by_trigger_and_time),
         TEST(newest_come_first),           TEST(dropping_a_pipeline_cancels_what_waits),
+        TEST(many_are_cancelled_in_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

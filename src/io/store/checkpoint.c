@@ -75,3 +75,8 @@ void checkpoint_committed(struct checkpoint *c, uint64_t log_frames)
     if (!c->running && !c->closing && log_frames >= c->next_at)
         post_pass(c);
 }
+
+bool checkpoint_is_passing(const struct checkpoint *c)
+{
+    return c->running && c->job.work == pass_work;
+}

@@ -39,4 +39,7 @@ void checkpoint_init(struct checkpoint *c, struct worker *writer, struct worker 
 /* On the loop, after each commit. */
 void checkpoint_committed(struct checkpoint *c, uint64_t log_frames);
 
+/* On the loop: a pass is under way. Whatever is written now makes what remains for the writer larger. */
+bool checkpoint_is_passing(const struct checkpoint *c);
+
 #endif

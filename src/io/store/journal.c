@@ -4,9 +4,10 @@
 #include "io/loop/worker.h"
 #include "io/store/checkpoint.h"
 #include "io/store/retention.h"
+#include "io/store/sweep.h"
 #include <stdlib.h>
 
-/* Jobs that may wait for the writer: a batch, a checkpoint's rest, a retention step, the end. */
+/* Jobs that may wait for the writer: a batch, a checkpoint's rest, a retention step, a sweep's step, the end. */
 #define WRITER_WAITING_MAX 8
 #define BACKGROUND_WAITING_MAX 8
 
@@ -38,6 +39,12 @@ struct journal {
     struct worker_job retain;
     struct retention_plan plan;
     int retain_err;
+
+    bool sweeping;
+    struct worker_job sweep; /* the writer's while a step is out */
+    bool sweep_more;
+    int sweep_err;
+    uint64_t sweep_frames;
 
     struct worker_job end;
 };
@@ -129,12 +136,64 @@ static void step_done(struct worker_job *job, bool cancelled)
 
 void journal_retain(struct journal *j, const struct retention *r, struct wall now)
 {
+    journal_sweep(j); /* in case the last one failed */
     if (j->retaining || j->closing)
         return;
     j->retention = *r;
     j->retention_now = now;
     j->retain = (struct worker_job){.work = plan_work, .done = step_done};
     j->retaining = worker_post(j->background, &j->retain) == 0;
+}
+
+/* ---- what deleted pipelines have left: step after step between batches ---- */
+
+static void sweep_work(struct worker_job *job, void *thread_state)
+{
+    struct journal *j = container_of(job, struct journal, sweep);
+    j->sweep_err = sweep_step(j->db, &j->sweep_more);
+    j->sweep_frames = j->db->wal_frames;
+}
+
+static void sweep_go(struct journal *j);
+
+/* What fails now is tried again with the next deletion, retention or start. */
+static void sweep_done(struct worker_job *job, bool cancelled)
+{
+    struct journal *j = container_of(job, struct journal, sweep);
+    j->sweeping = false;
+    if (cancelled || j->closing || j->sweep_err != 0)
+        return;
+    checkpoint_committed(&j->checkpoint, j->sweep_frames);
+    if (j->sweep_more)
+        sweep_go(j);
+}
+
+static void wait_work(struct worker_job *job, void *thread_state)
+{
+}
+
+static void wait_done(struct worker_job *job, bool cancelled)
+{
+    struct journal *j = container_of(job, struct journal, sweep);
+    j->sweeping = false;
+    if (!cancelled && !j->closing)
+        sweep_go(j);
+}
+
+/* Steps come faster than a pass of the checkpoint copies, and what they add in the meantime holds commits up in the end: they wait
+ * behind it. */
+static void sweep_go(struct journal *j)
+{
+    const bool wait = checkpoint_is_passing(&j->checkpoint);
+    j->sweep = wait ? (struct worker_job){.work = wait_work, .done = wait_done}
+                    : (struct worker_job){.work = sweep_work, .done = sweep_done};
+    j->sweeping = worker_post(wait ? j->background : j->writer, &j->sweep) == 0;
+}
+
+void journal_sweep(struct journal *j)
+{
+    if (!j->sweeping && !j->closing)
+        sweep_go(j);
 }
 
 /* ---- life ---- */

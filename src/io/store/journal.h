@@ -43,6 +43,10 @@ struct retention {
 };
 void journal_retain(struct journal *j, const struct retention *r, struct wall now);
 
+/* Cancels, in small transactions between batches, what pipelines that were deleted have left pending. Call it at start and whenever
+ * one was. */
+void journal_sweep(struct journal *j);
+
 /* When not busy: checkpoints, closes the database, frees j and calls closed. */
 void journal_close(struct journal *j, void (*closed)(void *arg), void *arg);
 

@@ -80,7 +80,10 @@ static int add_present(struct db *db, int64_t run_key, struct str *ret)
 {
     struct stmt q;
     if (stmt_begin(&q, db,
-                   "SELECT r.attempt, r.state, r.started_at, r.finished_at, o.error FROM runs r"
+                   "SELECT r.attempt, " RUN_STATE ", r.started_at,"
+                   " iif(" RUN_IS_LEFT ", p.deleted_at, r.finished_at),"
+                   " iif(" RUN_IS_LEFT ", '" PIPELINE_DELETED "', o.error) FROM runs r"
+                   " LEFT JOIN pipelines p ON p.key = r.pipeline"
                    " LEFT JOIN run_outputs o ON o.run = r.key WHERE r.key = ?1") == 0)
         bind_int(&q, 1, run_key);
     if (stmt_row(&q))

@@ -6,7 +6,7 @@
 #include <errno.h>
 
 #define COLUMNS                                                                                    \
-    "SELECT r.key, r.rest, r.event, p.id, r.trigger, r.held_from, r.version, r.state, t.id"
+    "SELECT r.key, r.rest, r.event, p.id, r.trigger, r.held_from, r.version, " RUN_STATE ", t.id"
 
 static void read_replay(struct stmt *q, struct replay_row *ret)
 {

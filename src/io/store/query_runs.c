@@ -82,10 +82,12 @@ static int add_run_at(struct db *db, int64_t key, int64_t output_bytes_max, stru
 {
     struct stmt q;
     if (stmt_begin(&q, db,
-                   "SELECT r.key, r.rest, r.event, r.version, r.state, r.attempt, r.started_at,"
-                   " r.finished_at, p.id, t.id, t.label, ifnull(o.error,"
+                   "SELECT r.key, r.rest, r.event, r.version, " RUN_STATE
+                   ", r.attempt, r.started_at,"
+                   " iif(" RUN_IS_LEFT ", p.deleted_at, r.finished_at), p.id, t.id, t.label,"
+                   " iif(" RUN_IS_LEFT ", '" PIPELINE_DELETED "', ifnull(o.error,"
                    " (SELECT a.error FROM run_attempts a WHERE a.run = r.key"
-                   " AND a.attempt = r.attempt - 1 AND r.state IN ('p', 'd', 'w'))), "
+                   " AND a.attempt = r.attempt - 1 AND r.state IN ('p', 'd', 'w')))), "
                    "substr(o.output, 1, ?2),"
                    " length(o.output), y.original, y.original_rest, z.run, z.rest FROM runs r"
                    " LEFT JOIN replays y ON y.run = r.key LEFT JOIN replays z ON z.run ="
@@ -107,7 +109,7 @@ int query_run_row(struct db *db, struct uuid id, struct run_row *ret)
 {
     struct stmt q;
     int err = run_begin(&q, db, id,
-                        "SELECT r.key, r.rest, p.id, r.state, r.attempt, r.event FROM runs r"
+                        "SELECT r.key, r.rest, p.id, " RUN_STATE ", r.attempt, r.event FROM runs r"
                         " LEFT JOIN pipelines p ON p.key = r.pipeline WHERE r.key = ?1");
     if (err != 0)
         return err;
@@ -171,14 +173,15 @@ enum {
     BY_BEFORE,
     BY_LIMIT,
     BY_OFFSET,
-    BY_PIPELINE
+    BY_PIPELINE,
+    BY_DELETED
 };
 
 #define PATH_MATCHES                                                                               \
     "(?2 IS NULL OR (path >= ?2 || '.' AND path < ?2 || '/'))"                                     \
     " AND (?3 IS NULL OR instr(path, '.' || ?3 || '.') > 0)"                                       \
     " AND (?4 IS NULL OR substr(path, -length(?4) - 1) = '.' || ?4)"
-#define STATE_MATCHES "(?5 IS NULL OR instr(?5, r.state) > 0)"
+#define STATE_MATCHES "(?5 IS NULL OR instr(?5, " RUN_STATE ") > 0)"
 #define PAGE " ORDER BY key DESC LIMIT ?9 OFFSET ?10"
 
 /* By the index alone: every state of every pipeline that matches. */
@@ -187,14 +190,24 @@ enum {
     " ON r.pipeline = p.key AND r.state IN ('p', 'd', 'w', 'r', 's', 'f', 'x', 'c') "              \
     "WHERE " PATH_MATCHES " AND " STATE_MATCHES
 
-/* One pipeline: eight ordered walks through the index, merged. */
-#define WALK(letter)                                                                               \
+/* One pipeline: eight ordered walks through the index, merged. `shown`: the state they stand for. */
+#define WALK(letter, shown)                                                                        \
     "SELECT key FROM runs WHERE pipeline = ?11 AND state = '" letter "' AND key < ?1"              \
-    " AND (?5 IS NULL OR instr(?5, '" letter "') > 0)"
-#define MERGED                                                                                     \
-    WALK("p")                                                                                      \
-    " UNION ALL " WALK("d") " UNION ALL " WALK("w") " UNION ALL " WALK("r") " UNION ALL " WALK(    \
-        "s") " UNION ALL " WALK("f") " UNION ALL " WALK("x") " UNION ALL " WALK("c")
+    " AND (?5 IS NULL OR instr(?5, " shown ") > 0)"
+#define WALK_PENDING(letter) WALK(letter, "iif(?12, 'c', 'p')")
+#define MERGED                                                                                             \
+    WALK_PENDING("p")                                                                                      \
+    " UNION ALL " WALK_PENDING("d") " UNION ALL " WALK_PENDING("w") " UNION ALL " WALK(                    \
+        "r",                                                                                               \
+        "'r'") " UNION ALL " WALK("s",                                                                     \
+                                  "'s'") " UNION ALL " WALK("f",                                           \
+                                                            "'f'") " UNION ALL " WALK("x",                 \
+                                                                                      "'x'") " UN"         \
+                                                                                             "ION"         \
+                                                                                             " AL"         \
+                                                                                             "L"           \
+                                                                                             " " WALK("c", \
+                                                                                                      "'c'")
 
 /* The table itself, newest first. */
 #define BY_SCAN BY_TABLE("NOT INDEXED")
@@ -206,12 +219,14 @@ enum {
     " FROM runs r " how " WHERE (?6 IS NULL OR trigger = ?6)"                                      \
     " AND (?7 IS NULL OR started_at > ?7)"                                                         \
     " AND (?8 IS NULL OR (started_at < ?8 AND started_at > -70368744177664))"                      \
-    " AND " STATE_MATCHES " AND (coalesce(?2, ?3, ?4) IS NULL"                                     \
+    " AND (?5 IS NULL OR instr(?5, (SELECT " RUN_STATE " FROM pipelines p"                         \
+    " WHERE p.key = r.pipeline)) > 0) AND (coalesce(?2, ?3, ?4) IS NULL"                           \
     " OR pipeline IN (SELECT key FROM pipelines WHERE " PATH_MATCHES "))"
 
 struct plan {
     const char *list, *count;
     int64_t pipeline; /* the only one that matches, for MERGED */
+    bool deleted;     /* it was */
     int64_t trigger;  /* its row key, 0: any */
 };
 
@@ -259,15 +274,18 @@ static void bind_filter(struct stmt *q, const struct run_filter *f, const struct
 
 /* Finds the pipelines that a path filter matches, deleted ones included: how many, and one. */
 static int match_pipelines(struct db *db, const struct run_filter *f, int64_t *ret_n,
-                           int64_t *ret_key)
+                           struct plan *ret_one)
 {
     struct stmt q;
-    if (stmt_begin(&q, db, "SELECT count(*), max(key) FROM pipelines WHERE " PATH_MATCHES) == 0)
+    if (stmt_begin(&q, db,
+                   "SELECT count(*), max(key), max(deleted_at IS NOT NULL) FROM pipelines"
+                   " WHERE " PATH_MATCHES) == 0)
         bind_filter(&q, f, &plan_all);
     *ret_n = 0;
     if (stmt_row(&q)) {
         *ret_n = column_int(&q, 0);
-        *ret_key = column_int(&q, 1);
+        ret_one->pipeline = column_int(&q, 1);
+        ret_one->deleted = column_int(&q, 2) != 0;
     }
     return stmt_end(&q);
 }
@@ -294,12 +312,11 @@ static int make_plan(struct db *db, const struct run_filter *f, struct plan *ret
     *ret = by_path || f->by_status ? plan_index : plan_all;
     if (!by_path)
         return 0;
-    int64_t n, key = 0;
-    const int err = match_pipelines(db, f, &n, &key);
-    if (err == 0 && n == 1) {
-        *ret = plan_merged;
-        ret->pipeline = key;
-    }
+    int64_t n;
+    struct plan one = plan_merged;
+    const int err = match_pipelines(db, f, &n, &one);
+    if (err == 0 && n == 1)
+        *ret = one;
     return err;
 }
 
@@ -328,8 +345,10 @@ static int find_keys(struct db *db, const struct run_filter *f, const struct pag
         bind_filter(&q, f, plan);
         bind_int(&q, BY_LIMIT, (int64_t)page->limit + 1);
         bind_int(&q, BY_OFFSET, page_offset(page));
-        if (plan->pipeline != 0)
+        if (plan->pipeline != 0) {
             bind_int(&q, BY_PIPELINE, plan->pipeline);
+            bind_int(&q, BY_DELETED, plan->deleted);
+        }
     }
     while (ret->n <= page->limit && stmt_row(&q))
         ret->items[ret->n++] = column_int(&q, 0);

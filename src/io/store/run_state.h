@@ -13,6 +13,12 @@
 #define STATE_CANCELLED 'c'
 #define STATES_ALL "pdwrsfxc"
 
+/* A run's state as it is shown: of a deleted pipeline nothing is pending, even where the rows do not say so yet (sweep.h). In SQL, with the
+ * run as r and its pipeline as p. */
+#define RUN_IS_LEFT "(r.state IN ('p', 'd', 'w') AND p.deleted_at IS NOT NULL)"
+#define RUN_STATE "iif(" RUN_IS_LEFT ", 'c', r.state)"
+#define PIPELINE_DELETED "its pipeline was deleted"
+
 /* The letters a status may stand in the table as, the one of a new state first. Static memory. */
 const char *run_states_of(enum run_status s);
 

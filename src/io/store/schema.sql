@@ -17,8 +17,10 @@ CREATE TABLE pipelines (
     version INTEGER NOT NULL,        -- the current one
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
-    deleted_at INTEGER               -- kept for the runs that name it, until retention takes them
+    deleted_at INTEGER,              -- kept for the runs that name it, until retention takes them
+    sweeping INTEGER NOT NULL DEFAULT 0 -- deleted, and runs of it may still stand there as pending (sweep.h)
 );
+CREATE INDEX pipelines_to_sweep ON pipelines (sweeping) WHERE sweeping = 1;
 CREATE UNIQUE INDEX pipelines_by_path ON pipelines (path) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX pipelines_by_given_id ON pipelines (given_id)
     WHERE deleted_at IS NULL AND given_id IS NOT NULL;

@@ -344,15 +344,13 @@ static int drop_pending(struct db *db, const struct effect *f)
     return err;
 }
 
+/* Its pending runs follow later, a few at a time (sweep.h). */
 static int drop_pipeline(struct db *db, const struct effect *f)
 {
     static const char *const statements[] = {
-        "UPDATE pipelines SET deleted_at = ?2 WHERE key = ?1",
+        "UPDATE pipelines SET deleted_at = ?2, sweeping = EXISTS"
+        " (SELECT 1 FROM runs WHERE pipeline = ?1 AND state IN ('p', 'd', 'w')) WHERE key = ?1",
         "UPDATE triggers SET deleted_at = ?2 WHERE pipeline = ?1 AND deleted_at IS NULL",
-        "INSERT OR REPLACE INTO run_outputs (run, error) SELECT key, 'its pipeline was deleted'"
-        " FROM runs WHERE pipeline = ?1 AND state IN ('p', 'd', 'w') AND ?2 NOT NULL",
-        "UPDATE runs SET state = 'c', finished_at = ?2, due_at = NULL"
-        " WHERE pipeline = ?1 AND state IN ('p', 'd', 'w')",
     };
     int err = 0;
     for (size_t i = 0; err == 0 && i < ARRAY_SIZE(statements); i++)
