@@ -87,23 +87,34 @@ static int refused(const struct server *s, struct fetch_answer *a)
     return -1;
 }
 
-int server_fetch(struct server *s, struct fetch *f, const char *path, struct fetch_answer *ret)
+int server_try(struct server *s, struct fetch *f, const char *path, struct fetch_answer *ret,
+               struct diag *reterr)
 {
-    struct diag why;
-    const char *headers[3] = {0};
+    const char *headers[SERVER_HEADERS_MAX + 3] = {0};
+    const char *const *given = f->headers;
     size_t n = 0;
     CHECK(path[0] == '/');
+    for (; given != NULL && given[n] != NULL; n++) {
+        CHECK(n < SERVER_HEADERS_MAX);
+        headers[n] = given[n];
+    }
     if (f->body.p != NULL)
         headers[n++] = "Content-Type: application/json";
     headers[n] = s->key_header;
     char *url = mem_printf("%s%s", s->url, path);
     f->url = url;
     f->headers = headers;
-    const int err = fetch(f, ret, &why);
+    const int err = fetch(f, ret, reterr);
     f->url = NULL;
-    f->headers = NULL;
+    f->headers = given;
     free(url);
-    if (err < 0) {
+    return err;
+}
+
+int server_fetch(struct server *s, struct fetch *f, const char *path, struct fetch_answer *ret)
+{
+    struct diag why;
+    if (server_try(s, f, path, ret, &why) < 0) {
         cli_failed(s->command, "%s", why.msg);
         return -1;
     }

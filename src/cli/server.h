@@ -17,6 +17,7 @@
 
 #define SERVER_URL_DEFAULT "http://127.0.0.1:8080"
 #define SERVER_TIMEOUT_MS 60000 /* for one answer of server_ask() */
+#define SERVER_HEADERS_MAX 4
 #define SERVER_FLAGS                                                                                                           \
     {"server", "URL", "the daemon's address (default: $PAWL_SERVER, else " SERVER_URL_DEFAULT ")", FLAG_ONCE},                 \
     {"key", "KEY", "the API key (default: $PAWL_API_KEY, which others cannot see in the list of processes)", FLAG_ONCE}
@@ -35,9 +36,12 @@ void server_close(struct server *s);
  * server said or why there was no answer printed. body may be NULL; path begins with a slash. */
 json_t *server_ask(struct server *s, const char *method, const char *path, json_t *body);
 
-/* The same for anything else: `f` has everything but url and headers, which this fills in. 0 when the status is 2xx; else -1 with
- * the reason printed and *ret released. */
+/* The same for anything else: `f` has everything but the url; to its headers (at most SERVER_HEADERS_MAX) those that every request
+ * needs are added. 0 when the status is 2xx; else -1 with the reason printed and *ret released. */
 int server_fetch(struct server *s, struct fetch *f, const char *path, struct fetch_answer *ret);
+
+/* The same, printing nothing: 0 with an answer of whatever status, or -EINVAL with *reterr. */
+int server_try(struct server *s, struct fetch *f, const char *path, struct fetch_answer *ret, struct diag *reterr);
 
 /* What an answer that is not a 2xx says, for who prints it another way: "NOT_FOUND: no run ..." of an error envelope, else its
  * status. */
