@@ -24,8 +24,10 @@ static void check_argv(struct json_fields *f, json_t *argv)
     json_array_foreach(argv, i, arg)
     {
         snprintf(name, sizeof(name), "argv[%zu]", i);
-        if (json_string_length(arg) == 0)
-            json_fields_fail(f, name, "must be a string that is not empty");
+        if (!json_is_string(arg))
+            json_fields_fail(f, name, "must be a string");
+        else if (i == 0 && json_string_length(arg) == 0)
+            json_fields_fail(f, name, "must name a program");
     }
 }
 
