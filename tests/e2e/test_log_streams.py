@@ -2,6 +2,7 @@
 import concurrent.futures
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -265,6 +266,30 @@ def test_a_slow_reader_gets_everything(daemon, gate):
     assert messages(slow) == ["%01000d" % i for i in range(1, 901)]
 
 
+@pytest.fixture
+def many_descriptors():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4096:
+        pytest.skip("this machine allows too few descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_too_many_readers(many_descriptors, daemon, gate):
+    gate.say("echo one")
+    readers = [daemon.follow(gate.run_id, timeout=60) for _ in range(2000)]
+    r = daemon.get(f"/api/v1/runs/{gate.run_id}/logs", headers={"Accept": "text/event-stream"}).expect(503)
+    assert r.error == "UNAVAILABLE" and "retry-after" in r.headers
+    daemon.get(f"/api/v1/runs/{gate.run_id}/logs").expect(200)
+    gate.say("echo two")
+    gate.end()
+    for s in readers:
+        assert s.messages() == ["one", "two"]
+        s.close()
+    no_streams(daemon)
+
+
 # ---- coming back ----
 
 def test_a_reader_comes_back(daemon, gate):
@@ -303,6 +328,17 @@ def test_a_crash_in_the_middle(daemon, gate):
     daemon.start()
     with daemon.follow(gate.run_id, "1.1") as s:
         assert [e[2]["status"] for e in s] == ["failed"]
+
+
+def test_what_ended_runs_wrote_survives(daemon):
+    p = daemon.create_pipeline(argv=["/bin/sh", "-c", "echo one; echo two >&2; exit 3"])
+    run_id = daemon.fire_ok(daemon.create_webhook_trigger(p))
+    run, lines = daemon.wait_run(run_id, "failed"), daemon.logs(run_id)
+    assert [line["message"] for line in lines] == ["one", "two"] and run["output"] == "one\n"
+    daemon.kill()
+    daemon.start()
+    assert daemon.run(run_id) == run and daemon.logs(run_id) == lines
+    assert [e[2] for e in daemon.follow(run_id) if e[0] == "log"] == lines
 
 
 def test_a_stop_ends_streams_at_once(make_daemon, tmp_path):
