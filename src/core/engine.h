@@ -20,7 +20,7 @@
  * holding nothing but the REPLY and CLAIM_DONE effects of both, so that everybody is answered, and an ARM effect if zones have changed back.
  *
  * Files: engine.c (life, batches, undo), feed.c (events and decisions), queue.c (which runs start
- * when), claim.c and lease.c (runs that workers outside carry out), ends.c (how they end), change.c
+ * when), claim.c and lease.c (runs that workers outside carry out), ends.c (how they end), replay.c (once more), change.c
  * (the catalog).
  */
 #ifndef CORE_ENGINE_H

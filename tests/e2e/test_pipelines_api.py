@@ -73,7 +73,7 @@ def test_taken_name_is_409(daemon):
     ({"timeout_seconds": -1}, "timeout_seconds: "),
     ({"timeout_seconds": "1"}, "timeout_seconds: "),
     ({"concurrency": 0}, "concurrency: "),
-    ({"concurrency": {"policy": "replace"}}, "concurrency.policy: "),
+    ({"concurrency": {"max_runs": 1, "policy": "newest"}}, "concurrency.policy: "),
     ({"retry": {"max_attempts": 0}}, "retry.max_attempts: "),
     ({"retry": {"tries": 1}}, "retry.tries: "),
 ])

@@ -282,7 +282,7 @@ def test_sync_output_is_valid_json_whatever_it_was(daemon):
     ('{"a": [1, null], "b": 2.50}\n', {"a": [1, None], "b": 2.5}), ("[]", []), ("42\n", 42), ("true", True), ('"x"\n', "x"),
     ("null", None), ("", None), ("\n", "\n"), ("42 apples", "42 apples"), ('{"a":1}\n{"a":2}\n', '{"a":1}\n{"a":2}\n')])
 def test_output_that_is_json_is_json_everywhere(daemon, printed, output):
-    first = daemon.create_pipeline("first", argv=["/usr/bin/printf", "%s", printed])
+    first = daemon.create_pipeline("first", argv=["/usr/bin/printf", "%s", *filter(None, [printed])])
     then = daemon.create_pipeline("then", argv=["/bin/cat"])
     daemon.create_trigger(then, "pipeline_success", {"namespace": "default", "layer": "bronze", "pipeline": "first"})
     assert daemon.fire_sync(daemon.create_webhook_trigger(first)).expect(200).json()["output"] == output

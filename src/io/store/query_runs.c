@@ -195,19 +195,20 @@ enum {
     "SELECT key FROM runs WHERE pipeline = ?11 AND state = '" letter "' AND key < ?1"              \
     " AND (?5 IS NULL OR instr(?5, " shown ") > 0)"
 #define WALK_PENDING(letter) WALK(letter, "iif(?12, 'c', 'p')")
-#define MERGED                                                                                             \
-    WALK_PENDING("p")                                                                                      \
-    " UNION ALL " WALK_PENDING("d") " UNION ALL " WALK_PENDING("w") " UNION ALL " WALK(                    \
-        "r",                                                                                               \
-        "'r'") " UNION ALL " WALK("s",                                                                     \
-                                  "'s'") " UNION ALL " WALK("f",                                           \
-                                                            "'f'") " UNION ALL " WALK("x",                 \
-                                                                                      "'x'") " UN"         \
-                                                                                             "ION"         \
-                                                                                             " AL"         \
-                                                                                             "L"           \
-                                                                                             " " WALK("c", \
-                                                                                                      "'c'")
+#define MERGED                                                                                         \
+    WALK_PENDING("p")                                                                                  \
+    " UNION ALL " WALK_PENDING("d") " UNION ALL " WALK_PENDING("w") " UNION ALL " WALK(                \
+        "r",                                                                                           \
+        "'r'") " UNION ALL " WALK("s",                                                                 \
+                                  "'s'") " UNION ALL " WALK("f",                                       \
+                                                            "'f'") " UNION ALL " WALK("x",             \
+                                                                                      "'x'") " UN"     \
+                                                                                             "ION"     \
+                                                                                             " AL"     \
+                                                                                             "L"       \
+                                                                                             " " WALK( \
+                                                                                                 "c",  \
+                                                                                                 "'c'")
 
 /* The table itself, newest first. */
 #define BY_SCAN BY_TABLE("NOT INDEXED")
