@@ -39,7 +39,7 @@ EXCEPTIONS = {
 
 # A third-party header, and where it may be included.
 HOMES = {
-    "uv.h": ["io/loop", "io/curl", "io/http", "io/process", "io/store", "source", "executor", "app"],
+    "uv.h": ["io/loop", "io/curl", "io/http", "io/process", "io/store", "source", "executor", "cli", "app"],
     "sqlite3.h": ["io/store"],
     "sodium.h": ["io/secret"],
     "llhttp.h": ["io/http"],

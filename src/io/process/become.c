@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* What a daemon may have inherited from a careless parent has small numbers. */
@@ -80,5 +81,10 @@ noreturn void become(struct becoming *b)
         give_up(b, LAUNCH_CHDIR, errno);
     fdlimit_restore();
     reset_signals();
+    if (b->parent != 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != b->parent) /* it went before that could count */
+            _exit(127);
+    }
     give_up(b, LAUNCH_EXEC, look_up(b));
 }

@@ -13,6 +13,7 @@ enum launch_step { LAUNCH_PIPES, LAUNCH_CHDIR, LAUNCH_EXEC };
 struct becoming {
     char *const *argv, *const *env;
     const char *cwd;     /* NULL: the daemon's */
+    int parent;          /* killed when this process is not there any more; 0: not */
     const char *path;    /* directories to look argv[0] up in when it has no slash */
     char *candidate;     /* room for one of them, a slash, argv[0] and a NUL */
     int fd[3];           /* its stdin, stdout and stderr; all above 2 */

@@ -110,6 +110,7 @@ static int start_child(const struct launch_options *opt, struct launched *ret,
     struct becoming b = {.argv = opt->argv,
                          .env = opt->env,
                          .cwd = opt->cwd,
+                         .parent = opt->dies_with_us ? getpid() : 0,
                          .path = search_path(),
                          .fd = {child->fd[0], child->fd[1], child->fd[2]}};
     b.candidate = mem_alloc(strlen(b.path) + strlen(opt->argv[0]) + sizeof("./"));

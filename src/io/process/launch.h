@@ -21,6 +21,7 @@ struct launch_options {
     char *const *env;   /* NAME=value, ends with NULL */
     const char *cwd;    /* NULL: that of this process */
     struct slice input; /* for the child's stdin: as much as fits its pipe is written ahead */
+    bool dies_with_us;  /* killed when the thread that calls launch() ends, at the latest with this process; its children are not */
     bool keep_input;    /* the stdin stays open, and nothing is written ahead */
 };
 

@@ -433,6 +433,7 @@ static void spawn_work(struct worker_job *j, void *thread_state)
                                             .cwd = p->options.cwd,
                                             .input = p->options.interactive ? SLICE_NONE
                                                                             : str_slice(&p->input),
+                                            .dies_with_us = p->options.dies_with_us,
                                             .keep_input = p->options.interactive},
                    &p->child);
     }

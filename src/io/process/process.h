@@ -78,6 +78,7 @@ struct process_options {
     const char *cwd;     /* NULL: the daemon's */
     uint64_t timeout_ms; /* 0: none; counts from process_start */
     uint64_t kill_grace_ms;
+    bool dies_with_us;                  /* killed, without its children, when this process ends, or the spawner */
     bool interactive;                   /* its stdin stays open for process_write() */
     void (*started)(struct process *p); /* it runs now; may be NULL */
     void (*closed)(struct process *p,
