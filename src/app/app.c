@@ -17,6 +17,7 @@
 #include "app/host.h"
 #include "app/load.h"
 #include "app/pump.h"
+#include "app/sweep.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -63,6 +64,7 @@ struct app {
     struct http_server *http;
     struct app_host host;
     struct pump pump;
+    struct sweep sweep;
     struct api api;
     struct source *sources[32];
     size_t source_count;
@@ -101,9 +103,10 @@ static void close_parts(struct app *a)
     host_refuse(&a->host);
     host_abandon_waiters(&a->host);
     follow_abandon(&a->host);
-    a->closing += 3 + (unsigned)a->source_count; /* one is ours: a part may be closed at once */
+    a->closing += 4 + (unsigned)a->source_count; /* one is ours: a part may be closed at once */
     for (size_t i = 0; i < a->source_count; i++)
         source_types[i]->stop(a->sources[i], part_closed, a);
+    sweep_close(&a->sweep, part_closed, a);
     dispatcher_close(a->dispatcher, part_closed, a);
     reader_close(a->reader, part_closed, a);
     part_closed(a);
@@ -258,6 +261,7 @@ static int open_store(struct app *a, struct db **ret)
     a->lock_fd = db_lock_dir(a->config->data, &why);
     if (a->lock_fd < 0)
         return refuse(&why);
+    sweep_prepare(&a->sweep, a->config->data);
     *ret = db_open(a->config->data, &why);
     return *ret != NULL ? 0 : refuse(&why);
 }
@@ -267,6 +271,12 @@ static int recover(struct app *a, struct db *db)
 {
     struct diag why;
     struct now now = clock_now(&a->loop);
+    const int swept = store_find_unswept(db, &a->sweep.runs, &a->sweep.run_count);
+    if (swept != 0) {
+        diag_set(&why, DIAG_UNAVAILABLE, "cannot write to the database in '%s': %s",
+                 a->config->data, db_strerror(swept));
+        return refuse(&why);
+    }
     if (store_load(db, a->engine, now, &load_def_maker, &why) < 0)
         return refuse(&why);
     struct batch *b = engine_take(a->engine);
@@ -458,6 +468,7 @@ static int start(struct app *a)
         return refuse(&why);
     }
     make_pump(a, db);
+    sweep_start(&a->sweep, &a->host.host);
     make_server(a);
     struct str url = {0};
     err = check_exposure(a);
@@ -493,6 +504,7 @@ int app_run(const struct config *c)
     host_deinit(&a.host);
     engine_destroy(a.engine);
     CHECK(uv_loop_close(&a.loop) == 0);
+    sweep_deinit(&a.sweep);
     db_unlock_dir(a.lock_fd);
     free(a.data);
     free(a.url);

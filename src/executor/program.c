@@ -91,13 +91,21 @@ static char *make_variable(struct arena *a, const char *prefix, const char *name
     return ret;
 }
 
+/* The daemon has one data directory. */
+static char instance[40];
+
+void program_set_instance(const char *text)
+{
+    snprintf(instance, sizeof(instance), "%s", text);
+}
+
 static char **make_env(struct arena *a, json_t *config_env, const struct program_variable *v,
                        size_t v_count)
 {
     size_t n = 0;
     const char *name;
     json_t *value;
-    const size_t count_max = ARRAY_SIZE(inherited) + json_object_size(config_env) + v_count;
+    const size_t count_max = ARRAY_SIZE(inherited) + json_object_size(config_env) + v_count + 1;
     char **env = arena_zalloc(a, (count_max + 1) * sizeof(*env));
 
     for (size_t i = 0; i < ARRAY_SIZE(inherited); i++) {
@@ -109,6 +117,8 @@ static char **make_env(struct arena *a, json_t *config_env, const struct program
         make_variable(a, "", name, slice_of(json_string_value(value)));
     for (size_t i = 0; i < v_count; i++)
         env[n++] = make_variable(a, RESERVED_PREFIX, v[i].name, v[i].value);
+    if (instance[0] != '\0')
+        env[n++] = make_variable(a, RESERVED_PREFIX, "INSTANCE", slice_of(instance));
     CHECK(n <= count_max);
     return env;
 }

@@ -48,4 +48,7 @@ void program_explain_start(const struct program *p, const struct process_end *e,
 void program_explain_exit(const struct process_end *e, const char *status, const char *killed,
                           struct diag *why);
 
+/* What every program gets as PAWL_INSTANCE, so that it is found if the daemon dies (io/process/orphans.h). Set once, at start. */
+void program_set_instance(const char *text);
+
 #endif

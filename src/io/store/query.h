@@ -174,6 +174,10 @@ int query_pending(struct db *db, int64_t pipeline_key, struct wall now, uint32_t
 /* ---- what is paused: {"paused", "paused_at", "pause_reason"} of everything, and how many "pipelines" and "triggers" are ---- */
 int query_pause(struct db *db, struct str *ret);
 
+/* ---- start, before anything is loaded: the runs that were in flight here when a daemon died, until EFFECT_SWEPT. The caller frees
+ * *ret ---- */
+int store_find_unswept(struct db *db, struct uuid **ret, size_t *ret_n);
+
 /* ---- start: loads the catalog, pending counts, trigger states and interrupted runs into an engine ---- */
 
 /* How stored texts become definitions; app provides it from the tables of types. Both return NULL with *reterr. */

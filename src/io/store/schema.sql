@@ -200,8 +200,9 @@ CREATE TABLE pauses (
 
 -- Runs that were in flight when a daemon died: processes of theirs may still be there. Emptied when they are certainly gone.
 CREATE TABLE unswept (
-    run BLOB PRIMARY KEY
-) WITHOUT ROWID;
+    run INTEGER PRIMARY KEY,
+    rest INTEGER NOT NULL
+);
 
 -- state: p pending, d pending but delayed until due_at, w pending but put aside as its trigger is paused, r running, s success,
 -- f failed, x failed and made again, c cancelled.
