@@ -461,6 +461,29 @@ def test_a_running_run_always_shows_its_steps(daemon):
             assert run["status"] in ("pending", "running")
 
 
+def test_a_followed_log_goes_on_from_step_to_step(daemon, tmp_path):
+    here, go = tmp_path / "here", tmp_path / "go"
+    os.mkfifo(go)
+    run_id = begin(daemon, sh("one", "printf a"), sh("two", 'echo x >"$1"; read line <"$2"; echo b >&2', here, go), sh("three", "echo c"))
+    wait_file(here)
+    seen = []
+
+    def follow():
+        body = daemon.get(f"/api/v1/runs/{run_id}/logs", headers={"Accept": "text/event-stream"}).expect(200).body.decode()
+        for event in body.split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in event.split("\n") if ": " in line)
+            if fields.get("event") == "log":
+                line = json.loads(fields["data"])
+                seen.append((fields["id"], line["step"], line["stream"], line["message"]))
+
+    reader = threading.Thread(target=follow)
+    reader.start()
+    go.write_text("go\n")
+    reader.join()
+    assert seen == [("1.1", "one", "stdout", "a"), ("1.2", "two", "stderr", "b"), ("1.3", "three", "stdout", "c")]
+    assert messages(daemon, run_id) == [line[1:] for line in seen]
+
+
 # ---- bad input ----
 
 
