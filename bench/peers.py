@@ -194,9 +194,10 @@ class Pawl:
         self.daemon.stop(timeout=120)
 
 
-def wrk(url, token, connections, seconds, good="2"):
-    """Posts BODY with one client thread: {rate, p50, p99, requests}, times in ms. Any answer that is not 2xx ends the benchmark."""
-    env = {**os.environ, "BENCH_BODY": BODY.decode(), "BENCH_TOKEN": token}
+def wrk(url, token, connections, seconds, good="2", extra=None):
+    """Posts BODY with one client thread: {rate, p50, p99, requests}, times in ms. Any answer that is not 2xx ends the benchmark.
+    extra: settings of post.lua."""
+    env = {**os.environ, "BENCH_BODY": BODY.decode(), "BENCH_TOKEN": token, **(extra or {})}
     cmd = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "--latency", "-s", os.path.join(ROOT, "bench", "post.lua"), url]
     out = subprocess.run(cmd, capture_output=True, text=True, env=env, preexec_fn=die_with_parent, check=False)
     lines = [line for line in out.stdout.splitlines() if line.startswith("{")]

@@ -1,7 +1,8 @@
 -- post.lua - wrk posts the benchmark's body with its token, and reports what it saw as one line of JSON.
 wrk.method = "POST"
-wrk.body = os.getenv("BENCH_BODY")
-wrk.headers["Content-Type"] = "application/json"
+local file = os.getenv("BENCH_BODY_FILE")
+wrk.body = file and io.open(file, "rb"):read("*a") or os.getenv("BENCH_BODY")
+wrk.headers["Content-Type"] = os.getenv("BENCH_TYPE") or "application/json"
 wrk.headers["X-Webhook-Token"] = os.getenv("BENCH_TOKEN")
 
 done = function(summary, latency, requests)
