@@ -386,6 +386,10 @@ static void test_retry_backs_off(void **state)
         assert_int_equal(m->attempt, i + 2);
         assert_int_equal(m->due_at.ms - w->now.wall.ms, waits_ms[i]);
         assert_null(find_effect(b, EFFECT_RUN_ENDED));
+        const struct effect_put_attempt *a = &find_effect(b, EFFECT_PUT_ATTEMPT)->put_attempt;
+        assert_int_equal(a->attempt, i + 1);
+        assert_int_equal(a->finished_at.ms, w->now.wall.ms);
+        assert_int_equal(count_effects(b, EFFECT_PUT_ATTEMPT), 1);
         assert_non_null(
             find_effect(b, EFFECT_FETCH_RUNS)); /* there may be others; there are none */
         engine_offer(w->engine, w->now, w->pipeline, NULL, 0, m->due_at, 0);
@@ -404,7 +408,24 @@ static void test_retry_backs_off(void **state)
     finish(w, run, RUN_FAILED);
     struct batch *b = settle(w, 0);
     assert_int_equal(find_effect(b, EFFECT_RUN_ENDED)->run_ended.status, RUN_FAILED);
+    assert_null(find_effect(b, EFFECT_PUT_ATTEMPT)); /* the last one is the run itself */
     engine_recycle(w->engine, b);
+}
+
+/* A run that ends with its first attempt is one record, as ever. */
+static void test_end_is_one_record(void **state)
+{
+    static const enum run_status ends[] = {RUN_SUCCESS, RUN_FAILED};
+    struct world *w = *state;
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+        pass(w, 10000000);
+        assert_int_equal(fire(w), VERDICT_FIRED);
+        finish(w, w->run, ends[i]);
+        struct batch *b = settle(w, 0);
+        assert_int_equal(b->record_count, 1);
+        assert_non_null(find_effect(b, EFFECT_MOVE_RUN));
+        engine_recycle(w->engine, b);
+    }
 }
 
 /* Whoever failed may ask for a longer wait than the policy's, up to a day; never for a shorter one. */
@@ -682,6 +703,22 @@ static void test_drop_pipeline(void **state)
     commit(w, 0);
 }
 
+/* What is pending goes with its pipeline and counts as cancelled, unless the commit fails. */
+static void test_drop_pipeline_counts_what_was_pending(void **state)
+{
+    struct world *w = *state;
+    engine_change_trigger(w->engine, w->now, w->trigger, trigger_def(true, 0), SLICE("x"), NULL);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(fire(w), VERDICT_FIRED); /* one of them is started */
+    for (int err = -EIO; err <= 0; err += EIO) {
+        engine_drop_pipeline(w->engine, w->now, w->pipeline, NULL);
+        assert_int_equal(engine_stats(w->engine).runs_ended[RUN_CANCELLED], 2);
+        commit(w, err);
+        assert_int_equal(engine_stats(w->engine).runs_ended[RUN_CANCELLED], err == 0 ? 2 : 0);
+        assert_int_equal(engine_stats(w->engine).pending, err == 0 ? 0 : 2);
+    }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -700,6 +737,7 @@ int main(void)
         TEST(test_failed_change_is_undone),
         TEST(test_queue),
         TEST(test_retry_backs_off),
+        TEST(test_end_is_one_record),
         TEST(test_retry_after_is_honoured),
         TEST(test_entrusted_run_leaves_its_slot),
         TEST(test_entrusting_can_be_undone),
@@ -715,6 +753,7 @@ int main(void)
         TEST(test_held_engine_starts_nothing),
         TEST(test_held_engine_starts_nothing_it_had_asked_for),
         TEST(test_drop_pipeline),
+        TEST(test_drop_pipeline_counts_what_was_pending),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
