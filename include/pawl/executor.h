@@ -25,6 +25,24 @@ struct execution {
     struct job *job; /* the dispatcher's record of the run */
 };
 
+/* For types that keep something between runs. It is made when it is needed first. */
+struct executor_keeper {
+    void *(*open)(struct dispatcher *d, struct host *h);
+
+    /* There is such a version of a pipeline, with this executor in a step: at start, and when it was made. Of *s only pipeline,
+     * pipeline_key, version and step_number are set. */
+    void (*provide)(void *kept, const struct run_start *s, json_t *config);
+
+    /* Runs of a pipeline are not expected any more, or only of that version (0: of none). They may come all the same. Pipeline 0: of
+     * no pipeline, the daemon stops. */
+    void (*withdraw)(void *kept, int64_t pipeline_key, uint32_t except_version);
+
+    void (*kill)(void *kept); /* as executor_type's, of what is kept */
+
+    /* No run is left, and none will come. Frees it, then calls closed, maybe from inside. */
+    void (*close)(void *kept, void (*closed)(void *arg), void *arg);
+};
+
 struct executor_type {
     const char *name; /* "command" */
     const char *help; /* one line */
@@ -38,6 +56,9 @@ struct executor_type {
     /* Checks the executor object of a pipeline. 0, or -EINVAL with *reterr naming the field as
      * `executor.<field>: ...`. */
     int (*check)(json_t *config, struct diag *reterr);
+
+    /* How many runs it carries out at the same time. NULL: as many as it is given. */
+    uint32_t (*capacity)(json_t *config);
 
     /* Starts it. Cannot fail: whatever goes wrong becomes the result. Ends with exactly one
      * execution_ended(), later, never from inside. Fills in x->run etc. through execution_init().
@@ -53,6 +74,8 @@ struct executor_type {
     /* Leaves nothing running outside, at once, waiting for nobody: the daemon is about to exit.
      * NULL when nothing does. */
     void (*kill)(struct execution *x);
+
+    const struct executor_keeper *keeper; /* NULL: nothing is kept between runs */
 };
 
 extern const struct executor_type *const executor_types[]; /* sorted by name, ends with NULL */
@@ -88,6 +111,13 @@ void steps_release(struct step_list *l); /* {0} is fine */
 /* The executor object of a pipeline's JSON object, all of it checked: its `executor`, or that of its
  * first step. When *ret_type is pull, it is the only one. A new reference; NULL with *reterr. */
 json_t *executor_of(json_t *pipeline, const struct executor_type **ret_type, struct diag *reterr);
+
+/* How many runs of a pipeline, as its checked JSON object says, can be carried out at the same time: the sum over its steps; 0 when
+ * there is no limit but the daemon's. */
+uint32_t executor_capacity(json_t *pipeline);
+
+/* Whether an executor of such a pipeline has to be told of it before there is a run. */
+bool executor_gets_ready(json_t *pipeline);
 
 /* For executors. */
 void execution_init(struct execution *x, const struct executor_type *type, struct dispatcher *d,

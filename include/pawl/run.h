@@ -53,6 +53,7 @@ struct run_start {
     struct uuid root; /* the first event of the chain; nil: this event */
     uint32_t depth;
     /* of a run of several steps */
+    uint32_t step_number; /* 0-based */
     struct slice step;     /* the name of this one; absent: there is only one */
     struct slice previous; /* the output of the one before; absent: this is the first */
 };

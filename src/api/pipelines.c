@@ -94,6 +94,8 @@ static struct pipeline_def *make_def(json_t *spec, struct diag *reterr)
     *def = policy;
     def->spec = str_detach(&text);
     def->pull = type->pull;
+    def->capacity = executor_capacity(spec);
+    def->gets_ready = executor_gets_ready(spec);
     return def;
 }
 

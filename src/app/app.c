@@ -172,6 +172,7 @@ static void drain(struct app *a)
     a->state = APP_DRAINING;
     a->api.stopping = true;
     engine_hold(a->engine);
+    dispatcher_withdraw(a->dispatcher, 0);
     a->closing++;
     http_server_stop(a->http, grace_ms + STOP_SLACK_MS / 2, http_stopped, a);
     timer_set(&a->timers, &a->grace_over, grace_ms);
@@ -396,6 +397,16 @@ static int check_exposure(struct app *a)
     return 0;
 }
 
+/* What has to be ready for runs is told which pipelines there are. */
+static void provide(struct app *a)
+{
+    for (struct pipeline *p = engine_catalog(a->engine)->pipelines_by_id; p != NULL;
+         p = p->by_id.next)
+        if (p->def->gets_ready)
+            dispatcher_provide(a->dispatcher, p->key, slice_of(p->path), p->def->version,
+                               slice_of(p->def->spec));
+}
+
 static void format_url(const struct listen_address *l, uint16_t port, struct str *ret)
 {
     bool v6 = strchr(l->host, ':') != NULL;
@@ -480,6 +491,7 @@ static int start(struct app *a)
         a->host.host.url = a->url = str_detach(&url);
         start_signals(a);
         pump_start(&a->pump);
+        provide(a);
         printf("ready %s\n", a->url);
         fflush(stdout);
     }

@@ -29,6 +29,8 @@ static struct pipeline_def *make_pipeline(struct slice spec, uint32_t version,
         return NULL;
     }
     d->pull = is_pull(root);
+    d->capacity = executor_capacity(root);
+    d->gets_ready = executor_gets_ready(root);
     json_decref(root);
     d->spec = mem_dup(spec.p, spec.len);
     d->version = version;

@@ -85,7 +85,12 @@ static void carry_out(struct pump *p, const struct effect *f)
     case EFFECT_FETCH_RUNS:
         fetch_runs(p, &f->fetch_runs);
         break;
+    case EFFECT_PUT_PIPELINE:
+        dispatcher_provide(p->dispatcher, f->put_pipeline.key, f->put_pipeline.path,
+                           f->put_pipeline.version, f->put_pipeline.spec);
+        break;
     case EFFECT_DROP_PIPELINE:
+        dispatcher_withdraw(p->dispatcher, f->drop.key);
         p->pending_dropped(p, SLICE("its pipeline was deleted"));
         journal_sweep(p->journal);
         break;

@@ -42,6 +42,8 @@ struct pipeline_def {
     uint32_t running_max; /* 0: no limit of its own */
     uint32_t queue_max;   /* runs that wait; 0: any number */
     enum concurrency_policy policy;
+    bool gets_ready;      /* its executor is told of it before there is a run */
+    uint32_t capacity;    /* of its executor: so many runs are worked on at the same time; 0: all that are started */
     bool pull;            /* runs wait for a worker that asks for them; pawl starts none */
     uint64_t timeout_ms;  /* 0: none */
     struct retry_policy retry;
@@ -72,6 +74,8 @@ struct pipeline {
     uint32_t ending;         /* of those, asked to end */
     struct run *runs;        /* those that are running, DL */
     bool fetch_stale;        /* pending runs were replaced while that FETCH_RUNS was on its way */
+    uint32_t ended, ended_before; /* attempts: in the span of time that began at ended_since, in the one before; with a capacity */
+    uint64_t ended_since;         /* monotonic ms */
     uint32_t reserved;       /* slots held for the FETCH_RUNS on its way; 0: none is */
     uint64_t pending;        /* durable, waiting */
     bool paused;             /* its runs wait (pause.c) */

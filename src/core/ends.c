@@ -92,6 +92,7 @@ void ends_attempt(struct engine *e, struct now now, struct run *run, const struc
                   struct ticket *t)
 {
     queue_unlink(e, run);
+    queue_note_end(run->pipeline, now.mono);
     undo_add(e, UNDO_RUN_ENDED)->run = run;
     if (run->lease != NULL)
         emit(e, EFFECT_DROP_LEASE)->drop_lease = run->id;

@@ -289,6 +289,8 @@ void queue_adopt(struct engine *e, struct pipeline *p, const struct run_start *s
 void queue_begin(struct engine *e, struct now now, struct pipeline *p, const struct run_start *s,
                  struct lease *lease);
 struct run_start queue_keep_start(struct engine *e, const struct run_start *s);
+/* An attempt of p has ended. */
+void queue_note_end(struct pipeline *p, struct mono now);
 uint32_t queue_free_slots(const struct engine *e, const struct pipeline *p);
 /* Records that a run moves from one state to another. */
 void queue_move_run(struct engine *e, enum run_status from, const struct effect_move_run *m);

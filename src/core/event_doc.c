@@ -120,11 +120,9 @@ static void add_key(struct str *out, struct slice key)
     str_add_char(out, '"');
 }
 
-void event_doc_add(struct str *out, const struct run_start *s)
+/* Everything behind the ids at its front. */
+static void add_rest(struct str *out, const struct run_start *s)
 {
-    str_reserve(out, s->payload.len + s->files.len + s->previous.len + 640);
-    str_add_cstr(out, "{\"id\":");
-    add_uuid(out, s->event);
     str_add_cstr(out, ",\"source\":");
     str_add_json(out, s->source);
     str_add_cstr(out, ",\"type\":");
@@ -147,4 +145,25 @@ void event_doc_add(struct str *out, const struct run_start *s)
     add_files(out, s);
     add_step(out, s);
     str_add_cstr(out, "}\n");
+}
+
+static void begin(struct str *out, const struct run_start *s, struct uuid id)
+{
+    str_reserve(out, s->payload.len + s->files.len + s->previous.len + 700);
+    str_add_cstr(out, "{\"id\":");
+    add_uuid(out, id);
+}
+
+void event_doc_add(struct str *out, const struct run_start *s)
+{
+    begin(out, s, s->event);
+    add_rest(out, s);
+}
+
+void event_line_add(struct str *out, const struct run_start *s)
+{
+    begin(out, s, s->run);
+    str_add_cstr(out, ",\"event_id\":");
+    add_uuid(out, s->event);
+    add_rest(out, s);
 }

@@ -37,6 +37,9 @@
 #include "base/str.h"
 #include "pawl/run.h"
 
+/* The same with the run's id as "id" and the event's as "event_id" behind it: what a worker process reads (src/executor/service.c). */
+void event_line_add(struct str *out, const struct run_start *s);
+
 /* Appends the document and its newline. Touches nothing else, so any thread may call it. */
 void event_doc_add(struct str *out, const struct run_start *s);
 

@@ -23,15 +23,55 @@ static uint32_t left_of(uint32_t max, uint32_t used)
     return used < max ? max - used : 0;
 }
 
+/* ---- handing over ----
+ *
+ * An executor with a capacity works on so many runs at a time. If no more than that were started, each end would be followed by a
+ * look into the queue and a commit during which nothing is worked on. So some more are started and wait with the executor: as
+ * many as it lately got done in the time that takes. A slow one keeps few from the slots that it shares with others.
+ */
+#define HANDOVER_MS 8
+#define HANDOVER_MIN 4
+#define HANDOVER_MAX 256
+
+void queue_note_end(struct pipeline *p, struct mono now)
+{
+    if (p->def->capacity == 0)
+        return;
+    if (now.ms - p->ended_since >= HANDOVER_MS) {
+        p->ended_before = now.ms - p->ended_since < 2 * HANDOVER_MS ? p->ended : 0;
+        p->ended = 0;
+        p->ended_since = now.ms;
+    }
+    p->ended++;
+}
+
+static uint32_t handover(const struct pipeline *p)
+{
+    const uint32_t lately = p->ended > p->ended_before ? p->ended : p->ended_before;
+    const uint32_t n = 2 * lately;
+    return n < HANDOVER_MIN ? HANDOVER_MIN : n > HANDOVER_MAX ? HANDOVER_MAX : n;
+}
+
+/* 0: no limit. */
+static uint32_t own_limit(const struct pipeline *p)
+{
+    const uint32_t set = p->def->running_max, capacity = p->def->capacity;
+    if (capacity == 0)
+        return set;
+    const uint32_t useful = capacity + handover(p);
+    return set == 0 || useful < set ? useful : set;
+}
+
 uint32_t queue_free_slots(const struct engine *e, const struct pipeline *p)
 {
     if (pause_holds(e, p))
         return 0;
     uint32_t all = p->def->pull ? left_of(e->opt.leased_max, e->leased + e->reserved_leases)
                                 : left_of(e->opt.running_max, e->running + e->reserved);
-    if (p->def->running_max == 0)
+    const uint32_t limit = own_limit(p);
+    if (limit == 0)
         return all;
-    uint32_t own = left_of(p->def->running_max, p->running + p->reserved);
+    uint32_t own = left_of(limit, p->running + p->reserved);
     return own < all ? own : all;
 }
 

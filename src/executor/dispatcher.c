@@ -1,13 +1,23 @@
 #include "executor/dispatcher.h"
 #include "base/check.h"
+#include "base/json.h"
 #include "base/mem.h"
+#include "base/vec.h"
 #include "executor/job.h"
 #include "io/curl/outbound.h"
 #include "io/process/process.h"
 #include <stdlib.h>
 
+/* What one type keeps between runs. */
+struct kept {
+    const struct executor_type *type;
+    void *kept;
+};
+
 struct dispatcher {
     struct host *host;
+    VEC(struct kept) kept; /* in the order of their making */
+    unsigned closing;      /* that have not said that they are closed */
     struct spawner *spawner;
     struct outbound *outbound;
     struct job *jobs; /* by run */
@@ -33,6 +43,58 @@ struct spawner *dispatcher_spawner(struct dispatcher *d)
 struct outbound *dispatcher_outbound(struct dispatcher *d)
 {
     return d->outbound;
+}
+
+/* ---- what is kept between runs ---- */
+
+static struct kept *find_kept(const struct dispatcher *d, const struct executor_type *t)
+{
+    for (size_t i = 0; i < d->kept.len; i++)
+        if (d->kept.items[i].type == t)
+            return &d->kept.items[i];
+    return NULL;
+}
+
+void *dispatcher_kept(struct dispatcher *d, const struct executor_type *t)
+{
+    struct kept *k = find_kept(d, t);
+    if (k == NULL) {
+        vec_push(&d->kept, ((struct kept){t, t->keeper->open(d, d->host)}));
+        k = &d->kept.items[d->kept.len - 1];
+    }
+    return k->kept;
+}
+
+static void withdraw(struct dispatcher *d, int64_t pipeline_key, uint32_t except_version)
+{
+    for (size_t i = 0; i < d->kept.len; i++)
+        d->kept.items[i].type->keeper->withdraw(d->kept.items[i].kept, pipeline_key,
+                                                except_version);
+}
+
+void dispatcher_withdraw(struct dispatcher *d, int64_t pipeline_key)
+{
+    withdraw(d, pipeline_key, 0);
+}
+
+void dispatcher_provide(struct dispatcher *d, int64_t pipeline_key, struct slice path,
+                        uint32_t version, struct slice spec)
+{
+    struct run_start s = {.pipeline_key = pipeline_key, .pipeline = path, .version = version};
+    struct step_list steps = {0};
+    struct diag ignored;
+    withdraw(d, pipeline_key, version);
+    json_t *pipeline = json_parse_object(spec, &ignored);
+    if (pipeline != NULL)
+        steps_read(pipeline, &steps, &ignored);
+    for (size_t i = 0; i < steps.count; i++) {
+        const struct executor_type *t = steps.items[i].type;
+        s.step_number = (uint32_t)i;
+        if (t->keeper != NULL && t->keeper->provide != NULL)
+            t->keeper->provide(dispatcher_kept(d, t), &s, steps.items[i].config);
+    }
+    steps_release(&steps);
+    json_decref(pipeline);
 }
 
 size_t dispatcher_running(const struct dispatcher *d)
@@ -141,6 +203,8 @@ void dispatcher_kill(struct dispatcher *d)
     d->silent = true;
     HASH_ITER (hh, d->jobs, j, next)
         job_kill(j);
+    for (size_t i = 0; i < d->kept.len; i++)
+        d->kept.items[i].type->keeper->kill(d->kept.items[i].kept);
 }
 
 static void outbound_closed(void *arg)
@@ -148,6 +212,7 @@ static void outbound_closed(void *arg)
     struct dispatcher *d = arg;
     void (*closed)(void *) = d->closed;
     void *closed_arg = d->arg;
+    vec_release(&d->kept);
     free(d);
     closed(closed_arg);
 }
@@ -158,10 +223,21 @@ static void spawner_closed(void *arg)
     outbound_close(d->outbound, outbound_closed, d);
 }
 
+static void kept_closed(void *arg)
+{
+    struct dispatcher *d = arg;
+    if (--d->closing == 0)
+        spawner_close(d->spawner, spawner_closed, d);
+}
+
+/* What is kept may have processes, so the spawner goes last. */
 void dispatcher_close(struct dispatcher *d, void (*closed)(void *arg), void *arg)
 {
     CHECK(d->jobs == NULL);
     d->closed = closed;
     d->arg = arg;
-    spawner_close(d->spawner, spawner_closed, d);
+    d->closing = (unsigned)d->kept.len + 1; /* one is ours: they may be closed at once */
+    for (size_t i = 0; i < d->kept.len; i++)
+        d->kept.items[i].type->keeper->close(d->kept.items[i].kept, kept_closed, d);
+    kept_closed(d);
 }

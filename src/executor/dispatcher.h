@@ -45,6 +45,15 @@ struct spawner *dispatcher_spawner(struct dispatcher *d);
 /* For executors: what sends their requests. */
 struct outbound *dispatcher_outbound(struct dispatcher *d);
 
+/* What a type keeps between runs, made if it is not there yet. */
+void *dispatcher_kept(struct dispatcher *d, const struct executor_type *t);
+
+/* There is a new version of a pipeline, or one was found at start: executors may get ready for its runs. */
+void dispatcher_provide(struct dispatcher *d, int64_t pipeline_key, struct slice path,
+                        uint32_t version, struct slice spec);
+/* A pipeline is gone; 0: the daemon stops, what is kept for later runs ends as soon as it has nothing to do. */
+void dispatcher_withdraw(struct dispatcher *d, int64_t pipeline_key);
+
 /* When nothing runs any more: frees d and what the executors share, then calls closed. */
 void dispatcher_close(struct dispatcher *d, void (*closed)(void *arg), void *arg);
 

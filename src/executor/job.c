@@ -130,6 +130,7 @@ static void begin_step(struct job *j)
     j->start.timeout_ms = only ? shorter(s->timeout_ms, j->timeout_ms) : s->timeout_ms;
     if (j->current > 0)
         j->start.previous = j->previous.len > 0 ? str_slice(&j->previous) : SLICE("");
+    j->start.step_number = (uint32_t)j->current;
     progress_begin(&j->progress, j->current, wall_now(j));
     s->type->start(j->dispatcher, &j->start, s->config);
     CHECK(j->execution != NULL);

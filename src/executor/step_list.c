@@ -152,3 +152,32 @@ json_t *executor_of(json_t *pipeline, const struct executor_type **ret_type, str
     steps_release(&steps);
     return executor;
 }
+
+/* A run is in one step at a time, so every step's workers may be busy with another run. */
+uint32_t executor_capacity(json_t *pipeline)
+{
+    struct step_list steps;
+    struct diag ignored;
+    uint64_t sum = 0;
+    bool bounded = steps_read(pipeline, &steps, &ignored) == 0;
+    for (size_t i = 0; bounded && i < steps.count; i++) {
+        bounded = steps.items[i].type->capacity != NULL;
+        if (bounded)
+            sum += steps.items[i].type->capacity(steps.items[i].config);
+    }
+    steps_release(&steps);
+    return !bounded ? 0 : sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX;
+}
+
+bool executor_gets_ready(json_t *pipeline)
+{
+    struct step_list steps;
+    struct diag ignored;
+    bool ret = false;
+    steps_read(pipeline, &steps, &ignored);
+    for (size_t i = 0; i < steps.count; i++)
+        ret = ret ||
+              (steps.items[i].type->keeper != NULL && steps.items[i].type->keeper->provide != NULL);
+    steps_release(&steps);
+    return ret;
+}

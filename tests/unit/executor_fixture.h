@@ -70,6 +70,7 @@ static inline void world_run_finished(struct host *h, const struct run_result *r
                     .interrupted = r->interrupted,
                     .attempt = r->attempt};
     vec_push(&w->ends, e);
+    uv_stop(h->loop); /* a turn that ran a timer would go on to wait for something else */
 }
 
 static inline void world_run_news(struct host *h, struct uuid run, struct run_log *log)

@@ -13,7 +13,7 @@ static const struct row rows[] = {
     {"{'steps':[{'name':'one','executor':{'type':'command','argv':['echo','c']}}],'options':{}}",
      RUN_SUCCESS, "c\n", ""},
     {"{'executor':{'type':'carrier-pigeon'}}", RUN_FAILED, "",
-     "executor.type: 'carrier-pigeon' is not one of: command, http, pull"},
+     "executor.type: 'carrier-pigeon' is not one of: command, http, pull, service"},
     {"{'executor':{'type':'command','argv':[]}}", RUN_FAILED, "",
      "executor.argv: must name a program"},
     {"{'executor':{'type':'pull'}}", RUN_FAILED, "",

@@ -377,7 +377,7 @@ static void leader_exited(uv_poll_t *h, int status, int events)
     struct process *p = container_of(h, struct process, exit_watch);
     CHECK(p->state == RUNNING);
     uv_poll_stop(h);
-    if (p->cause != PROCESS_BY_ITSELF)
+    if (p->cause != PROCESS_BY_ITSELF || p->options.whole_group)
         signal_group(p, SIGKILL); /* before the leader is reaped: until then the group id is
                                      certainly its own */
     CHECK(waitid(P_PIDFD, (id_t)p->child.pidfd, &p->exit, WEXITED) == 0);

@@ -4,7 +4,7 @@
  * Starting a program blocks until its exec, so that happens on the spawner's threads; everything
  * else is loop work. A process ends when its leader exits, whatever children it leaves behind: what
  * they may still write is read for PROCESS_DRAIN_MS at most, or until both streams are closed.
- * Children left behind by a process that ended by itself go on undisturbed. A process that was
+ * Children left behind by a process that ended by itself go on undisturbed, unless the options say otherwise. A process that was
  * stopped (by process_stop or its timeout) takes its whole group with it: SIGTERM to the group,
  * SIGKILL after the grace or as soon as the leader is gone.
  *
@@ -79,6 +79,7 @@ struct process_options {
     uint64_t timeout_ms; /* 0: none; counts from process_start */
     uint64_t kill_grace_ms;
     bool dies_with_us;                  /* killed, without its children, when this process ends, or the spawner */
+    bool whole_group; /* what it leaves behind when it ends by itself is killed, too */
     bool interactive;                   /* its stdin stays open for process_write() */
     void (*started)(struct process *p); /* it runs now; may be NULL */
     void (*closed)(struct process *p,
