@@ -1,12 +1,13 @@
 """Embedded topics: publishing, batches, repetition, reading, retention, triggers that listen, and crashes under load."""
 import http.client
 import json
+import subprocess
 import threading
 import urllib.parse
 
 import pytest
 
-from pawl import wait_until
+from pawl import PATIENCE, binary, environment, wait_until
 
 ND = {"Content-Type": "application/x-ndjson"}
 TOPICS = "/api/v1/topics"
@@ -346,3 +347,36 @@ def test_killed_under_load_nothing_acknowledged_is_lost_or_doubled(daemon):
     assert all(payloads[offset] == payload for payload, offset in acknowledged.items())
     assert daemon.get("/api/v1/runs?limit=1").json()["total"] == len(got)
     assert publish(daemon, "t", b"1").expect(202).json()["offset"] == len(got)
+
+
+# ---- the command line ----
+
+
+def run_publish(d, *args, stdin=b""):
+    return subprocess.run([binary(), "publish", *args, "--server", d.url], input=stdin, capture_output=True, timeout=60 * PATIENCE,
+                          env=environment(), check=False)
+
+
+def test_publish_from_the_command_line(daemon, tmp_path):
+    file = tmp_path / "message"
+    file.write_bytes(b'{"n": 1}')
+    done = run_publish(daemon, "t", "-f", str(file), "--message-key", "k")
+    assert (done.returncode, done.stderr) == (0, b"") and json.loads(done.stdout)["offset"] == 0
+    for _ in range(2):
+        done = run_publish(daemon, "t", "--lines", "--idempotency-key", "x", "-f", "-", stdin=b"2\n3\n")
+        assert json.loads(done.stdout)["offset"] == 1
+    assert run_publish(daemon, "t", "--content-type", "text/plain", stdin=b"four").returncode == 0
+    assert [(m["payload"], m["key"], m["content_type"]) for m in messages(daemon, "t")] == [
+        ('{"n": 1}', "k", "application/json"), ("2", None, "application/json"), ("3", None, "application/json"), ("four", None, "text/plain")]
+
+
+@pytest.mark.parametrize("args,stdin,code,says", [
+    ((), b"", 2, b"which topic?"), (("a", "b"), b"", 2, b"which topic?"), (("a b",), b"1", 1, b"topic: must be"),
+    (("t", "--lines"), b"1\n{", 1, b"line 2: "), (("t", "-f", "/does/not/exist"), b"", 1, b"/does/not/exist"),
+    (("t", "--message-key", "a\nb"), b"1", 2, b"--message-key"), (("t",), None, 1, b"1048576"),
+    (("../../pipelines",), b"1", 1, b"topic: must be"),
+])
+def test_publish_says_what_is_wrong(daemon, args, stdin, code, says):
+    done = run_publish(daemon, *args, stdin=stdin if stdin is not None else b"x" * ((1 << 20) + 1))
+    assert done.returncode == code and says in done.stderr and done.stdout == b""
+    assert daemon.get(TOPICS).json()["total"] == 0
