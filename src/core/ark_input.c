@@ -11,11 +11,11 @@ static bool wants_input(const struct rule_targets *all)
     return false;
 }
 
-/* The payload of a completion (completion.c) is an object with the run's output. */
+/* The payload of a completion (completion.c) is an object with the run's output, null when there was none. */
 static void take_output(struct ark_inputs *in)
 {
     const json_t *output = json_object_get(in->body, "output");
-    if (output == NULL)
+    if (output == NULL || json_is_null(output))
         return;
     if (json_is_string(output))
         str_add(&in->output, json_string_value(output), json_string_length(output));

@@ -145,9 +145,8 @@ static void targets_get_their_input(void **state)
                   "no JSON");
 }
 
-static void a_team_output_is_an_input(void **state)
+static void expect_team_input(struct world *w, struct slice output, const char *input)
 {
-    struct world *w = *state;
     add_team(w, TEAM("a"));
     add_team(w, TEAM("b"));
     struct pipeline *up = add_team(w, TEAM("up"));
@@ -161,18 +160,28 @@ static void a_team_output_is_an_input(void **state)
     engine_feed(w->engine, w->now, &by_hand);
     commit(w);
     const struct run_result done = {
-        .run = w->started.items[0].run, .status = RUN_SUCCESS, .output = SLICE("{\"k\": [1]}")};
+        .run = w->started.items[0].run, .status = RUN_SUCCESS, .output = output};
     assert_true(engine_finish(w->engine, w->now, &done, NULL));
     struct batch *b = engine_take(w->engine);
     size_t n = 0;
     for (const struct effect *f = b->first; f != NULL; f = f->next)
         if (f->type == EFFECT_PUT_RUN && f->put_run.input.p != NULL) {
-            assert_true(slice_is(f->put_run.input, "{\"o\":\"{\\\"k\\\":[1]}\",\"b\":\"\"}"));
+            assert_true(slice_is(f->put_run.input, input));
             n++;
         }
     assert_int_equal(n, 1);
     engine_settle(w->engine, w->now, b, 0);
     engine_recycle(w->engine, b);
+}
+
+static void a_team_output_is_an_input(void **state)
+{
+    expect_team_input(*state, SLICE("{\"k\": [1]}"), "{\"o\":\"{\\\"k\\\":[1]}\",\"b\":\"\"}");
+}
+
+static void no_team_output_is_an_empty_text(void **state)
+{
+    expect_team_input(*state, SLICE_NONE, "{\"o\":\"\",\"b\":\"\"}");
 }
 
 /* ---- Forbid ---- */
@@ -380,6 +389,7 @@ int main(void)
         TEST(none_starts_when_one_is_missing),
         TEST(targets_get_their_input),
         TEST(a_team_output_is_an_input),
+        TEST(no_team_output_is_an_empty_text),
         TEST(forbid_waits_for_every_run_of_the_last_firing),
         TEST(forbid_forgets_the_runs_of_a_deleted_team),
         TEST(the_condition_follows_the_teams),
