@@ -1,5 +1,6 @@
 """The Events API: start, status and stop of a pipeline's event trigger, the documented examples as they stand, and pipelines in its form."""
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -269,3 +270,42 @@ def test_errors(daemon):
         assert daemon.request(method, f"/api/v1/events/{p['id']}").expect(404).error == "NOT_FOUND"
     bad = create(daemon, name="bad", options={"event": "no such/topic"})
     assert "config.topic: must be" in daemon.post(f"/api/v1/events/{bad['id']}").expect(400).message
+
+
+# ---- scale to zero and out ----
+
+WORKER = """
+import json, os, sys
+for line in sys.stdin:
+    event = json.loads(line)
+    os.close(os.open(event["payload"]["gate"], os.O_RDONLY))  # a fifo: waits for a writer
+    print(json.dumps({"id": event["id"], "status": "success", "output": os.getpid()}), flush=True)
+"""
+
+
+def workers(d, script):
+    out = subprocess.run(["ps", "-ww", "-o", "args=", "--ppid", str(d.pid)], capture_output=True, text=True, check=False).stdout
+    return sum(str(script) in line for line in out.splitlines())
+
+
+def test_the_service_scales_with_the_topic_from_zero_and_back(daemon, tmp_path):
+    script, gate = tmp_path / "worker.py", tmp_path / "gate"
+    script.write_text(WORKER)
+    os.mkfifo(gate)
+    service = {"type": "service", "argv": ["/usr/bin/python3", str(script)], "min_instances": 0, "max_instances": 3, "idle_seconds": 1}
+    p = create(daemon, steps=[{"name": "process", "executor": service}])
+    daemon.post(f"/api/v1/events/{p['id']}").expect(200)
+    assert workers(daemon, script) == 0
+    message = json.dumps({"gate": str(gate)})
+    r = daemon.post("/api/v1/topics/orders-topic/messages", "\n".join([message] * 20), headers={"Content-Type": "application/x-ndjson"})
+    assert r.expect(202).json()["count"] == 20
+    wait_until(lambda: workers(daemon, script) == 3, what="as many workers as there may be")
+    opened = os.open(gate, os.O_RDWR)  # whoever waits, and will, goes on
+    try:
+        wait_until(lambda: [r["status"] for r in runs(daemon)] == ["success"] * 20, timeout=60, what="all runs")
+        assert len({str(r["output"]) for r in runs(daemon)}) <= 3
+        wait_until(lambda: workers(daemon, script) == 0, timeout=30, what="the idle workers to end")
+        publish(daemon, message.encode())
+        wait_until(lambda: [r["status"] for r in runs(daemon)] == ["success"] * 21, timeout=60, what="a run after that")
+    finally:
+        os.close(opened)

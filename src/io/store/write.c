@@ -474,7 +474,9 @@ static int drop_file(struct db *db, const struct effect *f)
 
 static void bind_retention(struct stmt *q, int i, uint64_t n)
 {
-    if (n != RETENTION_DEFAULT)
+    if (n == RETENTION_DEFAULT)
+        bind_null(q, i); /* bindings outlive their use */
+    else
         bind_int(q, i, (int64_t)n);
 }
 
