@@ -235,6 +235,31 @@ static void drop_trigger(struct sim_store *s, const struct effect *f)
     t->dropped = true;
 }
 
+static void put_pause(struct sim_store *s, const struct effect *f)
+{
+    const struct effect_pause *p = &f->pause;
+    const bool paused = wall_is_set(p->at);
+    struct sim_trigger *t = p->kind == PAUSE_TRIGGER ? find_trigger(s, p->key) : NULL;
+    struct sim_pipeline *row = p->kind == PAUSE_PIPELINE ? find_pipeline(s, p->key) : NULL;
+    bool *flag = p->kind == PAUSE_ALL ? &s->paused : t != NULL ? &t->paused : &row->paused;
+    CHECK(*flag != paused);
+    *flag = paused;
+}
+
+static bool trigger_is_paused(const struct sim_store *s, const struct sim_run *r)
+{
+    const struct sim_trigger *t = find_trigger(s, r->trigger_key);
+    return t != NULL && t->paused;
+}
+
+/* Where it stands in the batch, nothing that it belongs to is paused. */
+static void check_start(const struct sim_store *s, const struct effect *f)
+{
+    const struct sim_run *r = sim_store_run(s, f->start_run.run);
+    CHECK(r != NULL && !s->paused && !trigger_is_paused(s, r));
+    CHECK(!find_pipeline(s, r->pipeline_key)->paused);
+}
+
 void sim_store_apply(struct sim_store *s, const struct batch *b)
 {
     static void (*const apply[])(struct sim_store *, const struct effect *) = {
@@ -243,11 +268,14 @@ void sim_store_apply(struct sim_store *s, const struct batch *b)
         [EFFECT_PUT_PIPELINE] = put_pipeline, [EFFECT_DROP_PIPELINE] = drop_pipeline,
         [EFFECT_PUT_LEASE] = put_lease,       [EFFECT_DROP_LEASE] = drop_lease,
         [EFFECT_PUT_ATTEMPT] = put_attempt,   [EFFECT_PUT_TRIGGER] = put_trigger,
-        [EFFECT_DROP_PENDING] = drop_pending, [EFFECT_DROP_TRIGGER] = drop_trigger,
+        [EFFECT_DROP_PENDING] = drop_pending, [EFFECT_PAUSE] = put_pause,
+        [EFFECT_DROP_TRIGGER] = drop_trigger,
     };
     for (const struct effect *f = b->first; f != NULL; f = f->next)
         if (EFFECT_IS_RECORD(f->type))
             apply[f->type](s, f);
+        else if (f->type == EFFECT_START_RUN)
+            check_start(s, f);
 }
 
 struct sim_tally sim_store_tally(const struct sim_store *s, int64_t pipeline_key)
@@ -271,18 +299,26 @@ size_t sim_store_count(const struct sim_store *s, enum run_status status, bool p
     return n;
 }
 
+static struct uuid trigger_id(const struct sim_store *s, int64_t key)
+{
+    const struct sim_trigger *t = find_trigger(s, key);
+    return t != NULL ? t->id : UUID_NIL;
+}
+
 size_t sim_store_pending(const struct sim_store *s, int64_t pipeline_key, struct wall now,
                          uint32_t max, struct offered_run *ret, struct wall *ret_next_due)
 {
     size_t n = 0;
     *ret_next_due = WALL_UNSET;
     for (const struct sim_run *r = s->runs; r != NULL; r = r->hh.next) {
-        if (r->pipeline_key != pipeline_key || r->status != RUN_PENDING)
+        if (r->pipeline_key != pipeline_key || r->status != RUN_PENDING || trigger_is_paused(s, r))
             continue;
         bool due = !wall_is_set(r->due_at) || r->due_at.ms <= now.ms;
         if (due && n < max)
-            ret[n++].start =
-                (struct run_start){.run = r->id, .event = r->event, .attempt = r->attempt};
+            ret[n++].start = (struct run_start){.run = r->id,
+                                                .event = r->event,
+                                                .attempt = r->attempt,
+                                                .trigger = trigger_id(s, r->trigger_key)};
         if (!due && (!wall_is_set(*ret_next_due) || r->due_at.ms < ret_next_due->ms))
             *ret_next_due = r->due_at;
     }
@@ -302,6 +338,8 @@ static void load_pipeline(const struct sim_store *s, struct engine *e,
     for (const struct sim_run *r = s->runs; r != NULL; r = r->hh.next)
         p->pending += r->pipeline_key == row->key && r->status == RUN_PENDING;
     engine_load_pipeline(e, p);
+    if (row->paused)
+        engine_load_pause(e, &(struct pause_target){.pipeline = p});
 }
 
 static void load_trigger(const struct sim_store *s, struct engine *e, struct now now,
@@ -315,6 +353,8 @@ static void load_trigger(const struct sim_store *s, struct engine *e, struct now
     t->def = sim_trigger_def(row->token, row->enabled, row->cooldown_ms);
     t->state.last_fired = row->last_fired;
     engine_load_trigger(e, now, t);
+    if (row->paused)
+        engine_load_pause(e, &(struct pause_target){.trigger = t});
 }
 
 static void recover_lease(const struct sim_store *s, struct engine *e, struct now now,
@@ -340,6 +380,8 @@ void sim_store_load(const struct sim_store *s, struct engine *e, struct now now)
         if (t->key > c->trigger_key_last)
             c->trigger_key_last = t->key;
     }
+    if (s->paused)
+        engine_load_pause(e, &(struct pause_target){0});
     for (const struct sim_run *r = s->runs; r != NULL; r = r->hh.next)
         if (r->status == RUN_RUNNING && r->leased)
             recover_lease(s, e, now, r);

@@ -38,7 +38,7 @@ struct sim_pipeline {
     char path[64];
     uint32_t version, running_max, max_attempts, queue_max;
     enum concurrency_policy policy;
-    bool pull, dropped;
+    bool pull, paused, dropped;
     UT_hash_handle hh;
 };
 
@@ -46,7 +46,7 @@ struct sim_trigger {
     int64_t key, pipeline_key;
     struct uuid id;
     uint8_t token;
-    bool enabled, dropped;
+    bool enabled, paused, dropped;
     uint64_t cooldown_ms;
     struct wall last_fired;
     struct uuid last_run;
@@ -54,6 +54,7 @@ struct sim_trigger {
 };
 
 struct sim_store {
+    bool paused; /* everything is */
     struct sim_run *runs; /* in the order of their making */
     struct sim_event *events;
     struct sim_pipeline *pipelines;
