@@ -24,6 +24,8 @@ for line in sys.stdin:
         print("plain text")
     if what.get("do") == "hang":
         signal.pause()
+    if what.get("do") == "work":
+        sum(range(300000))
     if what.get("do") == "exit":
         sys.exit(what["status"])
     if what.get("do") == "fail":
@@ -237,7 +239,7 @@ def test_every_run_ends_once_while_workers_are_killed(daemon, worker):
 
     def kill():
         dice = random.Random(7)
-        while not over.wait(dice.uniform(0.01, 0.2) * PATIENCE):
+        while not over.wait(dice.uniform(0.01, 0.15) * PATIENCE):
             for pid in dice.sample(sorted(children(daemon)), min(1, len(children(daemon)))):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -248,8 +250,8 @@ def test_every_run_ends_once_while_workers_are_killed(daemon, worker):
     ids = []
     try:
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            while len(kills) < 10:
-                ids += pool.map(lambda n: daemon.fire_ok(t, json.dumps({"n": n})), range(len(ids), len(ids) + 20))
+            while len(kills) < 10 or len(ids) < 100:
+                ids += pool.map(lambda n: daemon.fire_ok(t, json.dumps({"n": n, "do": "work"})), range(len(ids), len(ids) + 20))
                 daemon.wait_run(ids[-1], "success", timeout=60)
     finally:
         over.set()
