@@ -6,7 +6,7 @@
  *
  *   SERVING   requests are taken, runs are started
  *   DRAINING  the server takes no new connections, answers what it holds; running runs may end; no pending run is started
- *   CLOSING   nothing runs and nothing is unwritten; waiters were told; everything closes, the journal last
+ *   CLOSING   nothing runs and nothing is unwritten; waiters were told, half requests refused; everything closes, the journal last
  *
  * A second signal in any state ends the process at once: what was acknowledged is on disk, what ran is found at the next start.
  */
@@ -97,9 +97,20 @@ static void http_stopped(void *arg)
     part_closed(a);
 }
 
+/* Nothing is carried out any more: whoever asks from here on finds no dispatcher. */
+static void close_dispatcher(struct app *a)
+{
+    struct dispatcher *d = a->dispatcher;
+    timer_cancel(&a->timers, &a->grace_over);
+    a->dispatcher = a->host.dispatcher = a->pump.dispatcher = NULL;
+    dispatcher_close(d, part_closed, a);
+}
+
 static void close_parts(struct app *a)
 {
     a->state = APP_CLOSING;
+    if (a->http != NULL)
+        http_server_refuse(a->http);
     host_refuse(&a->host);
     host_abandon_waiters(&a->host);
     follow_abandon(&a->host);
@@ -107,7 +118,7 @@ static void close_parts(struct app *a)
     for (size_t i = 0; i < a->source_count; i++)
         source_types[i]->stop(a->sources[i], part_closed, a);
     sweep_close(&a->sweep, part_closed, a);
-    dispatcher_close(a->dispatcher, part_closed, a);
+    close_dispatcher(a);
     reader_close(a->reader, part_closed, a);
     part_closed(a);
 }
@@ -156,13 +167,24 @@ static void grace_over(struct timer *t)
     dispatcher_interrupt(a->dispatcher);
 }
 
+static size_t running(const struct app *a)
+{
+    return a->dispatcher != NULL ? dispatcher_running(a->dispatcher) : 0;
+}
+
+static void kill_all(struct app *a)
+{
+    if (a->dispatcher != NULL)
+        dispatcher_kill(a->dispatcher);
+}
+
 static void give_up(struct timer *t)
 {
     struct app *a = container_of(t, struct app, give_up);
     log_error("could not stop in order; what was acknowledged is on disk, the rest is sorted out "
               "at the next start",
-              LOG_INT("running", dispatcher_running(a->dispatcher)));
-    dispatcher_kill(a->dispatcher);
+              LOG_INT("running", running(a)));
+    kill_all(a);
     _exit(1);
 }
 
@@ -184,7 +206,7 @@ static void stop_signal(uv_signal_t *h, int signo)
 {
     struct app *a = h->loop->data;
     if (a->state != APP_SERVING) {
-        dispatcher_kill(a->dispatcher);
+        kill_all(a);
         _exit(128 + signo);
     }
     log_info("stopping", LOG_STR("signal", strsignal(signo)),

@@ -37,6 +37,12 @@ static void tell(struct followed_run *all)
             f->more(f);
 }
 
+/* Of a run that is carried out here; NULL of others. */
+static struct run_log *live_log(const struct app_host *h, struct uuid run)
+{
+    return h->dispatcher != NULL ? dispatcher_log(h->dispatcher, run) : NULL;
+}
+
 /* ---- what a follower knows ---- */
 
 /* The status, unless what it knows is newer. */
@@ -240,7 +246,7 @@ static bool learn_end(struct run_follower *f, const struct followed_run *all)
 static void follow_run(struct host *host, struct run_follower *f)
 {
     struct app_host *h = app_host(host);
-    struct run_log *log = dispatcher_log(h->dispatcher, f->run);
+    struct run_log *log = live_log(h, f->run);
     const struct run_result *kept = host_kept_result(h, f->run);
     enlist(h, f);
     if (log == NULL && kept == NULL) {
@@ -414,12 +420,14 @@ static bool run_steps(struct host *host, struct uuid run, struct str *ret)
     const struct run_result *kept = host_kept_result(h, run);
     if (kept != NULL && kept->steps.p != NULL)
         str_add_slice(ret, kept->steps);
-    return kept != NULL ? kept->steps.p != NULL : dispatcher_steps(h->dispatcher, run, ret);
+    if (kept != NULL || h->dispatcher == NULL)
+        return kept != NULL && kept->steps.p != NULL;
+    return dispatcher_steps(h->dispatcher, run, ret);
 }
 
 static bool run_log(struct host *host, struct uuid run, uint32_t *ret_attempt, struct slice *ret)
 {
-    const struct run_log *log = dispatcher_log(app_host(host)->dispatcher, run);
+    const struct run_log *log = live_log(app_host(host), run);
     const struct run_result *kept = host_kept_result(app_host(host), run);
     if (log == NULL && kept == NULL)
         return false;

@@ -16,7 +16,7 @@ struct app_host {
     struct reader *reader;
     struct run_waiters *waiters; /* by run */
     struct followed_run *followed; /* those who follow runs, by run (follow.h) */
-    struct dispatcher *dispatcher; /* set once there is one */
+    struct dispatcher *dispatcher; /* while there is one: not at start, nor when the daemon closes */
     struct kept_result *results; /* DL: ended attempts that are not on disk yet */
     bool refusing;               /* nothing is accepted any more */
 };

@@ -155,6 +155,33 @@ static void test_stop_from_a_handler(void **state)
     fixture_await(&f, f.server == NULL);
 }
 
+/* What has come whole is finished; the rest is told to go, wherever it is. */
+static void test_refusing_what_is_half_way(void **state)
+{
+    struct client head, body;
+
+    client_open(&head, &f);
+    client_open(&body, &f);
+    client_say(&c, ASK_HOLD);
+    fixture_await_held(&f, 1);
+    client_say(&head, "GET /echo HTTP/1.1\r\nHo");
+    client_say(&body, ASK_ECHO "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\nhalf");
+    client_expect(&body, 200, "");
+    fixture_await(&f, http_server_stats(f.server).buffered_bytes == 4);
+    fixture_stop(&f, 3600000);
+    http_server_refuse(f.server);
+    client_expect(&head, 503, "UNAVAILABLE");
+    client_expect_end(&head);
+    client_expect(&body, 503, "UNAVAILABLE");
+    client_say(&body, " past");
+    client_expect_end(&body);
+    assert_int_equal(f.handled, 3); /* two echoes and what is held */
+    fixture_answer(&f, 0, "finished");
+    expect_last("finished");
+    client_close(&head);
+    client_close(&body);
+}
+
 #define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -169,6 +196,7 @@ int main(void)
         ROW(test_grace_ends_for_the_slow),
         ROW(test_linger_is_short),
         ROW(test_stop_from_a_handler),
+        ROW(test_refusing_what_is_half_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

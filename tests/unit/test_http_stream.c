@@ -254,6 +254,31 @@ static void test_stopping(void **state)
     fixture_await(&f, sink.cut == 1);
 }
 
+/* The sink is told before what it works with goes. */
+static void refuse_half_way(bool held)
+{
+    sink.hold = held;
+    client_say(&c, POST(10) "12345");
+    fixture_await(&f, sink.got.len == 5);
+    fixture_stop(&f, 3600000);
+    http_server_refuse(f.server);
+    assert_null(sink.req);
+    client_expect(&c, 503, "UNAVAILABLE");
+    client_expect_end(&c);
+    assert_int_equal(sink.begun, 1);
+    assert_int_equal(sink.cut, 1);
+}
+
+static void test_the_server_refuses(void **state)
+{
+    refuse_half_way(false);
+}
+
+static void test_the_server_refuses_while_held(void **state)
+{
+    refuse_half_way(true);
+}
+
 int main(void)
 {
     static struct http_limits hurried;
@@ -277,6 +302,8 @@ int main(void)
         CASE(test_a_client_that_goes),
         CASE(test_broken_chunks),
         CASE(test_stopping),
+        CASE(test_the_server_refuses),
+        CASE(test_the_server_refuses_while_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -208,6 +208,10 @@ int http_server_listen(struct http_server *s, const char *address, uint16_t port
 void http_server_stop(struct http_server *s, uint64_t grace_ms, void (*closed)(void *arg),
                       void *arg);
 
+/* While it stops: requests that have not come as a whole by now are answered with 503 and not read any further. No handler and no
+ * sink is called any more afterwards, so what they work with may go. */
+void http_server_refuse(struct http_server *s);
+
 struct http_stats {
     uint64_t connections, connections_total, requests_total;
     uint64_t responses_by_class[6]; /* [2]: 2xx, ... */

@@ -267,3 +267,18 @@ void http_server_stop(struct http_server *s, uint64_t grace_ms, void (*closed)(v
     timer_set(s->opt.timers, &s->grace, grace_ms);
     server_maybe_free(s);
 }
+
+void http_server_refuse(struct http_server *s)
+{
+    static const struct refusal closing = {503, "UNAVAILABLE", "the server is stopping"};
+    struct conn *c;
+
+    CHECK(s->stopping);
+    DL_FOREACH (s->conns, c) {
+        if (c->reading == NULL || c->state == CONN_CLOSING)
+            continue;
+        CHECK(!c->busy);
+        c->held = false;
+        intake_refuse(c, &closing);
+    }
+}
