@@ -475,3 +475,27 @@ def test_callback_needs_a_pipeline_of_its_own(daemon):
     r = daemon.post("/api/v1/pipelines", {"namespace": "default", "layer": "bronze", "name": "two", "steps": [
         {"executor": {"type": "http", "url": "http://a/", "callback": True}}, {"argv": ["true"]}]}).expect(400)
     assert "steps[0].executor.callback: needs a pipeline with exactly one step" in r.message
+
+
+def test_a_stop_interrupts_requests_and_hands_over_the_rest(make_daemon, receiver):
+    """What is under way at the end of the grace is interrupted and done again; nothing of it is left behind."""
+    daemon = make_daemon(config={"stop_grace_seconds": 0})
+    over = threading.Event()
+    receiver.answer = lambda r: (over.wait(30) and None) if len(receiver.requests) == 1 else Answer(200, b"again")
+    _, t = make(daemon, receiver.url, retry={"max_attempts": 2, "backoff_seconds": 0})
+    run = daemon.fire_ok(t)
+    receiver.wait(1)
+    daemon.stop()
+    over.set()
+    daemon.start()
+    run = daemon.wait_run(run)
+    assert run["status"] == "success" and run["attempt"] == 2 and run["output"] == "again"
+
+
+def test_the_proxy_of_the_environment(make_daemon, receiver):
+    """It gets the requests to other machines, and none to this one."""
+    daemon = make_daemon(env={"http_proxy": receiver.url})
+    receiver.answer = lambda r: Answer(200, r.path.encode())
+    run = fire_one(daemon, "http://elsewhere.invalid/x")
+    assert run["status"] == "success" and run["output"] == "http://elsewhere.invalid/x"
+    assert fire_one(daemon, receiver.url + "/y")["output"] == "/y"
