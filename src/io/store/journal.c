@@ -25,7 +25,7 @@ struct journal {
     struct journal_stats stats;
 
     bool busy;
-    bool retaining;
+    bool retaining, retain_again;
     struct retention retention;
     struct wall retention_now;
 
@@ -124,12 +124,24 @@ static void step_work(struct worker_job *job, void *thread_state)
     j->retain_err = retention_step(j->db, &j->plan);
 }
 
+static void begin_retaining(struct journal *j)
+{
+    j->retain_again = false;
+    j->retain = (struct worker_job){.work = plan_work, .done = step_done};
+    j->retaining = worker_post(j->background, &j->retain) == 0;
+}
+
 static void step_done(struct worker_job *job, bool cancelled)
 {
     struct journal *j = container_of(job, struct journal, retain);
     j->retaining = false;
-    if (cancelled || j->closing || j->retain_err != 0 || j->plan.stage == RETAIN_DONE)
+    if (cancelled || j->closing || j->retain_err != 0)
         return;
+    if (j->plan.stage == RETAIN_DONE) {
+        if (j->retain_again)
+            begin_retaining(j);
+        return;
+    }
     j->retain = (struct worker_job){.work = step_work, .done = step_done};
     j->retaining = worker_post(j->writer, &j->retain) == 0;
 }
@@ -137,12 +149,15 @@ static void step_done(struct worker_job *job, bool cancelled)
 void journal_retain(struct journal *j, const struct retention *r, struct wall now)
 {
     journal_sweep(j); /* in case the last one failed */
-    if (j->retaining || j->closing)
+    if (j->closing)
         return;
+    if (j->retaining) {
+        j->retain_again = true; /* what is kept may have changed behind it */
+        return;
+    }
     j->retention = *r;
     j->retention_now = now;
-    j->retain = (struct worker_job){.work = plan_work, .done = step_done};
-    j->retaining = worker_post(j->background, &j->retain) == 0;
+    begin_retaining(j);
 }
 
 /* ---- what deleted pipelines have left: step after step between batches ---- */

@@ -35,7 +35,7 @@ struct journal_stats {
 struct journal_stats journal_stats(const struct journal *j);
 
 /* Deletes, in small transactions between batches, events and final runs that are older than age_ms (0: any age) or beyond the newest
- * count_max (0: any number), and messages that their topics do not keep. Runs that are not final and the events they need stay. Asked for again, it goes on where it was. */
+ * count_max (0: any number), and messages that their topics do not keep. Runs that are not final and the events they need stay. Asked for meanwhile, it begins again when it is done. */
 struct retention {
     uint64_t age_ms;
     uint64_t count_max;
