@@ -4,6 +4,7 @@
 #include "core/engine.h"
 #include "executor/program.h"
 #include "io/process/orphans.h"
+#include "io/secret/secret.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,12 +16,14 @@
 void sweep_prepare(struct sweep *s, const char *data)
 {
     struct stat st = {0};
+    uint64_t life;
     *s = (struct sweep){.marker = mem_printf("%s/pawl.running", data)};
     /* Not an id in the database: a copy of the directory is another instance. */
     if (stat(data, &st) < 0)
         log_warn("cannot examine the data directory", LOG_STR("error", strerror(errno)));
-    snprintf(s->instance, sizeof(s->instance), "%llx-%llx", (unsigned long long)st.st_dev,
-             (unsigned long long)st.st_ino);
+    secret_random(&life, sizeof(life));
+    snprintf(s->instance, sizeof(s->instance), "%llx-%llx/%llx", (unsigned long long)st.st_dev,
+             (unsigned long long)st.st_ino, (unsigned long long)life);
     program_set_instance(s->instance);
     const int fd = open(s->marker, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
     s->crashed = fd < 0; /* a full disk is no reason not to look */

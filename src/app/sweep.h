@@ -12,7 +12,7 @@
 
 struct sweep {
     char *marker;             /* the file's path */
-    char instance[40];        /* what processes of this data directory carry as PAWL_INSTANCE */
+    char instance[64];        /* what processes that this life starts on this data directory carry as PAWL_INSTANCE */
     bool crashed;             /* there may be workers */
     struct uuid *runs;        /* there may be processes of these */
     size_t run_count;

@@ -92,7 +92,7 @@ static char *make_variable(struct arena *a, const char *prefix, const char *name
 }
 
 /* The daemon has one data directory. */
-static char instance[40];
+static char instance[64];
 
 void program_set_instance(const char *text)
 {

@@ -58,7 +58,7 @@ def overlaps(text):
 
 
 @pytest.mark.parametrize("script", ["sleep 600", "setsid sleep 600 & wait", "trap '' TERM; while :; do sleep 1; done",
-                                    "sleep 600 & exec env -u PAWL_RUN_ID sleep 600", "kill -STOP $$"],
+                                    "sleep 600 & exec env -u PAWL_RUN_ID sleep 600", "trap '' HUP; kill -STOP $$; sleep 600"],
                          ids=["plain", "setsid", "deaf", "no environment", "stopped"])
 def test_what_is_left_is_ended_before_the_next_attempt(make_daemon, tmp_path, script):
     f = tmp_path / "pids"
@@ -88,7 +88,7 @@ def test_what_others_have_is_left_alone(make_daemon, tmp_path):
     run = d.fire_ok(d.create_webhook_trigger(d.create_pipeline(argv=["/bin/sleep", "600"])))
     wait_until(lambda: processes_of(run), 20, "the run")
     # One that says it is of that run, but of another data directory.
-    copy = subprocess.Popen(["/bin/sleep", "600"], env={"PAWL_RUN_ID": run, "PAWL_INSTANCE": "1-1"})
+    copy = subprocess.Popen(["/bin/sleep", "600"], env={"PAWL_RUN_ID": run, "PAWL_INSTANCE": "1-1/1"})
     try:
         d.kill()
         d.start()
@@ -123,7 +123,7 @@ def test_killed_again_before_they_are_ended(make_daemon, tmp_path):
 def test_workers_of_an_earlier_life_are_ended(make_daemon):
     """Also when no run was in flight: a crash is enough."""
     d = make_daemon()
-    instance = "{0.st_dev:x}-{0.st_ino:x}".format(os.stat(d.data))
+    instance = "{0.st_dev:x}-{0.st_ino:x}/0".format(os.stat(d.data))
     worker = subprocess.Popen(["/bin/sleep", "600"], env={"PAWL_WORKER_ID": "1", "PAWL_INSTANCE": instance}, start_new_session=True)
     try:
         d.restart()
@@ -133,6 +133,21 @@ def test_workers_of_an_earlier_life_are_ended(make_daemon):
         assert worker.wait(20) == -signal.SIGTERM
     finally:
         worker.kill()
+
+
+def test_a_service_after_a_crash(make_daemon, tmp_path):
+    """Its workers of before are gone; those that this life has started, meanwhile, stay."""
+    f = tmp_path / "workers"
+    d = make_daemon()
+    d.create_pipeline(executor={"type": "service", "min_instances": 1, "argv": ["/bin/sh", "-c", f"echo $$ >> {f}; exec sleep 600"]})
+    wait_until(lambda: f.exists() and f.read_text().endswith("\n"), 20, "a worker")
+    d.kill()
+    d.start()
+    wait_until(lambda: f.read_text().count("\n") == 2, 20, "the next worker")
+    d.wait_run(d.fire_ok(d.create_webhook_trigger(d.create_pipeline())), "success", timeout=60)  # so the sweep is over
+    first, second = map(int, f.read_text().split())
+    assert group_of(first) == [] and group_of(second) == [second]
+    d.stop()
 
 
 def test_the_daemon_stops_while_it_waits_for_them(make_daemon, tmp_path):
@@ -163,8 +178,22 @@ def pulled(d, f, **fields):
     return d.create_pipeline(executor={"type": "pull"}, **fields)
 
 
+SERVICE = """
+import json, sys, os
+for line in sys.stdin:
+    e = json.loads(line)
+    with open(os.environ["MARKS"], "a") as f: f.write(f"{e['id']} {e['attempt']} begin\\n")
+    with open(os.environ["MARKS"], "a") as f: f.write(f"{e['id']} {e['attempt']} end\\n")
+    print(json.dumps({"id": e["id"], "status": "success"}), flush=True)
+"""
+
+
+def service(d, f, **fields):
+    return d.create_pipeline(executor={"type": "service", "argv": ["/usr/bin/python3", "-c", SERVICE], "env": {"MARKS": str(f)}}, **fields)
+
+
 # Another executor is another row.
-KINDS = {"command": command, "failing": failing, "pulled": pulled}
+KINDS = {"command": command, "service": service, "failing": failing, "pulled": pulled}
 RETRY = {"max_attempts": 50, "backoff_seconds": 0.01, "max_backoff_seconds": 0.05}
 
 

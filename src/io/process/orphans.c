@@ -59,10 +59,17 @@ static struct slice find_variable(struct slice env, const char *name)
     return SLICE_NONE;
 }
 
+/* Of the same data directory, in another life. */
+static bool is_former(const char *instance, struct slice other)
+{
+    const size_t len = (size_t)(strchr(instance, '/') - instance) + 1;
+    return other.len >= len && memcmp(other.p, instance, len) == 0 && !slice_is(other, instance);
+}
+
 static bool is_ours(const struct orphans *o, struct slice env)
 {
     struct uuid run;
-    if (!slice_is(find_variable(env, "PAWL_INSTANCE"), o->instance))
+    if (!is_former(o->instance, find_variable(env, "PAWL_INSTANCE")))
         return false;
     if (find_variable(env, "PAWL_WORKER_ID").p != NULL)
         return true;
@@ -220,6 +227,7 @@ static void swept(struct worker_job *j, bool cancelled)
 struct orphans *orphans_sweep(uv_loop_t *loop, const struct orphans_options *opt)
 {
     struct orphans *o = mem_zalloc(sizeof(*o));
+    CHECK(strchr(opt->instance, '/') != NULL);
     o->opt = *opt;
     o->instance = mem_strdup(opt->instance);
     if (opt->run_count > 0) {

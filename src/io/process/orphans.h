@@ -1,7 +1,7 @@
 /* orphans.h - ends what an earlier life of the daemon has left running.
  *
  * Commands lead process groups of their own, so they go on when the daemon is killed. Each process carries in its environment whose it
- * is: PAWL_INSTANCE says which data directory, PAWL_RUN_ID which run, PAWL_WORKER_ID that it is a worker that several runs share.
+ * is: PAWL_INSTANCE says which data directory, and which life of the daemon on it, PAWL_RUN_ID which run, PAWL_WORKER_ID that it is a worker that several runs share.
  * A sweep looks through /proc for processes of an instance that belong to one of the given runs, or are workers, and ends them and
  * their groups: SIGTERM, SIGKILL after the grace. It goes on until it finds none. So children that have left the group are found as
  * well, and what a run that ended in order has left behind on purpose is not touched. Processes that may not be looked at are
@@ -33,7 +33,7 @@ struct orphans_result {
 };
 
 struct orphans_options {
-    const char *instance;     /* copied */
+    const char *instance;     /* "DIRECTORY/LIFE": this life's; what has another LIFE is looked for. Copied */
     const struct uuid *runs;  /* copied */
     size_t run_count;
     uint64_t grace_ms;
