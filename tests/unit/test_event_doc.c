@@ -53,6 +53,21 @@ static void test_whole_document(void **state)
     str_release(&out);
 }
 
+static void test_line_for_a_worker(void **state)
+{
+    struct str out = {0};
+    struct run_start s = sample();
+    static const char begin[] =
+        "{\"id\":\"" RUN_TEXT "\",\"event_id\":\"" EVENT_TEXT "\",\"source\":\"webhook\",";
+    event_line_add(&out, &s);
+    assert_memory_equal(out.p, begin, strlen(begin));
+    struct str doc = {0};
+    event_doc_add(&doc, &s);
+    assert_string_equal(strstr(out.p, "\"source\""), strstr(doc.p, "\"source\""));
+    str_release(&out);
+    str_release(&doc);
+}
+
 static void test_absent_parts(void **state)
 {
     struct str out = {0};
@@ -143,9 +158,8 @@ static void test_payloads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole_document),
-        cmocka_unit_test(test_absent_parts),
-        cmocka_unit_test(test_payloads),
+        cmocka_unit_test(test_whole_document), cmocka_unit_test(test_line_for_a_worker),
+        cmocka_unit_test(test_absent_parts),   cmocka_unit_test(test_payloads),
         cmocka_unit_test(test_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,7 +58,7 @@ static const struct row rows[] = {
     {"{'executor':{'type':'command','argv':[]}}", NULL, "executor.argv: must name a program"},
     {"{'executor':{'type':'command','argv':['a',1]}}", NULL,
      "executor.argv[1]: must be a string..."},
-    {"{'executor':{'type':'command','argv':['']}}", NULL, "executor.argv[0]: must be a string..."},
+    {"{'executor':{'type':'command','argv':['']}}", NULL, "executor.argv[0]: must name a program"},
     {"{'executor':{'type':'command','argv':['a'],'env':[]}}", NULL, "executor.env: must be..."},
     {"{'executor':{'type':'command','argv':['a'],'env':{'A':1}}}", NULL,
      "executor.env: the value of 'A' must be a string"},
@@ -145,11 +145,43 @@ static void test_rows(void **state)
     }
 }
 
+static void test_capacity(void **state)
+{
+    static const struct {
+        const char *text;
+        uint32_t capacity;
+        bool gets_ready;
+    } cases[] = {
+        {"{\"executor\":{\"type\":\"command\",\"argv\":[\"x\"]}}", 0, false},
+        {"{\"executor\":{\"type\":\"service\",\"argv\":[\"x\"]}}", 8, true},
+        {"{\"executor\":{\"type\":\"service\",\"argv\":[\"x\"],\"max_instances\":1000,\"per_"
+         "instance\":1000}}",
+         1000000, true},
+        {"{\"steps\":[{\"name\":\"a\",\"executor\":{\"type\":\"service\",\"argv\":[\"x\"],\"max_"
+         "instances\":2}},"
+         "{\"name\":\"b\",\"executor\":{\"type\":\"service\",\"argv\":[\"x\"],\"max_instances\":3,"
+         "\"per_instance\":4}}]}",
+         14, true},
+        {"{\"steps\":[{\"name\":\"a\",\"executor\":{\"type\":\"service\",\"argv\":[\"x\"]}},"
+         "{\"name\":\"b\",\"argv\":[\"x\"]}]}",
+         0, true},
+        {"{}", 0, false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        json_t *pipeline = json_loads(cases[i].text, 0, NULL);
+        assert_non_null(pipeline);
+        assert_int_equal(executor_capacity(pipeline), cases[i].capacity);
+        assert_int_equal(executor_gets_ready(pipeline), cases[i].gets_ready);
+        json_decref(pipeline);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_capacity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
