@@ -26,6 +26,8 @@ struct outbound {
     struct worker *worker;
     struct multi multi;
     bool loaded;
+    CURL *spare[OUTBOUND_SPARE_MAX]; /* with their buffers, for the next requests */
+    size_t spare_count;
     size_t requests;     /* not ended yet */
     struct timer linger; /* set while connections are open and there is no request */
     unsigned closing;    /* what is still to be closed */
@@ -35,11 +37,20 @@ struct outbound {
 
 /* ---- the end ---- */
 
+static void put_back(struct outbound *o, CURL *h)
+{
+    o->multi.curl->easy_reset(h);
+    if (o->spare_count < OUTBOUND_SPARE_MAX)
+        o->spare[o->spare_count++] = h;
+    else
+        o->multi.curl->easy_cleanup(h);
+}
+
 static void release(struct outbound_request *r)
 {
     struct outbound *o = r->outbound;
     if (r->handle != NULL)
-        o->multi.curl->easy_cleanup(r->handle);
+        put_back(o, r->handle);
     if (r->headers != NULL)
         o->multi.curl->slist_free_all(r->headers);
     r->handle = r->headers = NULL;
@@ -173,7 +184,7 @@ static void run(struct outbound_request *r)
     struct outbound *o = r->outbound;
     if (o->multi.handle == NULL)
         multi_open(&o->multi, OUTBOUND_IDLE_MAX);
-    r->handle = o->multi.curl->easy_init();
+    r->handle = o->spare_count > 0 ? o->spare[--o->spare_count] : o->multi.curl->easy_init();
     CHECK(r->handle != NULL);
     set_up(o->multi.curl, r);
     r->state = RUNNING;
@@ -240,9 +251,16 @@ void outbound_cancel(struct outbound_request *r)
 
 /* ---- life ---- */
 
+static void disconnect(struct outbound *o)
+{
+    while (o->spare_count > 0)
+        o->multi.curl->easy_cleanup(o->spare[--o->spare_count]);
+    multi_close(&o->multi);
+}
+
 static void linger_over(struct timer *t)
 {
-    multi_close(&container_of(t, struct outbound, linger)->multi);
+    disconnect(container_of(t, struct outbound, linger));
 }
 
 struct outbound *outbound_create(uv_loop_t *loop, struct timers *timers)
@@ -285,7 +303,7 @@ void outbound_close(struct outbound *o, void (*closed)(void *arg), void *arg)
     o->arg = arg;
     o->closing = 1;
     timer_cancel(o->timers, &o->linger);
-    multi_close(&o->multi);
+    disconnect(o);
     if (o->multi.open > 0) {
         o->closing++;
         o->multi.drained = watches_closed;
