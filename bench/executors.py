@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 
+import http_executor
 from peers import Pawl, Table, Workplace, binary_of, machine, median, paired, wrk
 
 PAGES = 8  # of a small commit
@@ -124,9 +125,11 @@ def main():
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--seconds", type=int, default=5)
     p.add_argument("--backlog", type=int, default=1_000_000)
+    p.add_argument("--requests", type=int, default=100_000, help="runs of the http executor in one round")
     a = p.parse_args()
     work, t = Workplace("executors"), Table()
     rounds = [measure(work, i, a.seconds) for i in range(a.rounds)]
+    requests = [http_executor.measure(work, a.requests, a.seconds) for _ in range(a.rounds)]
     backlog = measure_backlog(work, a.backlog, a.seconds)
     work.close()
     for name in EXECUTORS:
@@ -135,6 +138,7 @@ def main():
     t.row("one fsync on this disk, ms", f"{median([r['service']['fsync'] for r in rounds]):.2f}")
     t.row("service: p50 at one connection, ms", f"{median([r['service']['1']['p50'] for r in rounds]):.2f}")
     t.at_most("  beyond two fsyncs, ms", median([r["service"]["1"]["p50"] - 2 * r["service"]["fsync"] for r in rounds]), 0.3)
+    http_executor.show(t, requests)
     t.at_most(f"{a.backlog:,} pending runs: memory, MB", backlog["grown"] / (1 << 20), 64, "{:.1f}")
     t.row("  with the mapped database", f"{backlog['with_mapped'] / (1 << 20):.1f}")
     t.at_least("  webhook rate over that without them", backlog["rate_after"] / backlog["rate_before"], 0.85)

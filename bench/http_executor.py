@@ -57,6 +57,12 @@ def measure(work, runs, seconds):
     return r
 
 
+def show(t, rounds):
+    t.row(f"wrk to nginx, {CONNECTIONS} connections", f"{median([r['wrk'] for r in rounds]):,.0f}/s")
+    t.row(f"http: runs/s, {CONNECTIONS} at the same time", f"{median([r['runs'] for r in rounds]):,.0f}/s")
+    t.at_least("  over wrk", paired(rounds, lambda r: r["runs"], lambda r: r["wrk"]), 0.5)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--rounds", type=int, default=5)
@@ -67,9 +73,7 @@ def main():
     rounds = [measure(work, a.runs, a.seconds) for _ in range(a.rounds)]
     work.close()
     t = Table()
-    t.row(f"wrk to nginx, {CONNECTIONS} connections", f"{median([r['wrk'] for r in rounds]):,.0f}/s")
-    t.row(f"runs, {CONNECTIONS} at the same time", f"{median([r['runs'] for r in rounds]):,.0f}/s")
-    t.at_least("runs / wrk", paired(rounds, lambda r: r["runs"], lambda r: r["wrk"]), 0.5)
+    show(t, rounds)
     print(machine())
     return t.show()
 
