@@ -40,13 +40,21 @@ static size_t make_attributes(const struct run_start *s, const struct texts *t,
                               struct attribute ret[ATTRIBUTES_MAX])
 {
     const struct attribute all[] = {
-        {"specversion", SLICE("1.0")},         {"id", slice_of(t->event)},
-        {"source", slice_of(t->source)},       {"type", s->type},
-        {"time", slice_of(t->time)},           {"subject", s->subject},
-        {"pawlrunid", slice_of(t->run)},       {"pawlpipeline", s->pipeline},
-        {"pawlversion", slice_of(t->version)}, {"pawlattempt", slice_of(t->attempt)},
-        {"pawltriggertype", s->trigger_type},  {"pawlstep", s->step},
-        {"pawlrootid", slice_of(t->root)},     {"pawldepth", slice_of(t->depth)},
+        {"specversion", SLICE("1.0")},
+        {"id", slice_of(t->event)},
+        {"source", slice_of(t->source)},
+        {"type", s->type},
+        {"time", slice_of(t->time)},
+        {"subject", s->subject},
+        {"partitionkey", utf8_valid(s->message_key) ? s->message_key : SLICE_NONE},
+        {"pawlrunid", slice_of(t->run)},
+        {"pawlpipeline", s->pipeline},
+        {"pawlversion", slice_of(t->version)},
+        {"pawlattempt", slice_of(t->attempt)},
+        {"pawltriggertype", s->trigger_type},
+        {"pawlstep", s->step},
+        {"pawlrootid", slice_of(t->root)},
+        {"pawldepth", slice_of(t->depth)},
     };
     _Static_assert(ARRAY_SIZE(all) <= ATTRIBUTES_MAX, "room for all");
     size_t n = 0;

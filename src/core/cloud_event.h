@@ -9,6 +9,7 @@
  *     type         the event's type               pawlattempt      1 and up
  *     time         when it happened               pawltriggertype  what fired: webhook, cron, ..., manual
  *     subject      what it is about, if anything  pawlstep         the step's name, of a pipeline with several
+ *     partitionkey a message's key, if it has one
  *                                                 pawlrootid       the first event of the chain
  *                                                 pawldepth        completions between that and this
  *

@@ -7,6 +7,7 @@
  *      "source":"webhook",
  *      "type":"webhook",
  *      "subject":"..." | null,
+ *      "key":"...",                      of a message that has one; "key_base64" where it is not UTF-8
  *      "time":"2026-02-13T10:05:00.123Z",
  *      "content_type":"application/json" | null,
  *      "run_id":"<uuid>",

@@ -66,6 +66,7 @@ static void headers_carry_the_attributes(void **state)
 {
     struct run_start s = sample();
     s.subject = SLICE("a/b.csv");
+    s.message_key = SLICE("k 1");
     struct str out = headers(&s);
     assert_string_equal(out.p, "ce-specversion: 1.0\n"
                                "ce-id: " EVENT_TEXT "\n"
@@ -73,6 +74,7 @@ static void headers_carry_the_attributes(void **state)
                                "ce-type: webhook\n"
                                "ce-time: 2026-02-13T10:05:00.123Z\n"
                                "ce-subject: a/b.csv\n"
+                               "ce-partitionkey: k%201\n"
                                "ce-pawlrunid: " RUN_TEXT "\n"
                                "ce-pawlpipeline: shop.silver.orders\n"
                                "ce-pawlversion: 7\n"

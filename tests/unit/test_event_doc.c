@@ -68,6 +68,20 @@ static void test_line_for_a_worker(void **state)
     str_release(&doc);
 }
 
+static void test_keys(void **state)
+{
+    struct str out = {0};
+    struct run_start s = sample();
+    s.message_key = SLICE("k\"1");
+    event_doc_add(&out, &s);
+    assert_non_null(strstr(out.p, "\"subject\":\"a \\\"subject\\\"\",\"key\":\"k\\\"1\",\"time\""));
+    str_release(&out);
+    s.message_key = SLICE("\xff");
+    event_doc_add(&out, &s);
+    assert_non_null(strstr(out.p, "\"key_base64\":\"/w==\",\"time\""));
+    str_release(&out);
+}
+
 static void test_absent_parts(void **state)
 {
     struct str out = {0};
@@ -159,8 +173,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_document), cmocka_unit_test(test_line_for_a_worker),
-        cmocka_unit_test(test_absent_parts),   cmocka_unit_test(test_payloads),
-        cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_keys),           cmocka_unit_test(test_absent_parts),
+        cmocka_unit_test(test_payloads),       cmocka_unit_test(test_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
