@@ -63,6 +63,7 @@ static void answer_created(struct reading *r)
     CHECK(v != NULL);
     json_object_del(v, "last_triggered_at");
     json_object_del(v, "last_run_id");
+    json_object_del(v, "paused");
     json_t *once = s->shown_once.p != NULL ? json_parse_object(s->shown_once, NULL) : NULL;
     json_object_update(v, once);
     str_add_json_value(&body, v);

@@ -11,7 +11,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z")
 UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
 CREATED = {"id", "pipeline_id", "type", "config", "webhook_url", "webhook_token", "enabled", "cooldown_seconds", "created_at",
            "updated_at"}
-SHOWN = (CREATED - {"webhook_token"}) | {"last_triggered_at", "last_run_id"}
+SHOWN = (CREATED - {"webhook_token"}) | {"last_triggered_at", "last_run_id", "paused"}
 
 
 @pytest.fixture
