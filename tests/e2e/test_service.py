@@ -231,6 +231,24 @@ def test_workers_end_with_a_daemon_that_was_killed(make_daemon, worker):
     daemon.start()
 
 
+def test_a_worker_that_outlives_the_daemon_is_found(make_daemon):
+    """It neither ends with its stdin nor when it is asked to."""
+    daemon = make_daemon()
+    deaf = ["/bin/sh", "-c", "trap '' TERM; while :; do read -r x || sleep 1; done"]
+    p = make(daemon, deaf, max_instances=1, min_instances=1, kill_grace_seconds=0.2)
+    (pid,) = wait_until(lambda: children(daemon), what="a worker")
+    run = start(daemon, p)
+    wait_until(lambda: daemon.run(run)["status"] == "running", what="the run to start")
+    daemon.kill()
+    assert alive(pid)
+    daemon.start()
+    wait_until(lambda: not alive(pid), what="the worker of the last life to be ended", timeout=30)
+    assert daemon.wait_run(run, "failed")["error"] == "interrupted"
+    wait_until(lambda: len(children(daemon)) == 1, what="a new worker")
+    daemon.delete(daemon.pipeline_path(p)).expect(204)
+    wait_until(lambda: not children(daemon), what="no worker")
+
+
 def test_every_run_ends_once_while_workers_are_killed(daemon, worker):
     p = make(daemon, worker, max_instances=4, per_instance=3, retry={"max_attempts": 100, "backoff_seconds": 0})
     t = daemon.create_webhook_trigger(p)
