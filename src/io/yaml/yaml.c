@@ -6,6 +6,7 @@
 #include <yaml.h>
 #include "base/check.h"
 #include "base/vec.h"
+#include "io/yaml/places.h"
 #include "io/yaml/scalar.h"
 
 /* libyaml gives events; one function per kind of node turns them into a value. `event` is always the one being looked at;
@@ -29,10 +30,38 @@ struct reader {
     yaml_parser_t parser;
     yaml_event_t event;
     VEC(struct anchor) anchors; /* of the document */
-    size_t nodes, bytes;        /* so far, aliases expanded */
+    struct places *places;      /* NULL: nobody asks */
+    struct place key;    /* of the node that is read next, where it is a member of a mapping */
+    size_t nodes, bytes; /* so far, aliases expanded */
 };
 
 static json_t *read_node(struct reader *r, unsigned depth, struct weight *ret);
+
+/* ---- places ---- */
+
+static struct place here(const struct reader *r)
+{
+    return (struct place){(uint32_t)r->event.start_mark.line + 1,
+                          (uint32_t)r->event.start_mark.column + 1};
+}
+
+/* Notes the node that `event` begins; what is inside is noted next. */
+static size_t place_begin(struct reader *r)
+{
+    const struct place key = r->key;
+
+    r->key = (struct place){0};
+    if (r->places == NULL)
+        return 0;
+    vec_push(&r->places->nodes, ((struct place_node){key.line > 0 ? key : here(r), here(r), 1}));
+    return r->places->nodes.len - 1;
+}
+
+static void place_end(struct reader *r, size_t node)
+{
+    if (r->places != NULL)
+        r->places->nodes.items[node].size = (uint32_t)(r->places->nodes.len - node);
+}
 
 /* ---- errors; all return false ---- */
 
@@ -269,6 +298,7 @@ static json_t *read_mapping(struct reader *r, unsigned depth, struct weight *ret
 
     while (next(r) && r->event.type != YAML_MAPPING_END_EVENT) {
         char *key = read_key(r, map);
+        r->key = here(r);
         json_t *v = key != NULL && next(r) ? read_node(r, depth + 1, &member) : NULL;
 
         if (v != NULL)
@@ -338,11 +368,13 @@ static json_t *read_unanchored(struct reader *r, unsigned depth, struct weight *
 static json_t *read_node(struct reader *r, unsigned depth, struct weight *ret)
 {
     const size_t nodes_before = r->nodes, bytes_before = r->bytes;
+    const size_t place = place_begin(r);
     char *anchor = mem_strdup((const char *)anchor_name(&r->event));
 
     *ret = (struct weight){.height = 1};
     json_t *v = read_unanchored(r, depth, ret);
 
+    place_end(r, place);
     ret->nodes = r->nodes - nodes_before;
     ret->bytes = r->bytes - bytes_before;
     if (v != NULL && anchor != NULL && !anchor_put(r, anchor, v, ret)) {
@@ -369,6 +401,20 @@ static json_t *read_document(struct reader *r)
     return v;
 }
 
+/* A document that is empty leaves nothing behind. */
+static void take_document(struct reader *r, json_t *list, json_t *v, size_t place)
+{
+    if (!json_is_null(v)) {
+        CHECK(json_array_append_new(list, v) == 0);
+        if (r->places != NULL)
+            vec_push(&r->places->documents, place);
+        return;
+    }
+    json_decref(v);
+    if (r->places != NULL)
+        r->places->nodes.len = place;
+}
+
 static bool read_stream(struct reader *r, json_t *list, size_t documents_max)
 {
     size_t documents = 0;
@@ -378,29 +424,34 @@ static bool read_stream(struct reader *r, json_t *list, size_t documents_max)
     while (next(r) && r->event.type == YAML_DOCUMENT_START_EVENT) {
         if (documents++ == documents_max)
             return fail(r, "only one document is expected");
+        const size_t place = r->places != NULL ? r->places->nodes.len : 0;
         json_t *v = read_document(r);
 
         if (v == NULL)
             return false;
-        if (json_is_null(v))
-            json_decref(v);
-        else
-            CHECK(json_array_append_new(list, v) == 0);
+        take_document(r, list, v, place);
     }
     return r->event.type == YAML_STREAM_END_EVENT;
 }
 
-static json_t *parse(struct slice text, size_t documents_max, struct diag *reterr)
+static bool check_size(struct slice text, struct diag *reterr)
 {
-    struct reader r = {.text = text, .why = reterr};
+    if (text.len <= YAML_BYTES_MAX)
+        return true;
+    diag_set(reterr, DIAG_PAYLOAD_TOO_LARGE, "the YAML text is longer than %d bytes",
+             YAML_BYTES_MAX);
+    return false;
+}
+
+static json_t *parse(struct slice text, size_t documents_max, struct places *places,
+                     struct diag *reterr)
+{
+    struct reader r = {.text = text, .why = reterr, .places = places};
+
+    if (!check_size(text, reterr))
+        return NULL;
     json_t *list = json_array();
 
-    if (text.len > YAML_BYTES_MAX) {
-        diag_set(reterr, DIAG_PAYLOAD_TOO_LARGE, "the YAML text is longer than %d bytes",
-                 YAML_BYTES_MAX);
-        json_decref(list);
-        return NULL;
-    }
     CHECK(yaml_parser_initialize(&r.parser));
     yaml_parser_set_input_string(&r.parser, (const yaml_char_t *)(text.p ? text.p : ""), text.len);
     if (!read_stream(&r, list, documents_max)) {
@@ -414,15 +465,50 @@ static json_t *parse(struct slice text, size_t documents_max, struct diag *reter
 
 json_t *yaml_parse_all(struct slice text, struct diag *reterr)
 {
-    return parse(text, SIZE_MAX, reterr);
+    return parse(text, SIZE_MAX, NULL, reterr);
 }
 
 json_t *yaml_parse(struct slice text, struct diag *reterr)
 {
-    json_t *list = parse(text, 1, reterr), *v = NULL;
+    json_t *list = parse(text, 1, NULL, reterr), *v = NULL;
 
     if (list != NULL)
         v = json_array_size(list) > 0 ? json_incref(json_array_get(list, 0)) : json_null();
     json_decref(list);
+    return v;
+}
+
+/* What libyaml does not take of JSON: pairs of surrogates, keys of more than 1024 bytes, blanks before the first bracket. */
+static json_t *parse_json(struct slice text, struct places *ret)
+{
+    const size_t mark = slice_starts(text, "\xef\xbb\xbf") ? 3 : 0;
+    size_t i = mark;
+
+    while (i < text.len && text.p[i] != '\0' && strchr(" \t\r\n", text.p[i]) != NULL)
+        i++;
+    if (i == text.len || (text.p[i] != '{' && text.p[i] != '['))
+        return NULL;
+    json_t *v = json_parse((struct slice){text.p + mark, text.len - mark}, NULL);
+
+    if (v != NULL && !places_scan_json(ret, text, YAML_NODES_MAX)) {
+        places_release(ret);
+        json_decref(v);
+        v = NULL;
+    }
+    return v;
+}
+
+json_t *yaml_parse_places(struct slice text, struct places *ret, struct diag *reterr)
+{
+    *ret = (struct places){0};
+    if (!check_size(text, reterr))
+        return NULL;
+    json_t *v = parse_json(text, ret);
+
+    if (v != NULL)
+        return json_pack("[o]", v);
+    v = parse(text, SIZE_MAX, ret, reterr);
+    if (v == NULL)
+        places_release(ret);
     return v;
 }

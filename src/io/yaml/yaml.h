@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "pawl/err.h"
+struct places; /* io/yaml/places.h */
 
 #define YAML_BYTES_MAX (1024 * 1024) /* of a text; and of all scalars in it, aliases expanded */
 #define YAML_DEPTH_MAX 64
@@ -28,5 +29,9 @@ json_t *yaml_parse(struct slice text, struct diag *reterr);
 /* Reads a text of any number of documents, separated by `---`, into a JSON array. Empty documents are left out. NULL with
  * *reterr on failure. The caller owns the reference. */
 json_t *yaml_parse_all(struct slice text, struct diag *reterr);
+
+/* The same, and *ret says where each value is; the caller releases it, after a failure it is empty. A text that is one JSON value is
+ * taken whatever it holds, as far as base/json.h takes it. */
+json_t *yaml_parse_places(struct slice text, struct places *ret, struct diag *reterr);
 
 #endif
