@@ -4,15 +4,14 @@
  * what remains when the path and the fields that pawl itself adds to its answers are taken out.
  */
 #include "api/pause.h"
+#include "api/pipeline_def.h"
 #include "api/resources.h"
 #include "api/work.h"
 #include "base/check.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/slug.h"
-#include "core/pipeline_spec.h"
 #include "core/redact.h"
-#include "pawl/executor.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,42 +60,6 @@ static void strip(json_t *body)
         json_object_del(body, path_fields[i]);
     for (size_t i = 0; i < ARRAY_SIZE(read_only); i++)
         json_object_del(body, read_only[i]);
-}
-
-/* A field that is null is one that is not given. */
-static void drop_nulls(json_t *spec)
-{
-    const char *name;
-    json_t *v;
-    void *tmp;
-    json_object_foreach_safe(spec, tmp, name, v)
-    {
-        if (json_is_null(v))
-            json_object_del(spec, name);
-    }
-}
-
-/* The definition that a spec makes, or NULL with *reterr. */
-static struct pipeline_def *make_def(json_t *spec, struct diag *reterr)
-{
-    const struct executor_type *type;
-    struct pipeline_def policy = {0};
-    if (pipeline_spec_check(spec, &policy, reterr) < 0)
-        return NULL;
-    drop_nulls(spec);
-    json_t *executor = executor_of(spec, &type, reterr);
-    if (executor == NULL)
-        return NULL;
-    json_decref(executor);
-    struct str text = {0};
-    struct pipeline_def *def = mem_alloc(sizeof(*def));
-    str_add_json_value(&text, spec);
-    *def = policy;
-    def->spec = str_detach(&text);
-    def->pull = type->pull;
-    def->capacity = executor_capacity(spec);
-    def->gets_ready = executor_gets_ready(spec);
-    return def;
 }
 
 /* What stands for a field that is absent; a field that is null is wrong. */
@@ -211,7 +174,7 @@ static int create_from(struct api *a, struct http_request *req, json_t *body, st
         return -EINVAL;
     given_id = given_id.p != NULL ? arena_copy(req->arena, given_id) : SLICE_NONE;
     strip(body);
-    struct pipeline_def *def = make_def(body, reterr);
+    struct pipeline_def *def = pipeline_def_of(body, reterr);
     if (def == NULL)
         return -EINVAL;
     struct changing *c = writing_make(a, req, sizeof(*c), changed);
@@ -261,7 +224,7 @@ static int change(struct api *a, struct http_request *req, void *object, json_t 
         return -EINVAL;
     strip(body);
     json_t *spec = merge(p, body, reterr);
-    struct pipeline_def *def = spec != NULL ? make_def(spec, reterr) : NULL;
+    struct pipeline_def *def = spec != NULL ? pipeline_def_of(spec, reterr) : NULL;
     json_decref(spec);
     if (def == NULL)
         return -EINVAL;

@@ -6,6 +6,7 @@
  */
 #include "api/pause.h"
 #include "api/resources.h"
+#include "api/trigger_def.h"
 #include "api/webhook_url.h"
 #include "api/work.h"
 #include "base/check.h"
@@ -16,20 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COOLDOWN_S_MAX (INT64_C(10) * 366 * 86400)
-
 static const char missing[] = "the pipeline has no such trigger";
-
-static const char *const read_only[] = {"id",          "pipeline_id",   "last_triggered_at",
-                                        "last_run_id", "created_at",    "updated_at",
-                                        "webhook_url", "webhook_token", "paused",
-                                        "paused_at",   "pause_reason"};
-
-static void ignore_read_only(struct json_fields *f)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(read_only); i++)
-        json_ignore(f, read_only[i]);
-}
 
 /* ---- answering with the object ---- */
 
@@ -92,56 +80,22 @@ static void changed(struct writing *w, const struct outcome *o)
 
 /* ---- bodies ---- */
 
-/* Refuses a type nobody knows, with those that are known. */
-static int unknown_type(const char *name, struct diag *reterr)
+static const char *const read_only[] = {
+    "id",         "name",        "pipeline_id", "last_triggered_at", "last_run_id",
+    "created_at", "updated_at",  "webhook_url", "webhook_token",     "paused",
+    "paused_at",  "pause_reason"};
+
+static void ignore_read_only(struct json_fields *f)
 {
-    struct str known = {0};
-    for (const struct source_type *const *s = source_types; *s != NULL; s++) {
-        for (const struct trigger_type *t = (*s)->trigger_types; t->name != NULL; t++)
-            str_printf(&known, "%s%s", known.len > 0 ? ", " : "", t->name);
-    }
-    diag_set(reterr, DIAG_INVALID_ARGUMENT, "type: '%.64s' is not a trigger type; there are: %s",
-             name, known.p);
-    str_release(&known);
-    return -EINVAL;
+    for (size_t i = 0; i < ARRAY_SIZE(read_only); i++)
+        json_ignore(f, read_only[i]);
 }
 
-/* What a create or update asks for. */
-struct wish {
-    const struct trigger_type *type;
-    json_t *config; /* borrowed from the body; NULL: as it is */
-    bool enabled;
-    int64_t cooldown_s;
-};
-
-static void take_settings(struct json_fields *f, struct wish *w)
-{
-    w->enabled = json_take_bool(f, "enabled", w->enabled);
-    w->cooldown_s = json_take_int(f, "cooldown_seconds", w->cooldown_s, 0, COOLDOWN_S_MAX);
-}
-
-static int take_new(json_t *body, struct wish *ret, struct diag *reterr)
+static int take_change(json_t *body, const struct trigger *t, struct trigger_wish *ret,
+                       struct diag *reterr)
 {
     struct json_fields f;
-    struct wish w = {.enabled = true};
-    json_fields_begin(&f, body, "", reterr);
-    const char *type = json_take_string(&f, "type", JSON_REQUIRED);
-    w.config = json_take_object(&f, "config", JSON_REQUIRED);
-    take_settings(&f, &w);
-    ignore_read_only(&f);
-    /* An unknown type is what is said first: the rest may belong to it. */
-    if (type != NULL && (w.type = trigger_type_find(type)) == NULL)
-        return unknown_type(type, reterr);
-    if (json_fields_end(&f) < 0)
-        return -EINVAL;
-    *ret = w;
-    return 0;
-}
-
-static int take_change(json_t *body, const struct trigger *t, struct wish *ret, struct diag *reterr)
-{
-    struct json_fields f;
-    struct wish w = {
+    struct trigger_wish w = {
         .type = trigger_type_find(t->type),
         .enabled = t->def->enabled,
         .cooldown_s = (int64_t)(t->def->cooldown_ms / 1000),
@@ -152,7 +106,7 @@ static int take_change(json_t *body, const struct trigger *t, struct wish *ret, 
     if (type != NULL && strcmp(type, t->type) != 0)
         json_fields_fail(&f, "type", "cannot be changed");
     w.config = json_take_object(&f, "config", JSON_OPTIONAL);
-    take_settings(&f, &w);
+    trigger_take_settings(&f, &w);
     ignore_read_only(&f);
     if (json_fields_end(&f) < 0)
         return -EINVAL;
@@ -172,42 +126,11 @@ static struct slice json_text(struct arena *a, const json_t *v)
     return ret;
 }
 
-/* Chains that lead back to their beginning are refused, unless the operator wants one. */
-static int check_cycle(struct api *a, struct pipeline *p, const struct rule *r, struct diag *reterr)
-{
-    struct str cycle = {0};
-    int err = 0;
-    if (!r->allows_cycle && catalog_has_cycle(engine_catalog(a->host->engine), p, r, &cycle))
-        err = diag_set(reterr, DIAG_INVALID_ARGUMENT,
-                       "config: would make a cycle: %s; set config.allow_cycle to true if that is "
-                       "what you want",
-                       cycle.p);
-    str_release(&cycle);
-    return err;
-}
-
-/* The definition with a checked config; NULL with *reterr. A config that stays as it is was asked about cycles before. */
-static struct trigger_def *make_def(struct api *a, struct pipeline *p, const struct wish *w,
-                                    json_t *config, struct diag *reterr)
-{
-    struct rule rule = {0};
-    if (w->type->rule(config, &rule, reterr) < 0 ||
-        (w->config != NULL && check_cycle(a, p, &rule, reterr) < 0)) {
-        rule_release(&rule);
-        return NULL;
-    }
-    struct str text = {0};
-    str_add_json_value(&text, config);
-    struct trigger_def *def =
-        trigger_def_create(str_slice(&text), w->enabled, (uint64_t)w->cooldown_s * 1000, &rule);
-    str_release(&text);
-    return def;
-}
-
 /* ---- create ---- */
 
-static void add(struct api *a, struct http_request *req, struct pipeline *p, const struct wish *w,
-                struct trigger_def *def, const struct trigger_draft *d)
+static void add(struct api *a, struct http_request *req, struct pipeline *p,
+                const struct trigger_wish *w, struct trigger_def *def,
+                const struct trigger_draft *d)
 {
     char label[TRIGGER_LABEL_SIZE];
     w->type->label(d->config, label);
@@ -222,11 +145,12 @@ static void add(struct api *a, struct http_request *req, struct pipeline *p, con
 static int create_from(struct api *a, struct http_request *req, struct pipeline *p, json_t *body,
                        struct diag *reterr)
 {
-    struct wish w;
+    struct trigger_wish w;
     struct trigger_draft d;
-    if (take_new(body, &w, reterr) < 0 || w.type->check(a->host, w.config, NULL, &d, reterr) < 0)
+    if (trigger_take_new(body, &w, ignore_read_only, reterr) < 0 ||
+        w.type->check(a->host, w.config, NULL, &d, reterr) < 0)
         return -EINVAL;
-    struct trigger_def *def = make_def(a, p, &w, d.config, reterr);
+    struct trigger_def *def = trigger_def_of(a, p, &w, d.config, reterr);
     if (def != NULL)
         add(a, req, p, &w, def, &d);
     trigger_draft_release(&d);
@@ -249,7 +173,7 @@ static void create(struct http_request *req, void *ctx)
 
 /* The draft of an update: a new config is checked like a first one; an old one stands as it is,
  * also when what it names is gone. */
-static int draft_change(struct api *a, const struct trigger *t, const struct wish *w,
+static int draft_change(struct api *a, const struct trigger *t, const struct trigger_wish *w,
                         struct trigger_draft *ret, struct diag *reterr)
 {
     int err = 0;
@@ -267,12 +191,12 @@ static int draft_change(struct api *a, const struct trigger *t, const struct wis
 static int update_from(struct api *a, struct http_request *req, struct trigger *t, json_t *body,
                        struct diag *reterr)
 {
-    struct wish w;
+    struct trigger_wish w;
     struct trigger_draft d;
     char label[TRIGGER_LABEL_SIZE];
     if (take_change(body, t, &w, reterr) < 0 || draft_change(a, t, &w, &d, reterr) < 0)
         return -EINVAL;
-    struct trigger_def *def = make_def(a, t->pipeline, &w, d.config, reterr);
+    struct trigger_def *def = trigger_def_of(a, t->pipeline, &w, d.config, reterr);
     if (def != NULL) {
         w.type->label(d.config, label);
         struct change *c = writing_make(a, req, sizeof(*c), changed);

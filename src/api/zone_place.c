@@ -1,5 +1,6 @@
 #include "api/zone_place.h"
 #include "base/json.h"
+#include "core/zone.h"
 #include "pawl/host.h"
 #include <errno.h>
 #include <string.h>
@@ -35,6 +36,16 @@ int zone_place_check(const struct api *a, const char *directory, bool recursive,
         return diag_set(reterr, DIAG_INVALID_ARGUMENT,
                         "path: pawl's data directory is below it, so it cannot be recursive");
     return 0;
+}
+
+int zone_place_check_change(const struct api *a, const struct zone *z, const struct zone_def *def,
+                            struct diag *reterr)
+{
+    if (def->fire_existing != z->def->fire_existing)
+        return diag_set(reterr, DIAG_INVALID_ARGUMENT,
+                        "initial: cannot be changed: it is about what was there when the landing "
+                        "zone was created");
+    return z->made_by_us ? 0 : zone_place_check(a, z->directory, def->recursive, reterr);
 }
 
 int zone_place_take(const struct api *a, json_t *body, struct slice path, struct str *ret,

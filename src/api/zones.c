@@ -243,16 +243,6 @@ static json_t *merge(const struct zone *z, json_t *body, struct diag *reterr)
     return spec;
 }
 
-static int check_change(const struct api *a, const struct zone *z, const struct zone_def *def,
-                        struct diag *reterr)
-{
-    if (def->fire_existing != z->def->fire_existing)
-        return diag_set(reterr, DIAG_INVALID_ARGUMENT,
-                        "initial: cannot be changed: it is about what was there when the landing "
-                        "zone was created");
-    return z->made_by_us ? 0 : zone_place_check(a, z->directory, def->recursive, reterr);
-}
-
 static int change(struct api *a, struct http_request *req, void *object, json_t *body,
                   struct diag *reterr)
 {
@@ -267,7 +257,7 @@ static int change(struct api *a, struct http_request *req, void *object, json_t 
     json_decref(spec);
     if (def == NULL)
         return -EINVAL;
-    if (check_change(a, z, def, reterr) < 0) {
+    if (zone_place_check_change(a, z, def, reterr) < 0) {
         zone_def_unref(def);
         return -EINVAL;
     }

@@ -1,6 +1,7 @@
 #include "core/catalog.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "core/applied.h"
 #include "core/ark.h"
 #include <stdlib.h>
 #include <string.h>
@@ -373,5 +374,6 @@ void catalog_deinit(struct catalog *c)
         topic_destroy(topic);
     }
     positions_release(&c->positions);
+    applied_release(c);
     CHECK(c->followed == NULL && c->subscribed == NULL);
 }

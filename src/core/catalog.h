@@ -174,6 +174,7 @@ struct catalog {
     struct topic *topics;      /* embedded ones, by name */
     struct subscribed *subscribed; /* topics of any kind that triggers listen to, by name */
     struct stream_position *positions;
+    struct applied *applied_by_key, *applied_by_object; /* what came from manifests */
     uint64_t search;           /* cycle.c's */
     int64_t pipeline_key_last, trigger_key_last,
         zone_key_last, topic_key_last; /* row keys in use are at most these */

@@ -69,6 +69,7 @@ void engine_change_pipeline(struct engine *e, struct now now, struct pipeline *p
 void change_drop_trigger(struct engine *e, struct now now, struct trigger *t)
 {
     pause_drop_trigger(e, t);
+    applied_object_dropped(e, t->id);
     timing_disarm(e, t);
     catalog_unlink_trigger(&e->catalog, t);
     undo_add(e, UNDO_DROP_TRIGGER)->trigger = t;
@@ -89,6 +90,7 @@ void engine_drop_pipeline(struct engine *e, struct now now, struct pipeline *p, 
     DL_FOREACH_SAFE (p->triggers, tr, tmp)
         change_drop_trigger(e, now, tr);
     pause_drop_pipeline(e, p);
+    applied_object_dropped(e, p->id);
     queue_leave(e, p);
     catalog_unlink_pipeline(&e->catalog, p);
     struct undo *u = undo_add(e, UNDO_DROP_PIPELINE);

@@ -42,6 +42,8 @@ enum effect_type {
     EFFECT_PUT_TOPIC,  /* new, or changed */
     EFFECT_DROP_TOPIC,
     EFFECT_PUT_POSITION, /* at most one per subscription, partition and batch: the last */
+    EFFECT_PUT_APPLIED, /* an object came from a manifest */
+    EFFECT_DROP_APPLIED,
     /* deeds: after the commit */
     EFFECT_START_RUN,
     EFFECT_CANCEL_RUN,
@@ -186,6 +188,11 @@ struct effect_put_topic {
     struct wall created_at, updated_at;
 };
 
+struct effect_put_applied {
+    struct uuid object;
+    struct slice key, owner;
+};
+
 struct effect_put_position {
     struct slice subscription;
     uint32_t partition;
@@ -272,6 +279,8 @@ struct effect {
         struct ark_view ark_changed;
         struct effect_put_topic put_topic;
         struct effect_put_position put_position;
+        struct effect_put_applied put_applied;
+        struct uuid drop_applied;
         struct effect_lease_run lease_run;
         struct effect_claim_done claim_done;
         struct effect_reply reply;

@@ -174,6 +174,9 @@ static void undo_drop(struct undo *u)
     case UNDO_POSITION:
         topic_undo_drop(u);
         break;
+    case UNDO_APPLIED:
+        applied_undo_drop(u);
+        break;
     }
 }
 
@@ -290,6 +293,9 @@ static void undo_apply(struct engine *e, struct now now, struct undo *u)
     case UNDO_DROP_TOPIC:
     case UNDO_POSITION:
         topic_undo_apply(e, u);
+        break;
+    case UNDO_APPLIED:
+        applied_undo_apply(e, u);
         break;
     }
 }

@@ -278,6 +278,12 @@ void engine_change_ark(struct engine *e, struct now now, struct arkevent *a,
                        struct ticket *t);
 void engine_drop_ark(struct engine *e, struct now now, struct arkevent *a, struct ticket *t);
 
+/* ---- marks of what came from manifests (applied.c, applied.h) ---- */
+
+void engine_load_applied(struct engine *e, struct slice key, struct slice owner, struct uuid object); /* at start */
+/* Marks an object, which must exist. No ticket: it is part of whatever is done with the object in the same batch. */
+void engine_mark_applied(struct engine *e, struct slice key, struct slice owner, struct uuid object);
+
 /* ---- zones and their files (zone.c) ---- */
 
 /* Adds a zone; the path must be free (catalog_zone_at). Takes `def`. */

@@ -92,6 +92,7 @@ enum undo_type {
     UNDO_PUBLISH,      /* old_topic: where its next message went before the batch */
     UNDO_DROP_TOPIC,
     UNDO_POSITION, /* old_position: before the batch */
+    UNDO_APPLIED,  /* applied: the mark, old_applied: the one before; each NULL when there is none */
 };
 
 struct undo {
@@ -107,6 +108,7 @@ struct undo {
         struct active_run *active;
         struct topic *topic;
         struct stream_position *position;
+        struct applied *applied;
     };
     union {
         struct trigger_state state;
@@ -117,6 +119,7 @@ struct undo {
         struct zone_def *old_zone_def;
         struct ark_state ark_state;
         struct topic_state old_topic;
+        struct applied *old_applied;
         struct {
             uint64_t at;
             bool known;
@@ -264,6 +267,12 @@ void zone_record_file(struct engine *e, struct now now, const struct ledger_file
                       struct uuid id);
 void zone_undo_drop(struct undo *u);
 void zone_undo_apply(struct engine *e, struct undo *u);
+
+/* ---- applied.c ---- */
+
+void applied_object_dropped(struct engine *e, struct uuid object);
+void applied_undo_drop(struct undo *u);
+void applied_undo_apply(struct engine *e, struct undo *u);
 
 /* ---- timing.c ---- */
 

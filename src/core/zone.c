@@ -86,6 +86,7 @@ void engine_prime_zone(struct engine *e, struct now now, struct zone *z, struct 
 
 void engine_drop_zone(struct engine *e, struct now now, struct zone *z, struct ticket *t)
 {
+    applied_object_dropped(e, z->id);
     catalog_unlink_zone(&e->catalog, z);
     undo_add(e, UNDO_DROP_ZONE)->zone = z;
     emit(e, EFFECT_DROP_ZONE)->drop = (struct effect_drop){.key = z->key, .at = now.wall};

@@ -296,6 +296,16 @@ static int load_positions(const struct loader *l)
     return unreadable(l, stmt_end(&q));
 }
 
+static int load_applied(const struct loader *l)
+{
+    struct stmt q;
+    stmt_begin(&q, l->db, "SELECT object, key, owner FROM applied");
+    while (stmt_row(&q))
+        engine_load_applied(l->engine, column_slice(&q, 1), column_slice(&q, 2),
+                            column_uuid(&q, 0));
+    return unreadable(l, stmt_end(&q));
+}
+
 /* ---- the rest ---- */
 
 /* Keys of deleted rows stay in use as long as runs refer to them. */
@@ -405,6 +415,8 @@ int store_load(struct db *db, struct engine *e, struct now now, const struct def
         err = load_topics(&l);
     if (err == 0)
         err = load_positions(&l);
+    if (err == 0)
+        err = load_applied(&l);
     if (err == 0)
         err = load_last_keys(&l);
     if (err == 0)

@@ -4,10 +4,24 @@
 
 #define COLUMNS                                                                                    \
     "SELECT t.key, t.id, p.id, t.type, t.config, t.enabled, t.cooldown_ms, s.last_fired,"          \
-    " s.last_run, t.created_at, t.updated_at, x.at, x.reason FROM triggers t"                      \
+    " s.last_run, t.created_at, t.updated_at, x.at, x.reason,"                                     \
+    " m.key FROM triggers t"                                                                       \
     " JOIN pipelines p ON p.key = t.pipeline"                                                      \
     " LEFT JOIN trigger_states s ON s.trigger = t.key "                                            \
-    " LEFT JOIN pauses x ON x.kind = 't' AND x.key = t.key "
+    " LEFT JOIN pauses x ON x.kind = 't' AND x.key = t.key "                                       \
+    " LEFT JOIN applied m ON m.object = t.id "
+
+/* What its manifest calls it: the end of "Trigger/namespace/name". */
+static void add_name(struct str *ret, struct slice key)
+{
+    if (key.p == NULL)
+        return;
+    size_t at = key.len;
+    while (at > 0 && key.p[at - 1] != '/')
+        at--;
+    str_add_cstr(ret, ",\"name\":");
+    str_add_json(ret, (struct slice){key.p + at, key.len - at});
+}
 
 static void add_trigger(struct stmt *q, const char *webhook_url, struct str *ret)
 {
@@ -16,6 +30,7 @@ static void add_trigger(struct stmt *q, const char *webhook_url, struct str *ret
     add_id(ret, column_uuid(q, 1));
     str_add_cstr(ret, ",\"pipeline_id\":");
     add_id(ret, column_uuid(q, 2));
+    add_name(ret, column_slice(q, 13));
     str_add_cstr(ret, ",\"type\":");
     str_add_json(ret, type);
     str_add_cstr(ret, ",\"config\":");

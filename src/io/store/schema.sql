@@ -79,6 +79,13 @@ CREATE TABLE arkevents (
 CREATE UNIQUE INDEX arkevents_by_path ON arkevents (path) WHERE dropped = 0;
 CREATE INDEX arkevents_by_version ON arkevents (version);
 
+-- What came from manifests (core/applied.h).
+CREATE TABLE applied (
+    object BLOB PRIMARY KEY,         -- the id of a pipeline, zone or trigger
+    key TEXT NOT NULL UNIQUE,        -- kind/namespace/name
+    owner TEXT NOT NULL
+) WITHOUT ROWID;
+
 -- When pipelines that triggers wait for last succeeded; by path, so that it outlives the pipeline.
 CREATE TABLE successes (
     path TEXT PRIMARY KEY,

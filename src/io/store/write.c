@@ -519,6 +519,30 @@ static int put_position(struct db *db, const struct effect *f)
     return stmt_finish(&q);
 }
 
+/* ---- manifests ---- */
+
+static int put_applied(struct db *db, const struct effect *f)
+{
+    const struct effect_put_applied *a = &f->put_applied;
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "INSERT OR REPLACE INTO applied (object, key, owner) VALUES (?1, ?2, ?3)") ==
+        0) {
+        bind_uuid(&q, 1, &a->object);
+        bind_text(&q, 2, a->key);
+        bind_text(&q, 3, a->owner);
+    }
+    return stmt_finish(&q);
+}
+
+static int drop_applied(struct db *db, const struct effect *f)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db, "DELETE FROM applied WHERE object = ?1") == 0)
+        bind_uuid(&q, 1, &f->drop_applied);
+    return stmt_finish(&q);
+}
+
 /* ---- the transaction ---- */
 
 typedef int writer(struct db *db, const struct effect *f);
@@ -559,6 +583,8 @@ static writer *const writers[] = {
     [EFFECT_PUT_TOPIC] = put_topic,
     [EFFECT_DROP_TOPIC] = drop_topic,
     [EFFECT_PUT_POSITION] = put_position,
+    [EFFECT_PUT_APPLIED] = put_applied,
+    [EFFECT_DROP_APPLIED] = drop_applied,
 };
 /* clang-format on */
 
