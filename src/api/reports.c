@@ -23,8 +23,8 @@
 
 #define REPORTS_MAX 1000
 #define REPORTS_BYTES_MAX ((size_t)16 << 20)
-#define REPORT_BYTES_MAX                                                                           \
-    ((size_t)4 << 20) /* an output and a log as long as they may be, and what JSON makes of them */
+/* An output and a log as long as they may be; JSON can make six bytes of one. */
+#define REPORT_BYTES_MAX ((size_t)8 << 20)
 
 /* A lease without a token, of a worker that says "running" and no more. */
 #define ANONYMOUS_LEASE_MS (3600 * 1000)

@@ -208,6 +208,14 @@ def test_a_long_report_is_cut(daemon):
     assert r["truncated"] and len(r["logs"]) == 66 and r["logs"][-1]["truncated"]
 
 
+def test_a_report_as_large_as_it_may_be(daemon):
+    """Both bounds are reached, and JSON writes each byte of the output as six."""
+    run_id = daemon.fire_ok(daemon.create_webhook_trigger(daemon.create_pipeline(executor={"type": "pull"})))
+    report = {"status": "success", "output": "\x01" * (1 << 20), "logs": [{"message": "x" * 16000}] * 60}
+    daemon.post(f"/api/v1/runs/{run_id}/status", report).expect(200)
+    assert daemon.run(run_id)["output"] == report["output"] and len(daemon.logs(run_id)) == 60
+
+
 # ---- many, and slow ones ----
 
 def test_many_readers_see_each_line_once(daemon, gate):
