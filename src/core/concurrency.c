@@ -5,7 +5,6 @@
  * long ago.
  */
 #include "core/engine_internal.h"
-#include <string.h>
 #include <utlist.h>
 
 static uint64_t under_way(const struct pipeline *p)
@@ -13,13 +12,12 @@ static uint64_t under_way(const struct pipeline *p)
     return p->running + p->pending;
 }
 
-/* Whether one more run may come after `others` that are about to be made. */
-static bool has_room(const struct pipeline *p, uint64_t others)
+static bool has_room(const struct pipeline *p)
 {
     const struct pipeline_def *d = p->def;
     if (d->policy == CONCURRENCY_QUEUE)
-        return d->queue_max == 0 || p->pending + others < d->queue_max;
-    return d->policy == CONCURRENCY_REPLACE || under_way(p) + others < d->running_max;
+        return d->queue_max == 0 || p->pending < d->queue_max;
+    return d->policy == CONCURRENCY_REPLACE || under_way(p) < d->running_max;
 }
 
 static void explain(const struct pipeline *p, struct str *ret)
@@ -33,10 +31,10 @@ static void explain(const struct pipeline *p, struct str *ret)
                queue ? "max_queue" : "max_runs", queue ? p->def->queue_max : p->def->running_max);
 }
 
-static enum verdict judge(struct engine *e, const struct pipeline *p, uint64_t others,
-                          const char *path, struct slice *ret_detail)
+static enum verdict judge(struct engine *e, const struct pipeline *p, const char *path,
+                          struct slice *ret_detail)
 {
-    if (has_room(p, others))
+    if (has_room(p))
         return VERDICT_FIRED;
     struct str why = {0};
     if (path != NULL)
@@ -49,7 +47,7 @@ static enum verdict judge(struct engine *e, const struct pipeline *p, uint64_t o
 
 enum verdict concurrency_judge(struct engine *e, const struct pipeline *p, struct slice *ret_detail)
 {
-    return judge(e, p, 0, NULL, ret_detail);
+    return judge(e, p, NULL, ret_detail);
 }
 
 static struct pipeline *target_at(const struct engine *e, const struct trigger *t, size_t i)
@@ -57,6 +55,7 @@ static struct pipeline *target_at(const struct engine *e, const struct trigger *
     return catalog_pipeline_at(&e->catalog, slice_of(t->def->rule.targets->items[i].path));
 }
 
+/* No two targets are the same pipeline (ark_spec.h). */
 enum verdict concurrency_judge_targets(struct engine *e, const struct trigger *t,
                                        struct slice *ret_detail)
 {
@@ -64,10 +63,7 @@ enum verdict concurrency_judge_targets(struct engine *e, const struct trigger *t
     enum verdict v = VERDICT_FIRED;
     for (size_t i = 0; v == VERDICT_FIRED && i < all->count; i++) {
         const struct pipeline *p = target_at(e, t, i);
-        uint64_t others = 0;
-        for (size_t k = 0; k < i; k++)
-            others += strcmp(all->items[k].path, all->items[i].path) == 0;
-        v = judge(e, p, others, p->path, ret_detail);
+        v = judge(e, p, p->path, ret_detail);
     }
     return v;
 }
@@ -75,10 +71,10 @@ enum verdict concurrency_judge_targets(struct engine *e, const struct trigger *t
 bool concurrency_has_room(const struct engine *e, const struct trigger *t)
 {
     if (t->pipeline != NULL)
-        return has_room(t->pipeline, 0);
+        return has_room(t->pipeline);
     for (size_t i = 0; i < t->def->rule.targets->count; i++) {
         const struct pipeline *p = target_at(e, t, i);
-        if (p != NULL && !has_room(p, 0))
+        if (p != NULL && !has_room(p))
             return false;
     }
     return true;
@@ -88,7 +84,7 @@ bool concurrency_has_room(const struct engine *e, const struct trigger *t)
 bool concurrency_admits_replay(const struct pipeline *p)
 {
     if (p->def->policy == CONCURRENCY_QUEUE)
-        return has_room(p, 0);
+        return has_room(p);
     return under_way(p) < p->def->running_max;
 }
 
