@@ -89,24 +89,15 @@ void arkevent_destroy(struct arkevent *a)
     free(a);
 }
 
-/* ---- changes ---- */
-
-/* It is different from now on: the next number, and those who watch are told. */
-static void change(struct engine *e, struct arkevent *a, const struct ark_state *next,
-                   enum ark_change what)
+struct ark_view ark_view_of(const struct arkevent *a, enum ark_change what)
 {
     const struct trigger *t = &a->trigger;
-    struct undo *u = undo_add(e, UNDO_ARK);
-    u->ark = a;
-    u->ark_state = a->state;
-    a->state = *next;
-    a->state.version = ++e->ark_version;
-    emit(e, EFFECT_ARK_CHANGED)->ark_changed = (struct ark_view){
+    return (struct ark_view){
         .what = what,
         .id = t->id,
-        .path = keep(e, slice_of(a->path)),
-        .config = keep(e, slice_of(t->def->config)),
-        .missing = keep(e, slice_of(a->state.missing)),
+        .path = slice_of(a->path),
+        .config = slice_of(t->def->config),
+        .missing = slice_of(a->state.missing),
         .version = a->state.version,
         .generation = a->state.generation,
         .fired = a->state.fired,
@@ -116,6 +107,25 @@ static void change(struct engine *e, struct arkevent *a, const struct ark_state 
         .last_fired = t->state.last_fired,
         .last_due = t->state.last_due,
     };
+}
+
+/* ---- changes ---- */
+
+/* It is different from now on: the next number, and those who watch are told. `previous` is its config if that has changed. */
+static void change(struct engine *e, struct arkevent *a, const struct ark_state *next,
+                   enum ark_change what, struct slice previous)
+{
+    struct undo *u = undo_add(e, UNDO_ARK);
+    u->ark = a;
+    u->ark_state = a->state;
+    a->state = *next;
+    a->state.version = ++e->ark_version;
+    struct ark_view v = ark_view_of(a, what);
+    v.path = keep(e, v.path);
+    v.config = keep(e, v.config);
+    v.missing = keep(e, v.missing);
+    v.previous = keep(e, previous);
+    emit(e, EFFECT_ARK_CHANGED)->ark_changed = v;
 }
 
 static void record(struct engine *e, const struct arkevent *a, bool dropped)
@@ -157,7 +167,7 @@ struct arkevent *engine_add_ark(struct engine *e, struct now now, struct slice p
     change_add_trigger(e, now, &a->trigger, NULL, type, def, label);
     struct ark_state first = {.generation = 1, .reason_since = now.wall};
     judge_again(e, now, a, &first);
-    change(e, a, &first, ARK_ADDED);
+    change(e, a, &first, ARK_ADDED, SLICE_NONE);
     record(e, a, false);
     emit_reply(e, t, UUID_NIL, NULL, 0);
     return a;
@@ -168,10 +178,11 @@ void engine_change_ark(struct engine *e, struct now now, struct arkevent *a,
                        struct ticket *t)
 {
     struct ark_state next = a->state;
+    const char *previous = a->trigger.def->config; /* kept until the batch is settled */
     change_trigger_def(e, now, &a->trigger, def, label);
     next.generation += other_spec;
     judge_again(e, now, a, &next);
-    change(e, a, &next, ARK_MODIFIED);
+    change(e, a, &next, ARK_MODIFIED, slice_of(previous));
     record(e, a, false);
     emit_reply(e, t, UUID_NIL, NULL, 0);
 }
@@ -179,7 +190,7 @@ void engine_change_ark(struct engine *e, struct now now, struct arkevent *a,
 void engine_drop_ark(struct engine *e, struct now now, struct arkevent *a, struct ticket *t)
 {
     const struct ark_state last = a->state;
-    change(e, a, &last, ARK_DELETED);
+    change(e, a, &last, ARK_DELETED, SLICE_NONE);
     record(e, a, true);
     active_forget(e, a);
     change_drop_trigger(e, now, &a->trigger);
@@ -193,7 +204,7 @@ void ark_fired(struct engine *e, struct trigger *t)
     struct arkevent *a = ark_of(t);
     struct ark_state next = a->state;
     next.fired++;
-    change(e, a, &next, ARK_MODIFIED);
+    change(e, a, &next, ARK_MODIFIED, SLICE_NONE);
     t->state_effect->trigger_state.fired = a->state.fired;
     t->state_effect->trigger_state.version = a->state.version;
 }
@@ -202,7 +213,7 @@ void ark_passed(struct engine *e, struct trigger *t)
 {
     struct arkevent *a = ark_of(t);
     const struct ark_state same = a->state;
-    change(e, a, &same, ARK_MODIFIED);
+    change(e, a, &same, ARK_MODIFIED, SLICE_NONE);
     feed_set_state(e, t, &t->state);
 }
 
@@ -217,7 +228,7 @@ void ark_pipeline_changed(struct engine *e, struct now now, const char *path)
         struct ark_state next = a->state;
         if (!judge_again(e, now, a, &next))
             continue;
-        change(e, a, &next, ARK_MODIFIED);
+        change(e, a, &next, ARK_MODIFIED, SLICE_NONE);
         record(e, a, false);
     }
 }
@@ -241,7 +252,7 @@ void engine_loaded_arks(struct engine *e, struct now now, uint64_t version)
         next.reason = ark_judge(&e->catalog, a, &next.missing);
         if (next.reason != a->state.reason) {
             next.reason_since = now.wall;
-            change(e, a, &next, ARK_MODIFIED);
+            change(e, a, &next, ARK_MODIFIED, SLICE_NONE);
             record(e, a, false);
         }
         a->state.missing = next.missing;

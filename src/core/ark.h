@@ -10,6 +10,7 @@
 #ifndef CORE_ARK_H
 #define CORE_ARK_H
 #include "core/catalog.h"
+#include "core/effect.h"
 
 /* Why it is ready, or is not. Stored: never renumber. */
 enum ark_reason {
@@ -57,6 +58,9 @@ bool ark_is_webhook(const struct arkevent *a);
 
 /* What a trigger that has targets is part of. */
 struct arkevent *ark_of(const struct trigger *t);
+
+/* How it is shown as of now; borrowed from it. */
+struct ark_view ark_view_of(const struct arkevent *a, enum ark_change what);
 
 /* NULL when there is none. */
 struct arkevent *catalog_ark(const struct catalog *c, struct slice path);

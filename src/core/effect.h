@@ -231,6 +231,7 @@ struct ark_view {
     enum ark_change what; /* happened to it */
     struct uuid id;
     struct slice path, config, missing;
+    struct slice previous; /* its config before this change; absent: the same, or nobody knows */
     uint64_t version, generation, fired;
     int reason; /* enum ark_reason */
     struct wall reason_since, created_at, last_fired, last_due;

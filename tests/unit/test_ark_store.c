@@ -98,7 +98,7 @@ struct found {
     char path[64], missing[64];
 };
 
-static void take(void *arg, const struct ark_view *v)
+static bool take(void *arg, const struct ark_view *v)
 {
     struct found *f = arg;
     assert_true(v->version > 0 && (f->n == 0 || v->version > f->last.version));
@@ -106,12 +106,14 @@ static void take(void *arg, const struct ark_view *v)
     f->last = *v;
     snprintf(f->path, sizeof(f->path), "%.*s", (int)v->path.len, v->path.p);
     snprintf(f->missing, sizeof(f->missing), "%.*s", (int)v->missing.len, v->missing.p);
+    return true;
 }
 
 static struct found changes(struct store *s, uint64_t since, uint64_t *ret_version)
 {
     struct found f = {0};
-    assert_int_equal(query_ark_changes(s->db, SLICE("ns"), since, take, &f, ret_version), 0);
+    const struct ark_since from = {since, since, since};
+    assert_int_equal(query_ark_changes(s->db, SLICE("ns"), &from, take, &f, ret_version), 0);
     return f;
 }
 
@@ -131,13 +133,13 @@ static void it_is_found_as_it_is(void **state)
     assert_int_equal(query_ark(s->db, SLICE("ns/other"), take, &f), -ENOENT);
     fire(s, e);
     f = (struct found){0};
-    assert_int_equal(query_arks(s->db, SLICE_NONE, take, &f, &version), 0);
+    assert_int_equal(query_arks(s->db, SLICE_NONE, SLICE_NONE, take, &f, &version), 0);
     assert_int_equal(f.n, 1);
     assert_int_equal(f.last.fired, 1);
     assert_int_equal(f.last.version, a->state.version);
     assert_int_equal(version, a->state.version);
     f = (struct found){0};
-    assert_int_equal(query_arks(s->db, SLICE("n"), take, &f, &version), 0);
+    assert_int_equal(query_arks(s->db, SLICE("n"), SLICE_NONE, take, &f, &version), 0);
     assert_int_equal(f.n, 0);
     engine_destroy(e);
 }
@@ -148,6 +150,7 @@ static void changes_since_a_version_are_found(void **state)
     struct engine *e = make_engine(s, 1);
     struct arkevent *a = make_ark(s, e);
     uint64_t made, fired, dropped, now;
+    struct ark_since from;
     struct found f = changes(s, 0, &made);
     assert_int_equal(f.n, 1);
     assert_int_equal(f.last.what, ARK_ADDED);
@@ -169,14 +172,51 @@ static void changes_since_a_version_are_found(void **state)
     assert_int_equal(f.last.what, ARK_DELETED);
     assert_int_equal(f.last.version, dropped);
     assert_int_equal(changes(s, 0, &now).n, 0); /* came and went */
+    from = (struct ark_since){.version = 0, .made = 0, .seen = made};
     f = (struct found){0};
-    assert_int_equal(query_arks(s->db, SLICE_NONE, take, &f, &now), 0);
+    assert_int_equal(query_ark_changes(s->db, SLICE("ns"), &from, take, &f, &now), 0);
+    assert_int_equal(f.last.what, ARK_DELETED); /* but may have been seen meanwhile */
+    f = (struct found){0};
+    assert_int_equal(query_arks(s->db, SLICE_NONE, SLICE_NONE, take, &f, &now), 0);
     assert_int_equal(f.n, 0);
     assert_int_equal(now, dropped);
     stmt_exec(s->db, "INSERT INTO meta (name, value) VALUES ('ark_trimmed', 999)");
-    assert_int_equal(query_ark_changes(s->db, SLICE_NONE, made, take, &f, &now), -ESTALE);
-    assert_int_equal(query_ark_changes(s->db, SLICE_NONE, 999, take, &f, &now), 0);
+    from = (struct ark_since){made, made, made};
+    assert_int_equal(query_ark_changes(s->db, SLICE_NONE, &from, take, &f, &now), -ESTALE);
+    from.version = 1000;
+    assert_int_equal(query_ark_changes(s->db, SLICE_NONE, &from, take, &f, &now), -ESTALE);
+    from.version = 999;
+    assert_int_equal(query_ark_changes(s->db, SLICE_NONE, &from, take, &f, &now), 0);
     assert_int_equal(now, 999);
+    engine_destroy(e);
+}
+
+static bool take_one(void *arg, const struct ark_view *v)
+{
+    take(arg, v);
+    return false;
+}
+
+static void lists_go_on_behind_a_path(void **state)
+{
+    struct store *s = *state;
+    struct engine *e = make_engine(s, 1);
+    struct ark_token token = {0};
+    struct found f = {0};
+    uint64_t version;
+    static const char *const paths[] = {"n/z", "ns/a", "ns/b", "ns-x/a"};
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        struct rule r = forbidding_rule();
+        engine_add_ark(e, now_of(s), slice_of(paths[i]), "arkevent",
+                       trigger_def_create(SLICE("{}"), true, 0, &r), SLICE("label"), &token, NULL);
+        commit(s, e);
+    }
+    assert_int_equal(query_arks(s->db, SLICE("ns"), SLICE_NONE, take_one, &f, &version), 0);
+    assert_string_equal(f.path, "ns/a");
+    f = (struct found){0};
+    assert_int_equal(query_arks(s->db, SLICE("ns"), SLICE("ns/a"), take, &f, &version), 0);
+    assert_string_equal(f.path, "ns/b");
+    assert_int_equal(f.n, 1);
     engine_destroy(e);
 }
 
@@ -267,6 +307,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(it_is_found_as_it_is),
         TEST(changes_since_a_version_are_found),
+        TEST(lists_go_on_behind_a_path),
         TEST(the_token_goes_with_it),
         TEST(it_comes_back_with_what_keeps_it_from_firing),
         TEST(a_waiting_run_has_its_own_input),

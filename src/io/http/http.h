@@ -189,6 +189,10 @@ struct http_server_options {
     /* Asked before a handler of SCOPE_API runs, and before a body is wanted. True lets it pass; otherwise it has filled *why (UNAUTHENTICATED,
      * PERMISSION_DENIED). NULL lets everybody pass. */
     bool (*authorize)(void *arg, const struct http_request *req, struct diag *why);
+    /* Words an error for some requests otherwise than with the envelope: appends the body, JSON, and returns true. The request's
+     * route is absent when there is none for it. NULL: the envelope for all. */
+    bool (*word_error)(const struct http_request *req, int status, const char *code, const char *message,
+                       struct str *ret);
     void *arg;
 };
 

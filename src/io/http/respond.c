@@ -185,9 +185,19 @@ static const char *seconds_text(struct request *r, unsigned seconds)
     return text;
 }
 
+static void add_envelope(struct str *s, const char *code, const char *message)
+{
+    str_add_slice(s, SLICE("{\"error\":{\"code\":"));
+    str_add_json(s, slice_of(code));
+    str_add_slice(s, SLICE(",\"message\":"));
+    str_add_json(s, slice_of(message));
+    str_add_slice(s, SLICE("}}"));
+}
+
 void respond_code(struct request *r, int status, const char *code, unsigned retry_after_s,
                   const char *message)
 {
+    const struct http_server_options *opt = &r->server->opt;
     struct str *s = &r->server->scratch;
 
     if (status == 429 || status == 503)
@@ -195,11 +205,9 @@ void respond_code(struct request *r, int status, const char *code, unsigned retr
     if (status == 401)
         http_response_header(&r->pub, "WWW-Authenticate", "Bearer"); /* RFC 9110, section 15.5.2 */
     str_reset(s);
-    str_add_slice(s, SLICE("{\"error\":{\"code\":"));
-    str_add_json(s, slice_of(code));
-    str_add_slice(s, SLICE(",\"message\":"));
-    str_add_json(s, slice_of(message));
-    str_add_slice(s, SLICE("}}"));
+    if (r->pub.path.p == NULL || opt->word_error == NULL ||
+        !opt->word_error(&r->pub, status, code, message, s))
+        add_envelope(s, code, message);
     http_respond_json(&r->pub, status, str_slice(s));
 }
 

@@ -144,21 +144,30 @@ int query_ledger(struct db *db, int64_t zone_key, struct ledger_look *looks, siz
 int query_ledger_paths(struct db *db, int64_t zone_key, struct slice after, struct arena *a,
                        struct slice *ret, size_t max, size_t *ret_n);
 
-/* ---- ArkEvents (core/ark.h). Each is handed to visit() as it is on disk; what is borrowed there is gone when that returns ---- */
-typedef void (*ark_visit)(void *arg, const struct ark_view *v);
+/* ---- ArkEvents (core/ark.h). Each is handed to visit() as it is on disk; what is borrowed there is gone when that returns. False:
+ * that is enough ---- */
+typedef bool (*ark_visit)(void *arg, const struct ark_view *v);
 
-/* All, or all of a namespace (SLICE_NONE: any), by path. *ret_version: the highest version that was ever given out, as of the same
- * moment. */
-int query_arks(struct db *db, struct slice ns, ark_visit visit, void *arg, uint64_t *ret_version);
+/* All, or all of a namespace (SLICE_NONE: any), by path, from behind `after` ("namespace/name"; SLICE_NONE: the first).
+ * *ret_version: the highest version that was ever given out, as of the same moment. */
+int query_arks(struct db *db, struct slice ns, struct slice after, ark_visit visit, void *arg,
+               uint64_t *ret_version);
 int query_ark(struct db *db, struct slice path, ark_visit visit, void *arg); /* "namespace/name" */
 
 /* The highest version that was ever given out; 0: none was. */
 int query_ark_version(struct db *db, uint64_t *ret);
 
-/* Those that have changed since a version, in the order of their last changes, the dropped ones too. -ESTALE: it is so long ago that
- * not all of those are known any more. */
-int query_ark_changes(struct db *db, struct slice ns, uint64_t since, ark_visit visit, void *arg,
-                      uint64_t *ret_version);
+/* Where somebody who knows ArkEvents is. */
+struct ark_since {
+    uint64_t version; /* all changes up to this one are known */
+    uint64_t made;    /* those made after this one are ARK_ADDED: as a rule the version that was begun with */
+    uint64_t seen;    /* those made up to this one may be known, so it matters that they were dropped; at least `version` */
+};
+
+/* Those that have changed since then, in the order of their last changes, the dropped ones too. -ESTALE: it is so long ago that
+ * not all of those are known any more, or there was no such version yet. */
+int query_ark_changes(struct db *db, struct slice ns, const struct ark_since *since, ark_visit visit,
+                      void *arg, uint64_t *ret_version);
 
 /* The token of a webhook's; -ENOENT also when it is none. Whose it is, and since when. */
 int query_ark_token(struct db *db, struct slice path, struct ark_token *ret, struct uuid *ret_id,

@@ -40,11 +40,36 @@ static struct ark_view view(struct stmt *q, uint64_t since)
 
 static int visit_all(struct stmt *q, uint64_t since, ark_visit visit, void *arg)
 {
-    while (stmt_row(q)) {
+    bool wanted = true;
+    while (wanted && stmt_row(q)) {
         const struct ark_view v = view(q, since);
-        visit(arg, &v);
+        wanted = visit(arg, &v);
     }
     return stmt_end(q);
+}
+
+/* Binds the paths behind `after` in a namespace, or in all, to ?1 and ?2 of "path > ?1 AND path < ?2". Namespaces and names are of
+ * small letters, digits and few other characters: '0' follows '/', '~' all of them. */
+struct range {
+    struct str low, high;
+};
+static void bind_range(struct stmt *q, struct slice ns, struct slice after, struct range *r)
+{
+    if (ns.p != NULL) {
+        str_printf(&r->low, "%.*s/", (int)ns.len, ns.p);
+        str_printf(&r->high, "%.*s0", (int)ns.len, ns.p);
+    } else {
+        str_add_cstr(&r->low, "");
+        str_add_cstr(&r->high, "~");
+    }
+    bind_text(q, 1, after.p != NULL ? after : str_slice(&r->low));
+    bind_text(q, 2, str_slice(&r->high));
+}
+
+static void range_release(struct range *r)
+{
+    str_release(&r->low);
+    str_release(&r->high);
 }
 
 /* The versions of what was dropped long ago count, too: none is ever given out twice. */
@@ -60,24 +85,27 @@ int query_ark_version(struct db *db, uint64_t *ret)
     return stmt_end(&q);
 }
 
-static int list(struct db *db, struct slice ns, ark_visit visit, void *arg)
+static int list(struct db *db, struct slice ns, struct slice after, ark_visit visit, void *arg)
 {
+    struct range r = {0};
     struct stmt q;
     if (stmt_begin(&q, db,
-                   COLUMNS "WHERE a.dropped = 0 AND"
-                           " (?1 IS NULL OR (a.path >= ?1 || '/' AND a.path < ?1 || '0'))"
+                   COLUMNS "WHERE a.dropped = 0 AND a.path > ?1 AND a.path < ?2"
                            " ORDER BY a.path") == 0)
-        bind_text(&q, 1, ns);
-    return visit_all(&q, 0, visit, arg);
+        bind_range(&q, ns, after, &r);
+    const int err = visit_all(&q, 0, visit, arg);
+    range_release(&r);
+    return err;
 }
 
-int query_arks(struct db *db, struct slice ns, ark_visit visit, void *arg, uint64_t *ret_version)
+int query_arks(struct db *db, struct slice ns, struct slice after, ark_visit visit, void *arg,
+               uint64_t *ret_version)
 {
     int err = read_begin(db);
     if (err == 0)
         err = query_ark_version(db, ret_version);
     if (err == 0)
-        err = list(db, ns, visit, arg);
+        err = list(db, ns, after, visit, arg);
     return read_end(db, err);
 }
 
@@ -105,32 +133,37 @@ static int trimmed_since(struct db *db, uint64_t since, bool *ret)
 }
 
 /* What came and went since then is nobody's business. */
-static int list_changes(struct db *db, struct slice ns, uint64_t since, ark_visit visit, void *arg)
+static int list_changes(struct db *db, struct slice ns, const struct ark_since *since,
+                        ark_visit visit, void *arg)
 {
+    struct range r = {0};
     struct stmt q;
     if (stmt_begin(&q, db,
-                   COLUMNS "WHERE a.trigger IN (SELECT trigger FROM arkevents WHERE version > ?2"
-                           " UNION SELECT trigger FROM trigger_states WHERE version > ?2"
+                   COLUMNS "WHERE a.trigger IN (SELECT trigger FROM arkevents WHERE version > ?3"
+                           " UNION SELECT trigger FROM trigger_states WHERE version > ?3"
                            " AND version > 0)"
-                           " AND (?1 IS NULL OR (a.path >= ?1 || '/' AND a.path < ?1 || '0'))"
-                           " AND (a.dropped = 0 OR a.created_version <= ?2)"
+                           " AND a.path > ?1 AND a.path < ?2"
+                           " AND (a.dropped = 0 OR a.created_version <= ?4)"
                            " ORDER BY " VERSION) == 0) {
-        bind_text(&q, 1, ns);
-        bind_int(&q, 2, (int64_t)since);
+        bind_range(&q, ns, SLICE_NONE, &r);
+        bind_int(&q, 3, (int64_t)since->version);
+        bind_int(&q, 4, (int64_t)since->seen);
     }
-    return visit_all(&q, since, visit, arg);
+    const int err = visit_all(&q, since->made, visit, arg);
+    range_release(&r);
+    return err;
 }
 
-int query_ark_changes(struct db *db, struct slice ns, uint64_t since, ark_visit visit, void *arg,
-                      uint64_t *ret_version)
+int query_ark_changes(struct db *db, struct slice ns, const struct ark_since *since,
+                      ark_visit visit, void *arg, uint64_t *ret_version)
 {
     bool trimmed = false;
     int err = read_begin(db);
     if (err == 0)
         err = query_ark_version(db, ret_version);
     if (err == 0)
-        err = trimmed_since(db, since, &trimmed);
-    if (err == 0 && trimmed)
+        err = trimmed_since(db, since->version, &trimmed);
+    if (err == 0 && (trimmed || since->version > *ret_version))
         err = -ESTALE;
     if (err == 0)
         err = list_changes(db, ns, since, visit, arg);
