@@ -3,6 +3,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import re
 import subprocess
 import threading
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from pawl import PATIENCE, cli, wait_until
+from pawl import PATIENCE, ROOT, cli, wait_until
 from receiver import Answer, Receiver
 
 SECRET_BYTES = bytes(range(32))
@@ -499,3 +500,14 @@ def test_the_proxy_of_the_environment(make_daemon, receiver):
     run = fire_one(daemon, "http://elsewhere.invalid/x")
     assert run["status"] == "success" and run["output"] == "http://elsewhere.invalid/x"
     assert fire_one(daemon, receiver.url + "/y")["output"] == "/y"
+
+
+def test_the_check_of_the_documentation(daemon, receiver):
+    with open(os.path.join(ROOT, "docs", "executors.md"), encoding="utf-8") as f:
+        script = re.search(r"```python\n(.*?)```", f.read().split("\n## http\n")[1], re.S).group(1)
+    names = {}
+    exec(script, names)  # pylint: disable=exec-used
+    fire_one(daemon, receiver.url, secret=SECRET)
+    [r] = receiver.requests
+    assert names["is_genuine"](SECRET, r.headers, r.body)
+    assert not names["is_genuine"](SECRET, r.headers, r.body + b" ")
