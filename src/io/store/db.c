@@ -12,9 +12,6 @@
 /* How long a statement waits for another process (`pawl key`) to finish its transaction. */
 #define BUSY_MS_MAX 5000
 
-/* Readers map this much of the file instead of copying pages out of the kernel's cache. */
-#define READER_MMAP_BYTES (256 << 20)
-
 int db_errno(int code)
 {
     switch (code & 0xff) {
@@ -157,11 +154,8 @@ struct db *db_open_reader(const char *dir, struct diag *reterr)
     struct db *db = open_file(dir, SQLITE_OPEN_READWRITE, reterr); /* WAL readers write its index */
     if (db == NULL)
         return NULL;
-    char pragmas[96];
-    snprintf(pragmas, sizeof(pragmas), "PRAGMA query_only = 1; PRAGMA mmap_size = %d",
-             READER_MMAP_BYTES);
     if (schema_check(db, reterr) == 0 &&
-        sqlite3_exec(db->sql, pragmas, NULL, NULL, NULL) == SQLITE_OK)
+        sqlite3_exec(db->sql, "PRAGMA query_only = 1", NULL, NULL, NULL) == SQLITE_OK)
         return db;
     db_close(db);
     return NULL;
