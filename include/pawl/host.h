@@ -125,7 +125,8 @@ struct zone_watcher {
 /* What consumes from topics: a source offers it to those who subscribe. */
 struct topic_watcher {
     void (*changed)(struct topic_watcher *w); /* the triggers do not listen to the topics that they did */
-    bool (*ready)(struct topic_watcher *w, struct slice topic); /* its messages reach the triggers at this moment */
+    /* Its messages reach the triggers at this moment. When not, *ret_why is why, or NULL when nobody knows. */
+    bool (*ready)(struct topic_watcher *w, struct slice topic, const char **ret_why);
 };
 
 /* Someone who is told of every change of an ArkEvent, once it is on disk, in the order of their versions. */
@@ -141,6 +142,7 @@ struct host {
     const char *public_url;     /* without a slash at the end; NULL when not configured */
     const char *data;           /* the data directory, absolute */
     uint64_t upload_bytes_max;  /* of one file sent over HTTP */
+    bool stopping;              /* what waits for the next life is not begun any more */
     const struct seal *seal;    /* for secrets that are kept */
     struct ark_listener *arks;  /* NULL: nobody listens */
     struct topic_watcher *topics; /* NULL when nothing consumes, likewise: */

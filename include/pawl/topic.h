@@ -30,8 +30,9 @@ struct topic_backend {
     /* NULL with *reterr when the daemon must not start. A server that is away is no reason. */
     struct topic_link *(*start)(struct host *h, struct diag *reterr);
     void (*changed)(struct topic_link *l); /* after a commit: compare what is consumed with the catalog */
-    bool (*ready)(struct topic_link *l, struct slice topic); /* connected, and consuming it */
-    /* Ends: nothing is fed from now on; frees l when everything is closed, then calls closed, which may be at once. */
+    /* Connected, and consuming it. When not, *ret_why may be set to one sentence that is good until the next call into the loop. */
+    bool (*ready)(struct topic_link *l, struct slice topic, const char **ret_why);
+    /* Once host->stopping is set, backends feed nothing new. Ends: nothing is fed from now on; frees l when everything is closed, then calls closed, which may be at once. */
     void (*stop)(struct topic_link *l, void (*closed)(void *arg), void *arg);
 };
 

@@ -191,9 +191,18 @@ static void status(struct http_request *req, void *ctx)
     const struct trigger *t = take_started(a, req);
     if (t == NULL)
         return;
-    const char *topic = rule_topic(&t->def->rule);
-    const bool ready = t->def->enabled && w != NULL && w->ready(w, slice_of(topic));
-    http_respond_json(req, 200, ready ? SLICE("{\"ready\":true}") : SLICE("{\"ready\":false}"));
+    const char *why = NULL;
+    const bool ready = t->def->enabled && w != NULL &&
+                       w->ready(w, slice_of(rule_topic(&t->def->rule)), &why);
+    struct str body = {0};
+    str_printf(&body, "{\"ready\":%s", ready ? "true" : "false");
+    if (!ready && why != NULL) {
+        str_add_cstr(&body, ",\"reason\":");
+        str_add_json(&body, slice_of(why));
+    }
+    str_add_char(&body, '}');
+    http_respond_json(req, 200, str_slice(&body));
+    str_release(&body);
 }
 
 static void stop(struct http_request *req, void *ctx)

@@ -192,7 +192,7 @@ static void drain(struct app *a)
 {
     uint64_t grace_ms = a->config->stop_grace_seconds * 1000;
     a->state = APP_DRAINING;
-    a->api.stopping = true;
+    a->api.stopping = a->host.host.stopping = true;
     engine_hold(a->engine);
     dispatcher_withdraw(a->dispatcher, 0);
     a->closing++;

@@ -356,14 +356,15 @@ static void changed(struct topic_watcher *w)
         topic_backends[i]->changed(s->links[i]);
 }
 
-static bool ready(struct topic_watcher *w, struct slice topic)
+static bool ready(struct topic_watcher *w, struct slice topic, const char **ret_why)
 {
     struct source *s = container_of(w, struct source, watcher);
-    struct diag ignored;
-    const struct topic_backend *b = topic_backend_of(topic, &ignored);
+    static struct diag why;
+    const struct topic_backend *b = topic_backend_of(topic, &why);
+    *ret_why = b == NULL ? why.msg : NULL;
     for (size_t i = 0; topic_backends[i] != NULL; i++)
         if (topic_backends[i] == b)
-            return b->ready(s->links[i], topic);
+            return b->ready(s->links[i], topic, ret_why);
     return false;
 }
 

@@ -28,7 +28,7 @@ static void changed(struct topic_link *l)
 {
 }
 
-static bool ready(struct topic_link *l, struct slice topic)
+static bool ready(struct topic_link *l, struct slice topic, const char **ret_why)
 {
     return true;
 }
