@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 struct ark_view; /* core/effect.h */
+struct broker_settings;
 struct seal;     /* io/secret/seal.h */
 struct db;         /* io/store/db.h */
 struct engine;     /* core/engine.h; for src/api and src/app */
@@ -142,6 +143,7 @@ struct host {
     const char *public_url;     /* without a slash at the end; NULL when not configured */
     const char *data;           /* the data directory, absolute */
     uint64_t upload_bytes_max;  /* of one file sent over HTTP */
+    const struct broker_settings *brokers; /* pawl/topic.h; NULL in tests */
     bool stopping;              /* what waits for the next life is not begun any more */
     const struct seal *seal;    /* for secrets that are kept */
     struct ark_listener *arks;  /* NULL: nobody listens */

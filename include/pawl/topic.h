@@ -14,9 +14,18 @@
 #define PAWL_TOPIC_H
 #include "base/str.h"
 #include "pawl/err.h"
+#include <jansson.h>
 #include <stdbool.h>
 
 struct host;
+
+/* What the operator said about brokers outside. */
+struct broker_settings {
+    char *kafka_brokers; /* NULL: none */
+    char *kafka_group_prefix;
+    json_t *kafka; /* object of librdkafka's properties; NULL: none. Has secrets */
+};
+
 struct topic_link; /* a backend that was started; its own */
 
 struct topic_backend {

@@ -13,7 +13,7 @@
 
 #define CONFIG_BYTES_MAX (1024 * 1024)
 
-enum setting_kind { SET_TEXT, SET_BOOL, SET_NUMBER, SET_LISTEN };
+enum setting_kind { SET_TEXT, SET_BOOL, SET_NUMBER, SET_LISTEN, SET_OBJECT };
 
 /* A row: its name in the file, where it goes, its bounds, what it is for. The help says the default. */
 struct setting {
@@ -59,6 +59,12 @@ static const struct setting settings[] = {
      "how long topics keep messages that do not say otherwise, 0 for ever; default 168"},
     {"topic_bytes_max", SET_NUMBER, AT(topic_bytes_max), NULL, GIB, 0, 1024 * 1024 * GIB,
      "how many bytes of messages such a topic keeps, 0 for any number; default 1 GiB"},
+    {"kafka_brokers", SET_TEXT, AT(brokers.kafka_brokers), NULL, 0, 0, 0,
+     "host:port of Kafka brokers, with commas between them, for topics named kafka:NAME"},
+    {"kafka_group_prefix", SET_TEXT, AT(brokers.kafka_group_prefix), "pawl.", 0, 0, 0,
+     "kafka:NAME is consumed by the group of this and NAME; default pawl."},
+    {"kafka", SET_OBJECT, AT(brokers.kafka), NULL, 0, 0, 0,
+     "properties of librdkafka, such as security.protocol; what pawl sets itself is refused"},
     {"header_bytes_max", SET_NUMBER, AT(header_bytes_max), NULL, 16 * 1024, 1024, MIB,
      "request line and headers; beyond it 431; default 16 KiB"},
     {"body_bytes_max", SET_NUMBER, AT(body_bytes_max), NULL, MIB, 1024, 1024 * MIB,
@@ -95,7 +101,7 @@ const struct flag config_flags[] = {
 
 const struct option_doc *config_options(void)
 {
-    static const char *const types[] = {"string", "boolean", "integer", "string"};
+    static const char *const types[] = {"string", "boolean", "integer", "string", "object"};
     static struct option_doc docs[ARRAY_SIZE(settings) + 1];
     for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
         docs[i] =
@@ -115,6 +121,13 @@ static void set_text(struct config *c, const struct setting *s, const char *text
     char **at = field(c, s);
     free(*at);
     *at = mem_strdup(text);
+}
+
+static void set_object(struct config *c, const struct setting *s, json_t *object)
+{
+    json_t **at = field(c, s);
+    json_decref(*at);
+    *at = json_incref(object);
 }
 
 static void clear_listen(struct config *c)
@@ -169,6 +182,8 @@ void config_deinit(struct config *c)
     for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
         if (settings[i].kind == SET_TEXT)
             set_text(c, &settings[i], NULL);
+        else if (settings[i].kind == SET_OBJECT)
+            set_object(c, &settings[i], NULL);
 }
 
 /* ---- the file ---- */
@@ -201,6 +216,7 @@ static void take_listen(struct config *c, struct json_fields *f, const char *nam
 static void take(struct config *c, struct json_fields *f, const struct setting *s)
 {
     const char *text;
+    json_t *object;
     switch (s->kind) {
     case SET_TEXT:
         text = json_take_string(f, s->name, JSON_OPTIONAL);
@@ -216,6 +232,11 @@ static void take(struct config *c, struct json_fields *f, const struct setting *
         break;
     case SET_LISTEN:
         take_listen(c, f, s->name);
+        break;
+    case SET_OBJECT:
+        object = json_take_object(f, s->name, JSON_OPTIONAL);
+        if (object != NULL)
+            set_object(c, s, object);
         break;
     }
 }

@@ -9,6 +9,7 @@
 #include "io/http/http.h"
 #include "pawl/err.h"
 #include "pawl/source.h" /* struct option_doc */
+#include "pawl/topic.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,6 +33,8 @@ struct config {
     uint64_t retention_count;    /* 0: any number; events and runs each */
     uint64_t topic_hours;        /* 0: for ever */
     uint64_t topic_bytes_max;    /* of one topic's messages; 0: any number */
+
+    struct broker_settings brokers;
 
     uint64_t upload_bytes_max; /* a file sent to a landing zone */
     uint64_t header_bytes_max, body_bytes_max, buffered_bytes_max, connections_max;

@@ -207,14 +207,15 @@ int engine_publish(struct engine *e, struct now now, const struct event *ev,
 
 /* ---- positions in outside streams ---- */
 
-static struct stream_position *find_position(struct catalog *c, const struct position *p)
+/* NULL when it is not there, and is not to be made. */
+static struct stream_position *find_position(struct catalog *c, const struct position *p, bool make)
 {
     struct str name = {0};
     struct stream_position *s;
     str_printf(&name, "%u ", (unsigned)p->partition);
     str_add_slice(&name, p->subscription);
     HASH_FIND(hh, c->positions, name.p, name.len, s);
-    if (s == NULL) {
+    if (s == NULL && make) {
         s = mem_zalloc(sizeof(*s));
         HASH_ADD_KEYPTR(hh, c->positions, name.p, name.len, s);
         s->name = name.p; /* it keeps the text */
@@ -224,16 +225,25 @@ static struct stream_position *find_position(struct catalog *c, const struct pos
     return s;
 }
 
+bool engine_position(struct engine *e, struct position *p)
+{
+    const struct stream_position *s = find_position(&e->catalog, p, false);
+    if (s == NULL || !s->known)
+        return false;
+    p->at = s->at;
+    return true;
+}
+
 void engine_load_position(struct engine *e, const struct position *p)
 {
-    struct stream_position *s = find_position(&e->catalog, p);
+    struct stream_position *s = find_position(&e->catalog, p, true);
     s->at = p->at;
     s->known = true;
 }
 
 bool topic_advance(struct engine *e, const struct position *p)
 {
-    struct stream_position *s = find_position(&e->catalog, p);
+    struct stream_position *s = find_position(&e->catalog, p, true);
     if (s->known && p->at <= s->at)
         return false;
     if (s->effect_batch != e->batch_number) {
