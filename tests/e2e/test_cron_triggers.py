@@ -53,7 +53,7 @@ def scheduled(daemon, trigger):
 def test_example_as_written(daemon, orders):
     t = daemon.post(TRIGGERS, EXAMPLE).expect(201).json()
     assert t["type"] == "cron" and t["config"] == {"cron_expr": "0 * * * *"}
-    assert set(t) == {"id", "pipeline_id", "type", "config", "enabled", "paused", "cooldown_seconds", "created_at", "updated_at"}
+    assert set(t) == {"id", "pipeline_id", "type", "config", "enabled", "cooldown_seconds", "created_at", "updated_at"}
     shown = daemon.get(f"{TRIGGERS}/{t['id']}").expect(200).json()
     assert shown["last_triggered_at"] is None and shown["last_run_id"] is None
     assert daemon.get("/api/v1/event-log").json()["total"] == 0

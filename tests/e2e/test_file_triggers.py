@@ -55,7 +55,7 @@ def test_create_landing_zone_upload_as_documented(daemon, zone, orders):
     "cooldown_seconds": 60
   }""").expect(201)
     t = r.json()
-    assert set(t) == {"id", "pipeline_id", "type", "config", "enabled", "paused", "cooldown_seconds", "created_at", "updated_at"}
+    assert set(t) == {"id", "pipeline_id", "type", "config", "enabled", "cooldown_seconds", "created_at", "updated_at"}
     assert t["pipeline_id"] == orders["id"] and t["type"] == "landing_zone_upload"
     assert t["config"] == {"namespace": "default", "zone_name": "raw-uploads"}
     assert t["enabled"] is True and t["cooldown_seconds"] == 60

@@ -441,6 +441,7 @@ def test_a_silent_stream_is_kept(daemon, gate):
 def test_a_key_is_needed(make_daemon):
     daemon = make_daemon()
     key = cli("key", "add", "test", "--data", daemon.data).stdout.split()[-1]
+    wait_until(lambda: daemon.get("/api/v1/pipelines").status == 401, what="the key to be asked for")
     r = daemon.get(f"/api/v1/runs/{NO_RUN}/logs", headers={"Accept": "text/event-stream"}).expect(401)
     assert r.error == "UNAUTHENTICATED"
     daemon.get(f"/api/v1/runs/{NO_RUN}/logs", headers={"Accept": "text/event-stream", "X-Api-Key": key}).expect(404)

@@ -38,7 +38,7 @@ def run_by_hand(daemon, name, **fields):
 def test_example_as_written(daemon, raw, orders):
     t = daemon.post(TRIGGERS, EXAMPLE).expect(201).json()
     assert t["type"] == "pipeline_success" and t["config"] == CONFIG
-    assert set(t) == {"id", "pipeline_id", "type", "config", "enabled", "paused", "cooldown_seconds", "created_at", "updated_at"}
+    assert set(t) == {"id", "pipeline_id", "type", "config", "enabled", "cooldown_seconds", "created_at", "updated_at"}
     upstream = run_by_hand(daemon, "raw_orders", input={"n": 1})
     [run] = daemon.wait_runs(t, status="success")
     assert run["trigger"] == "trigger:pipeline_success:default.bronze.raw_orders"
