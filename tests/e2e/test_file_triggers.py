@@ -65,7 +65,7 @@ def test_create_landing_zone_upload_as_documented(daemon, zone, orders):
     listed = daemon.get(TRIGGERS).expect(200).json()
     assert listed["total"] == 1
     shown, = listed["triggers"]
-    assert set(shown) == set(t) | {"last_triggered_at", "last_run_id"}
+    assert set(shown) == set(t) | {"last_triggered_at", "last_run_id", "paused"}
     assert shown["last_run_id"] == run["id"] and shown["last_triggered_at"] is not None
     assert daemon.get(f"{TRIGGERS}/{t['id']}").expect(200).json() == shown
     assert run["trigger_id"] == t["id"] and run["trigger"] == "trigger:landing_zone_upload:default.raw-uploads"
