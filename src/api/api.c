@@ -4,6 +4,7 @@
 
 /* clang-format off */
 static const struct resource *const resources[] = {
+    &resource_apply,
     &resource_claims,
     &resource_event_log,
     &resource_events,

@@ -9,6 +9,7 @@ struct resource {
 };
 
 extern const struct resource
+    resource_apply,
     resource_claims,
     resource_event_log,
     resource_events,

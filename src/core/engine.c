@@ -106,6 +106,11 @@ struct outcome *emit_reply(struct engine *e, struct ticket *t, struct uuid event
     return &f->reply.outcome;
 }
 
+void engine_confirm(struct engine *e, struct ticket *t)
+{
+    emit_reply(e, t, UUID_NIL, NULL, 0);
+}
+
 struct slice keep(struct engine *e, struct slice s)
 {
     return arena_copy(&e->filling->arena, s);

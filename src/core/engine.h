@@ -281,6 +281,9 @@ void engine_change_ark(struct engine *e, struct now now, struct arkevent *a,
                        struct ticket *t);
 void engine_drop_ark(struct engine *e, struct now now, struct arkevent *a, struct ticket *t);
 
+/* The ticket is redeemed with the commit of all that has been done so far, which may be nothing. */
+void engine_confirm(struct engine *e, struct ticket *t);
+
 /* ---- marks of what came from manifests (applied.c, applied.h) ---- */
 
 void engine_load_applied(struct engine *e, struct slice key, struct slice owner, struct uuid object); /* at start */

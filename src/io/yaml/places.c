@@ -71,8 +71,8 @@ struct place places_find(const struct places *p, size_t i, json_t *doc, const ch
     struct cursor c = {p, p->documents.items[i], doc};
     bool found = true;
     while (*field != '\0' && found) {
-        if (*field == '.')
-            field++;
+        if (*field == '.' && *++field == '\0')
+            break;
         found = *field == '[' ? enter_item(&c, &field) : enter_member(&c, &field);
     }
     const struct place_node *n = &p->nodes.items[c.node];

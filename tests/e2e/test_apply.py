@@ -1,0 +1,265 @@
+"""Manifests, applied over HTTP and with `pawl apply`."""
+import json
+import os
+import re
+import subprocess
+import threading
+
+import pytest
+
+import pawl
+
+with open(os.path.join(pawl.ROOT, "tests", "e2e", "manifests", "arkevents.yaml"), encoding="utf-8") as f:
+    EVENTS = f.read()
+
+PIPELINE = """
+apiVersion: pawl.dev/v1
+kind: Pipeline
+metadata: {name: load, namespace: data}
+spec:
+  layer: bronze
+  executor: {type: command, argv: [cat]}
+"""
+AFTER = """
+apiVersion: pawl.dev/v1
+kind: Pipeline
+metadata: {name: after, namespace: data}
+spec: {executor: {type: command, argv: ["true"]}}
+"""
+HOOK = """
+apiVersion: pawl.dev/v1
+kind: Trigger
+metadata: {name: hook, namespace: data}
+spec: {pipeline: bronze.load, type: webhook, config: {}, cooldown_seconds: 5}
+"""
+CHAIN = """
+apiVersion: pawl.dev/v1
+kind: Trigger
+metadata: {name: chain, namespace: data}
+spec:
+  pipeline: after
+  type: pipeline_success
+  config: {namespace: data, layer: bronze, pipeline: load}
+"""
+ZONE = """
+apiVersion: pawl.dev/v1
+kind: LandingZone
+metadata: {name: inbox, namespace: data}
+spec: {description: what comes in}
+"""
+FILES = """
+apiVersion: pawl.dev/v1
+kind: Trigger
+metadata: {name: files, namespace: data}
+spec: {pipeline: bronze.load, type: landing_zone_upload, config: {namespace: data, zone_name: inbox}}
+"""
+
+
+def stream(*documents):
+    return "---\n".join(documents)
+
+
+def apply(daemon, text, status=200, **query):
+    q = "&".join(f"{k}={v}" for k, v in query.items())
+    return daemon.request("POST", "/api/v1/apply?" + q, text.encode() if isinstance(text, str) else text).expect(status).json()
+
+
+def results(answer):
+    return [(r["kind"], f'{r["namespace"]}/{r["name"]}', r["result"]) for r in answer["results"]]
+
+
+def only(answer):
+    return {r["result"] for r in answer["results"]}
+
+
+def test_the_documented_events_as_written(daemon):
+    first = apply(daemon, EVENTS)
+    assert results(first) == [("ArkEvent", f"ai-team/{n}", "created")
+                              for n in ("pipeline-trigger", "daily-report", "post-research-trigger")]
+    assert only(apply(daemon, EVENTS)) == {"unchanged"}
+    assert only(apply(daemon, EVENTS.replace("0 8 * * *", "0 9 * * *"))) == {"unchanged", "configured"}
+
+
+def test_references_in_any_order_and_twice(daemon):
+    everything = stream(CHAIN, FILES, HOOK, ZONE, AFTER, PIPELINE)
+    first = apply(daemon, everything)
+    assert only(first) == {"created"}
+    assert [r for r in first["results"] if r["name"] == "hook"][0]["webhook_token"]
+    second = apply(daemon, everything)
+    assert only(second) == {"unchanged"}
+    assert "webhook_token" not in json.dumps(second)
+    p = daemon.get("/api/v1/pipelines/data/bronze/load").expect(200).json()
+    assert p["version"] == 1
+    named = daemon.get("/api/v1/pipelines/data/bronze/load/triggers").json()["triggers"]
+    assert sorted(t["name"] for t in named) == ["files", "hook"]
+    daemon.kill()
+    daemon.start()
+    assert only(apply(daemon, everything)) == {"unchanged"}
+
+
+def test_changes_are_configured(daemon):
+    apply(daemon, stream(PIPELINE, HOOK, ZONE))
+    changed = stream(PIPELINE.replace("cat", "tac"), HOOK.replace("seconds: 5", "seconds: 6"), ZONE.replace("what", "all that"))
+    assert only(apply(daemon, changed, dry_run="true")) == {"configured"}
+    assert daemon.get("/api/v1/pipelines/data/bronze/load").json()["version"] == 1
+    assert only(apply(daemon, changed)) == {"configured"}
+    assert daemon.get("/api/v1/pipelines/data/bronze/load").json()["version"] == 2
+    assert daemon.get("/api/v1/landing-zones/data/inbox").json()["description"] == "all that comes in"
+    assert only(apply(daemon, changed)) == {"unchanged"}
+
+
+def test_a_trigger_works_and_keeps_its_token(daemon):
+    token = [r for r in apply(daemon, stream(PIPELINE, HOOK.replace(", cooldown_seconds: 5", "")))["results"]][1]["webhook_token"]
+    apply(daemon, HOOK.replace("cooldown_seconds: 5", "enabled: true, cooldown_seconds: 0"))
+    daemon.fire(token).expect(201)
+
+
+def test_the_namespace_of_those_that_do_not_say(daemon):
+    bare = "apiVersion: pawl.dev/v1\nkind: Pipeline\nmetadata: {name: a}\nspec: {executor: {type: pull}}\n"
+    assert results(apply(daemon, bare)) == [("Pipeline", "default/events.a", "created")]
+    assert results(apply(daemon, bare, namespace="other")) == [("Pipeline", "other/events.a", "created")]
+    apply(daemon, bare, status=400, namespace="No")
+
+
+ARK = "apiVersion: arkonis.dev/v1alpha1\nkind: ArkEvent\nmetadata: {name: e}\nspec:\n  source: {type: webhook}\n  targets:\n"
+
+BAD = [
+    # text, document, line, field, part of the message
+    ("a: [1\n", 0, 2, "", "not valid YAML"),
+    ("a: 1\na: 2\n", 0, 2, "", 'the key "a" is given twice'),
+    ("a:\n\tb: 1\n", 0, 2, "", "cannot start any token"),
+    ("a: *nowhere\n", 0, 1, "", "&nowhere"),
+    ("just a text\n", 1, 1, "", "must be an object"),
+    ("# first\n---\n- a list\n", 1, 3, "", "must be an object"),
+    ("apiVersion: v1\nkind: Pod\n", 1, 2, "kind", '"Pod"'),
+    ("apiVersion: pawl.dev/v1\n", 1, 1, "kind", "Required value"),
+    (PIPELINE.replace("pawl.dev/v1", "pawl.dev/v9"), 1, 2, "apiVersion", "supported values"),
+    (PIPELINE.replace("name: load, ", ""), 1, 4, "metadata.name", "Required value"),
+    (PIPELINE.replace("load", "Load!"), 1, 4, "metadata.name", "Load!"),
+    (PIPELINE.replace("namespace: data", "labels: {}"), 1, 4, "metadata.labels", "unknown field"),
+    (PIPELINE.replace("bronze", "2"), 1, 6, "spec.layer", "must be of type string"),
+    (PIPELINE.replace("argv: [cat]", "arg: [cat]"), 1, 7, "spec.executor.argv", "is required"),
+    (PIPELINE + "  retry: {max_attempts: 0}\n", 1, 8, "spec.retry.max_attempts", "out of range"),
+    (PIPELINE + "  bogus: 1\n", 1, 8, "spec.bogus", "not a known field"),
+    (PIPELINE + "---" + HOOK.replace("bronze.load", "nothing"), 2, 12, "spec.pipeline", "no such pipeline"),
+    (PIPELINE + "---" + HOOK.replace("webhook", "webhok"), 2, 12, "spec.type", "is not a trigger type"),
+    (PIPELINE + "---" + FILES, 2, 12, "spec.config.zone_name", "inbox"),
+    (PIPELINE + "---" + PIPELINE, 2, 11, "metadata.name", "is defined in manifest:2, too"),
+    (ZONE.replace("description", "path: relative, x"), 1, 5, "spec.path", "absolute"),
+    (ZONE.replace("{description: what comes in}", "{path: /dev/null}"), 1, 5, "spec.path", "is not a directory"),
+    (ARK + "  - tem: x\n", 1, 7, "spec.targets[0].tem", "unknown field"),
+    (ARK + "  - team: a\n  - team: B\n", 1, 8, "spec.targets[1].team", "B"),
+    (ARK.replace("webhook", "cron, cron: 'x'") + "  - team: a\n", 1, 5, "spec.source.cron", "x"),
+    (json.dumps({"apiVersion": "pawl.dev/v1", "kind": "Pipeline", "metadata": {"name": "a"}, "spec": {}}, indent=1), 1, 7, "spec.executor", "required"),
+    (json.dumps({"kind": "List", "items": [{"kind": "Pod"}]}, indent=1), 1, 5, "items[0].kind", "Pod"),
+]
+
+
+@pytest.mark.parametrize("text,document,line,field,part", BAD, ids=range(len(BAD)))
+def test_bad_documents_are_named_by_line_and_field(daemon, text, document, line, field, part):
+    answer = apply(daemon, text, status=400, file="manifest")
+    assert answer["error"]["code"] == "INVALID_ARGUMENT"
+    found = [(p["document"], p["line"], p["field"]) for p in answer["problems"]]
+    assert (document, line, field) in found, answer
+    assert any(part in p["message"] for p in answer["problems"]), answer
+    assert {p["file"] for p in answer["problems"]} == {"manifest"}
+    assert daemon.get("/api/v1/pipelines").json()["total"] == 0
+
+
+def test_all_problems_at_once(daemon):
+    text = stream(PIPELINE.replace("layer: bronze", "layer: 1"), ZONE.replace("inbox", "In"), HOOK.replace("config: {}", "confg: {}"))
+    assert len({p["document"] for p in apply(daemon, text, status=400)["problems"]}) == 3
+
+
+def test_one_bad_document_of_three_changes_nothing(daemon):
+    apply(daemon, stream(PIPELINE, AFTER, HOOK, CHAIN.replace("pipeline: load", "pipeline: nothing")), status=400)
+    assert daemon.get("/api/v1/pipelines").json()["total"] == 0
+    assert only(apply(daemon, PIPELINE)) == {"created"}
+
+
+def test_a_cycle_within_the_set(daemon):
+    back = CHAIN.replace("chain", "back").replace("pipeline: after", "pipeline: bronze.load").replace("bronze, pipeline: load", "events, pipeline: after")
+    answer = apply(daemon, stream(PIPELINE, AFTER, CHAIN, back), status=400)
+    assert "data.bronze.load -> data.events.after -> data.bronze.load" in json.dumps(answer["problems"]) \
+        or "data.events.after -> data.bronze.load -> data.events.after" in json.dumps(answer["problems"])
+    allowed = back.replace("pipeline: after}", "pipeline: after, allow_cycle: true}")
+    assert only(apply(daemon, stream(PIPELINE, AFTER, CHAIN, allowed))) == {"created"}
+
+
+@pytest.mark.parametrize("text,part", [
+    (b"a: " + b"x" * (10 << 20), "longer than 1048576 bytes"),
+    (b"a0: &a0 x\n" + b"".join(b"a%d: &a%d [%s]\n" % (i, i, b",".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 10)), "aliases expanded"),
+    (b"\xff\xff", "not valid YAML"),
+    (b"---\n".join(b"kind: Pod\n" for _ in range(1002)), "more than 1000 documents"),
+], ids=["10 MB", "laughs", "bytes", "many"])
+def test_hostile_texts_are_refused(daemon, text, part):
+    answer = apply(daemon, text, status=400)
+    assert any(part in p["message"] for p in answer["problems"]), str(answer)[:500]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n---\n", "\ufeff" + AFTER, AFTER.replace("\n", "\r\n"),
+                                  AFTER.replace("metadata: {", "metadata: &a {") + "---\n"])
+def test_texts_that_are_fine(daemon, text):
+    assert len(apply(daemon, text)["results"]) == ("Pipeline" in text)
+
+
+def test_prune(daemon):
+    other = PIPELINE.replace("namespace: data", "namespace: other")
+    apply(daemon, stream(PIPELINE, HOOK, AFTER, CHAIN, ZONE, other))
+    apply(daemon, EVENTS)
+    by_hand = daemon.create_pipeline(namespace="data", layer="silver", name="mine", argv=["true"])
+    would = apply(daemon, stream(PIPELINE, HOOK), prune="true", dry_run="true")
+    pruned = [x for x in results(would) if x[2] == "pruned"]
+    assert sorted(pruned) == [("LandingZone", "data/inbox", "pruned"), ("Pipeline", "data/events.after", "pruned"),
+                              ("Trigger", "data/chain", "pruned")]
+    assert daemon.get("/api/v1/pipelines/data/events/after").status == 200
+    assert results(apply(daemon, stream(PIPELINE, HOOK), prune="true")) == results(would)
+    assert daemon.get("/api/v1/pipelines/data/events/after").status == 404
+    assert daemon.get("/api/v1/landing-zones/data/inbox").status == 404
+    assert daemon.get("/api/v1/pipelines/other/bronze/load").status == 200
+    assert daemon.get(f"/api/v1/pipelines/{by_hand['id']}").status == 200
+    assert only(apply(daemon, EVENTS)) == {"unchanged"}
+    # what a set refers to must not be pruned with it
+    answer = apply(daemon, HOOK, prune="true", status=400)
+    assert answer["problems"][0]["field"] == "spec.pipeline"
+
+
+def test_what_was_deleted_by_hand_is_made_again(daemon):
+    first = apply(daemon, stream(PIPELINE, HOOK))["results"][1]["webhook_token"]
+    daemon.request("DELETE", "/api/v1/pipelines/data/bronze/load").expect(204)
+    again = apply(daemon, stream(PIPELINE, HOOK))
+    assert only(again) == {"created"} and again["results"][1]["webhook_token"] != first
+
+
+def test_several_files_are_one_set(daemon):
+    files = [{"file": "t.yaml", "text": HOOK}, {"file": "p.json", "text": json.dumps({
+        "apiVersion": "pawl.dev/v1", "kind": "Pipeline", "metadata": {"name": "load", "namespace": "data"},
+        "spec": {"layer": "bronze", "executor": {"type": "pull"}, "description": "\U0001f600"}})}]
+    assert only(apply(daemon, json.dumps({"files": files}), files="true")) == {"created"}
+    files.append({"file": "bad.yaml", "text": "a: [\n"})
+    files[1]["text"] = files[1]["text"].replace("pull", "http")
+    problems = apply(daemon, json.dumps({"files": files}), status=400, files="true")["problems"]
+    assert {p["file"] for p in problems} == {"bad.yaml", "p.json"}
+    for body in ("{}", "[]", '{"files":[1]}', '{"files":[{"file":"a"}]}', "{"):
+        assert "problems" not in apply(daemon, body, status=400, files="true")
+
+
+def test_kill_at_any_instant_leaves_all_or_nothing(make_daemon):
+    d = make_daemon()
+    sets = [stream(*(PIPELINE.replace("name: load", f"name: p{i}-{n}") for i in range(20))) for n in range(6)]
+    for n, text in enumerate(sets):
+        def send():
+            try:
+                apply(d, text)
+            except (OSError, EOFError, AssertionError, ValueError):
+                pass
+        t = threading.Thread(target=send)
+        t.start()
+        if n % 2:
+            t.join()
+        d.kill()
+        t.join()
+        d.start()
+        names = [p["name"] for p in d.get("/api/v1/pipelines?limit=200").json()["pipelines"] if p["name"].endswith(f"-{n}")]
+        assert len(names) in ((20,) if n % 2 else (0, 20))
+        assert only(apply(d, text)) == ({"unchanged"} if names else {"created"})
