@@ -1,4 +1,5 @@
 """The daemon is killed with -9 while runs go on: what it leaves behind is ended before the next attempt, and every run ends once."""
+import contextlib
 import json
 import os
 import random
@@ -12,6 +13,7 @@ import pytest
 
 import pawl
 from pawl import FINAL, wait_until
+from receiver import Answer, Receiver
 
 SEED = int(os.environ.get("PAWL_SEED", time.strftime("%j")))
 
@@ -166,77 +168,174 @@ def test_the_daemon_stops_while_it_waits_for_them(make_daemon, tmp_path):
 
 # ---- at random moments ----
 
-def command(d, f, **fields):
-    return d.create_pipeline(argv=["/bin/sh", "-c", MARKS.format(f=f, exit="exit 0")], **fields)
+class Marks:
+    """What every attempt of every run leaves behind, whoever carries it out."""
+
+    def __init__(self, path):
+        self.path, self.workers = path / "marks", path / "workers"
+        self.path.touch()
+        self.workers.touch()
+
+    def add(self, run, attempt, what):
+        with open(self.path, "a", encoding="ascii") as f:
+            f.write(f"{run} {attempt} {what}\n")
+
+    def text(self):
+        return self.path.read_text(encoding="ascii")
 
 
-def failing(d, f, **fields):
-    return d.create_pipeline(argv=["/bin/sh", "-c", MARKS.format(f=f, exit="[ $PAWL_ATTEMPT -ge 3 ]")], **fields)
+class Peer(Receiver):
+    """What http runs are sent to. It keeps some waiting, refuses some, forgets to answer some, and calls back for those that want it."""
+
+    def __init__(self, marks, rng):
+        super().__init__()
+        self.marks, self.rng, self.daemon, self.stop, self.threads = marks, rng, None, threading.Event(), []
+        self.codes = set()
+        self.answer = self.carry_out
+
+    def carry_out(self, request):
+        h = request.headers
+        self.marks.add(h["ce-pawlrunid"], h["ce-pawlattempt"], "begin")
+        dice = self.rng.random()
+        self.stop.wait(self.rng.random() * 0.05)
+        if dice < 0.1:
+            return Answer(503, headers={"Retry-After": "0"})
+        if dice < 0.2:
+            return None
+        if "pawl-callback-url" not in h:
+            return Answer(200, b"done")
+        thread = threading.Thread(target=self.call_back, args=(h["pawl-callback-url"].split("/", 3)[3], h["pawl-callback-token"]))
+        self.threads.append(thread)
+        thread.start()
+        return Answer(202)
+
+    def call_back(self, path, token):
+        """Until it was heard: 200, or 403 or 409 when that attempt is over."""
+        self.stop.wait(self.rng.random() * 0.2)
+        while not self.stop.is_set():
+            with contextlib.suppress(OSError, pawl.http.client.HTTPException, AttributeError):
+                r = self.daemon.post(f"/{path}", {"status": "success", "output": "done"}, headers={"Pawl-Callback-Token": token})
+                if r.status != 503:
+                    self.codes.add(r.status)
+                    return
+            self.stop.wait(0.02)
+
+    def end(self):
+        self.stop.set()
+        for t in self.threads:
+            t.join()
 
 
-def pulled(d, f, **fields):
+def command(d, marks, peer, **fields):
+    return d.create_pipeline(argv=["/bin/sh", "-c", MARKS.format(f=marks.path, exit="exit 0")], **fields)
+
+
+def failing(d, marks, peer, **fields):
+    return d.create_pipeline(argv=["/bin/sh", "-c", MARKS.format(f=marks.path, exit="[ $PAWL_ATTEMPT -ge 3 ]")], **fields)
+
+
+def pulled(d, marks, peer, **fields):
     return d.create_pipeline(executor={"type": "pull"}, **fields)
 
 
 SERVICE = """
-import json, sys, os
+import json, sys, os, time
+def mark(name, text):
+    with open(os.environ[name], "a") as f: f.write(text + "\\n")
+mark("WORKERS", str(os.getpid()))
 for line in sys.stdin:
     e = json.loads(line)
-    with open(os.environ["MARKS"], "a") as f: f.write(f"{e['id']} {e['attempt']} begin\\n")
-    with open(os.environ["MARKS"], "a") as f: f.write(f"{e['id']} {e['attempt']} end\\n")
+    mark("MARKS", f"{e['id']} {e['attempt']} begin")
+    time.sleep(os.getpid() % 20 / 1000)
+    mark("MARKS", f"{e['id']} {e['attempt']} end")
     print(json.dumps({"id": e["id"], "status": "success"}), flush=True)
 """
 
 
-def service(d, f, **fields):
-    return d.create_pipeline(executor={"type": "service", "argv": ["/usr/bin/python3", "-c", SERVICE], "env": {"MARKS": str(f)}}, **fields)
+def service(d, marks, peer, **fields):
+    env = {"MARKS": str(marks.path), "WORKERS": str(marks.workers)}
+    return d.create_pipeline(executor={"type": "service", "argv": ["/usr/bin/python3", "-c", SERVICE], "env": env}, **fields)
+
+
+def sent(d, marks, peer, **fields):
+    return d.create_pipeline(executor={"type": "http", "url": peer.url}, **fields)
+
+
+def handed_over(d, marks, peer, **fields):
+    return d.create_pipeline(executor={"type": "http", "url": peer.url, "callback": True}, **fields)
 
 
 # Another executor is another row.
-KINDS = {"command": command, "service": service, "failing": failing, "pulled": pulled}
-RETRY = {"max_attempts": 50, "backoff_seconds": 0.01, "max_backoff_seconds": 0.05}
+KINDS = {"command": command, "failing": failing, "handed over": handed_over, "pulled": pulled, "sent": sent, "service": service}
+RETRY = {"max_attempts": 100, "backoff_seconds": 0.01, "max_backoff_seconds": 0.05}
 
 
-def work(d, f, stop):
+def work(d, marks, stop):
     """A worker outside: takes runs, marks them like a command does, and is not surprised by a daemon that dies."""
     while not stop.is_set():
         try:
             for run in d.post("/api/v1/runs/claim", {"pipelines": ["*"], "max": 3, "lease_seconds": 20, "wait_seconds": 0.1}).json()["runs"]:
-                with open(f, "a", encoding="ascii") as marks:
-                    marks.write(f"{run['run_id']} {run['attempt']} begin\n")
+                marks.add(run["run_id"], run["attempt"], "begin")
                 d.post(f"/api/v1/runs/{run['run_id']}/complete", {"lease_token": run["lease_token"], "output": "done"})
         except (OSError, urllib.error.URLError, ValueError, KeyError, pawl.http.client.HTTPException, AttributeError):
             stop.wait(0.01)
 
 
+def kill_workers(marks, rng, stop, killed):
+    """Now and then one of the service's workers is gone."""
+    while not stop.wait(rng.random() * 0.15):
+        pids = marks.workers.read_text(encoding="ascii").split()[-3:]
+        with contextlib.suppress(OSError, IndexError):
+            pid = rng.choice(pids)
+            with open(f"/proc/{pid}/environ", "rb") as f:
+                if f"WORKERS={marks.workers}".encode() in f.read().split(b"\0"):
+                    os.kill(int(pid), signal.SIGKILL)
+                    killed.append(pid)
+
+
+def check_run(r, kind, begun):
+    """It succeeded, in an attempt that took place once, and every attempt before it says how it ended."""
+    assert r["status"] == "success", (kind, r)
+    assert begun.count((r["id"], str(r["attempt"]))) == 1, (kind, r)
+    assert [a["attempt"] for a in r["attempts"]] == list(range(1, r["attempt"] + 1)), (kind, r)
+    assert all(a["status"] in ("failed", "interrupted") and a["error"] for a in r["attempts"][:-1]), (kind, r)
+    tried = {int(attempt) for run, attempt in begun if run == r["id"]}
+    assert max(tried) == r["attempt"], (kind, r)
+
+
 def test_killed_at_random_moments(make_daemon, tmp_path):
     rng = random.Random(SEED)
-    d = make_daemon()
-    f = tmp_path / "marks"
-    triggers = {k: d.create_webhook_trigger(make(d, f, retry=RETRY, concurrency=4)) for k, make in KINDS.items()}
-    stop, runs = threading.Event(), {}
-    worker = threading.Thread(target=work, args=(d, f, stop))
-    worker.start()
-    try:
-        for _ in range(12):
-            for _ in range(8):
-                kind = rng.choice(list(triggers))
-                runs[d.fire_ok(triggers[kind])] = kind
-            stop.wait(rng.random() * 0.3)  # the moment is what is random
-            d.kill()
-            d.start()
-        wait_until(lambda: all(d.run(r)["status"] in FINAL for r in runs), 120, "the end of all runs", every=0.2)
-    finally:
-        stop.set()
-        worker.join()
-    text = f.read_text()
-    assert overlaps(text) == [], f"PAWL_SEED={SEED}"
-    begun = {tuple(line.split()[:2]) for line in text.splitlines()}
+    d, marks = make_daemon(), Marks(tmp_path)
+    stop, runs, killed = threading.Event(), {}, []
+    with Peer(marks, random.Random(rng.random())) as peer:
+        peer.daemon = d
+        triggers = {k: d.create_webhook_trigger(make(d, marks, peer, retry=RETRY, concurrency=4)) for k, make in KINDS.items()}
+        threads = [threading.Thread(target=work, args=(d, marks, stop)),
+                   threading.Thread(target=kill_workers, args=(marks, random.Random(rng.random()), stop, killed))]
+        for t in threads:
+            t.start()
+        try:
+            for _ in range(12):
+                for _ in range(12):
+                    kind = rng.choice(list(triggers))
+                    runs[d.fire_ok(triggers[kind])] = kind
+                stop.wait(rng.random() * 0.4)  # the moment is what is random
+                d.kill()
+                d.start()
+            wait_until(lambda: all(d.run(r)["status"] in FINAL for r in runs), 120, "the end of all runs", every=0.2)
+        finally:
+            stop.set()
+            peer.end()
+            for t in threads:
+                t.join()
+    text = marks.text()
+    assert overlaps("".join(line for line in text.splitlines(True) if runs.get(line.split()[0]) not in ("sent", "handed over"))) == [], \
+        f"PAWL_SEED={SEED}"  # a server may be at work for a daemon that is gone
+    begun = [tuple(line.split()[:2]) for line in text.splitlines() if line.endswith("begin")]
     for run, kind in runs.items():
-        r = d.run(run)
-        assert r["status"] == "success", (kind, r)
-        assert (run, str(r["attempt"])) in begun, (kind, r)  # the attempt that counts is one that took place
-        assert sum(line.startswith(f"{run} {r['attempt']} begin") for line in text.splitlines()) == 1, (kind, r)
+        check_run(d.run(run), kind, begun)
+    assert len(begun) == len(set(begun)), f"PAWL_SEED={SEED}"
+    assert killed and peer.codes <= {200, 403, 409}
     assert len(d.all_runs()) == len(runs)
     with d.db() as con:
         assert con.execute("SELECT count(*) FROM unswept").fetchone() == (0,)
