@@ -21,6 +21,9 @@ struct api {
     struct auth *auth;
     bool stopping; /* /health/ready says so */
 
+    /* kube_feed.c's; NULL: nobody watches */
+    struct kube_feed *kube_feed;
+
     /* run_stream.c's: how many there are, and the last piece made while there are any */
     unsigned run_streams;
     struct http_piece *run_piece;

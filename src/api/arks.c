@@ -88,3 +88,26 @@ bool arks_replace(struct api *a, struct arkevent *e, const struct ark_manifest *
                       other_spec, t);
     return true;
 }
+
+struct trigger_def *arks_preview(struct api *a, const struct arkevent *e,
+                                 const struct ark_manifest *m, struct ark_view *ret)
+{
+    const struct now now = a->host->now(a->host);
+    bool other_spec = false;
+    struct arkevent after = {0};
+    if (e != NULL) {
+        compare(e, m, &other_spec);
+        after.trigger = e->trigger;
+        after.state = e->state;
+    } else {
+        after.trigger.created_at = now.wall;
+        after.state.reason_since = now.wall;
+        other_spec = true;
+    }
+    after.path = m->path;
+    after.trigger.def = make_def(ark_type(), m);
+    after.state.generation += other_spec;
+    after.state.reason = ark_judge(engine_catalog(a->host->engine), &after, &after.state.missing);
+    *ret = ark_view_of(&after, ARK_MODIFIED);
+    return after.trigger.def;
+}

@@ -15,6 +15,10 @@ bool arks_replace(struct api *a, struct arkevent *e, const struct ark_manifest *
 /* Whether the definition is another one than the manifest's. */
 bool arks_differs(const struct arkevent *e, const struct ark_manifest *m);
 
+/* How it would be shown after that: `e` replaced, or, when that is NULL, a new one. *ret borrows from m, e and the definition that is
+ * returned, which the caller destroys. */
+struct trigger_def *arks_preview(struct api *a, const struct arkevent *e, const struct ark_manifest *m, struct ark_view *ret);
+
 /* The token of a webhook's, as text; false when what is stored cannot be read with our key. */
 bool arks_token_text(const struct api *a, const struct ark_token *t, char ret[ARK_TOKEN_SEALED_MAX]);
 

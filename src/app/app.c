@@ -13,6 +13,7 @@
 #include "app/app.h"
 #include "api/api.h"
 #include "api/auth.h"
+#include "api/kube.h"
 #include "app/follow.h"
 #include "app/host.h"
 #include "app/load.h"
@@ -370,6 +371,7 @@ static void make_server(struct app *a)
         .timers = &a->timers,
         .limits = config_http_limits(a->config),
         .authorize = auth_authorize,
+        .word_error = kube_word_error,
         .arg = a->api.auth,
     };
     a->http = http_server_create(&opt);

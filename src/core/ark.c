@@ -149,11 +149,10 @@ static bool judge_again(const struct engine *e, struct now now, const struct ark
                         struct ark_state *next)
 {
     next->reason = ark_judge(&e->catalog, a, &next->missing);
-    const bool same = next->reason == a->state.reason &&
-                      slice_eq(slice_of(next->missing), slice_of(a->state.missing));
+    const bool same = next->reason == a->state.reason;
     if (!same)
-        next->reason_since = now.wall;
-    return !same;
+        next->reason_since = now.wall; /* that another target is missing is no transition */
+    return !same || !slice_eq(slice_of(next->missing), slice_of(a->state.missing));
 }
 
 struct arkevent *engine_add_ark(struct engine *e, struct now now, struct slice path,

@@ -94,8 +94,10 @@ static void add_metadata(const struct ark_view *v, const struct parts *p, struct
     str_add(ret, p->metadata.p, p->metadata.len - 1);
     str_add_cstr(ret, ",\"uid\":\"");
     str_add_uuid(ret, v->id);
-    str_add_cstr(ret, "\",\"resourceVersion\":\"");
-    str_add_u64(ret, v->version);
+    if (v->version > 0) {
+        str_add_cstr(ret, "\",\"resourceVersion\":\"");
+        str_add_u64(ret, v->version);
+    }
     str_add_cstr(ret, "\",\"generation\":");
     str_add_u64(ret, v->generation);
     str_add_cstr(ret, ",\"creationTimestamp\":");

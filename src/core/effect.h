@@ -232,7 +232,8 @@ struct ark_view {
     struct uuid id;
     struct slice path, config, missing;
     struct slice previous; /* its config before this change; absent: the same, or nobody knows */
-    uint64_t version, generation, fired;
+    uint64_t version; /* 0: it is not stored */
+    uint64_t generation, fired;
     int reason; /* enum ark_reason */
     struct wall reason_since, created_at, last_fired, last_due;
 };

@@ -312,6 +312,9 @@ int engine_keep_file(struct engine *e, struct now now, const struct ledger_file 
 int engine_drop_file(struct engine *e, struct now now, int64_t zone_key, struct slice path,
                      struct ticket *t);
 
+/* Redeems t when everything that was changed so far is on disk. */
+void engine_confirm(struct engine *e, struct ticket *t);
+
 /* ---- time ---- */
 
 /* The wall clock was set (not slewed): all schedules are computed anew. Times that it jumped over are missed ones. */
