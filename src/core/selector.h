@@ -5,10 +5,10 @@
  */
 #ifndef CORE_SELECTOR_H
 #define CORE_SELECTOR_H
+#include "base/json.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "pawl/err.h"
-#include <jansson.h>
 #include <stdbool.h>
 
 struct requirement {
