@@ -63,7 +63,7 @@ static void know_status(struct run_follower *f, enum run_status status, uint32_t
 static void know_log(struct run_follower *f, struct run_log *log)
 {
     const struct run_log *newest = f->next_log != NULL ? f->next_log : f->log;
-    if (newest != NULL && log->attempt <= newest->attempt)
+    if (newest != NULL && log->attempt < newest->attempt + !newest->left)
         return;
     run_log_unref(f->next_log);
     f->next_log = run_log_ref(log);
@@ -81,7 +81,7 @@ static void read_from(struct run_follower *f, struct run_log *log)
 static uint32_t due(const struct run_follower *f)
 {
     if (f->log != NULL)
-        return f->log->attempt + 1;
+        return f->log->attempt + !f->log->left;
     return f->after.attempt > 0 ? f->after.attempt : 1;
 }
 
@@ -103,14 +103,19 @@ static struct run_log *log_of_text(uint32_t attempt, struct slice text)
     return log;
 }
 
+static bool is_log_of(const struct run_log *log, uint32_t attempt)
+{
+    return log != NULL && log->attempt == attempt && !log->left;
+}
+
 /* The log of an attempt that another reader of the run has, with a reference; else NULL. */
 static struct run_log *log_of_others(const struct followed_run *all, uint32_t attempt)
 {
     const struct run_follower *f;
     DL_FOREACH (all->list, f) {
-        if (f->log != NULL && f->log->attempt == attempt)
+        if (is_log_of(f->log, attempt))
             return run_log_ref(f->log);
-        if (f->next_log != NULL && f->next_log->attempt == attempt)
+        if (is_log_of(f->next_log, attempt))
             return run_log_ref(f->next_log);
     }
     return NULL;

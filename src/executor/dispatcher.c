@@ -153,6 +153,7 @@ void execution_handed_over(struct execution *x)
     struct job *j = x->job;
     CHECK(j->execution == x && j->steps.count == 1);
     j->execution = NULL;
+    j->log->left = true;
     HASH_DEL(x->dispatcher->jobs, j);
     job_destroy(j);
 }

@@ -244,7 +244,8 @@ static void request_ended(struct outbound_request *request, const struct outboun
     struct http *h = container_of(request, struct http, request);
     struct run_result r = {.run = h->x.run};
     struct diag why = {0};
-    if (e->err == 0)
+    const bool later = e->err == 0 && e->status == 202 && h->config.callback;
+    if (e->err == 0 && !later) /* the log of what is handed over comes with the callback */
         log_answer(h, e);
     if (e->err == 0 && is_to_follow(h, e)) {
         char *url = mem_strdup(e->redirect_url);
@@ -258,7 +259,7 @@ static void request_ended(struct outbound_request *request, const struct outboun
         finish_stopped(h);
         return;
     }
-    if (e->err == 0 && e->status == 202 && h->config.callback) {
+    if (later) {
         hand_over(h);
         return;
     }

@@ -392,6 +392,26 @@ def subprocess_key(daemon):
     return key
 
 
+@pytest.mark.parametrize("status", ["success", "failed"])
+def test_the_log_is_what_the_callback_says(daemon, receiver, status):
+    """Also for who has followed the run since before it was handed over, and in attempts that were not the last."""
+    receiver.answer = lambda r: Answer(202, b"later")
+    _, t = make(daemon, receiver.url, callback=True, retry={"max_attempts": 2, "backoff_seconds": 0})
+    run = daemon.fire_ok(t)
+    expected = []
+    with daemon.follow(run) as stream:
+        stream.until("status", status="running")
+        for attempt, result in enumerate(["failed", status], start=1):
+            request = receiver.wait(attempt)[-1]
+            wait_until(lambda: metric(daemon, "pawl_runs_leased") >= 1, 10, "the lease")
+            headers = {"Pawl-Callback-Token": request.headers["pawl-callback-token"]}
+            body = {"status": result, "logs": [{"message": f"attempt {attempt}"}, {"message": "over"}]}
+            daemon.post(f"/api/v1/runs/{run}/status", body, headers=headers).expect(200)
+            expected += [f"attempt {attempt}", "over"]
+        assert stream.messages() == expected
+    assert [line["message"] for line in daemon.get(f"/api/v1/runs/{run}/logs").json()["logs"]] == expected[2:]
+
+
 def test_callback_survives_a_restart(daemon, receiver):
     for end in (daemon.kill, daemon.stop):
         run, request, report = accepted(daemon, receiver)

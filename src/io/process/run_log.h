@@ -24,6 +24,7 @@ struct run_log {
     struct slice step;     /* of what is added now; absent: lines do not name it. Borrowed */
     struct str partial[2]; /* a last line of stdout, stderr that has no newline yet */
     bool full;
+    bool left; /* the attempt was handed over: whoever has it now brings its whole log in the end */
     unsigned refs;
 };
 
