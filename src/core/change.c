@@ -181,11 +181,6 @@ void change_trigger_def(struct engine *e, struct now now, struct trigger *tr,
     timing_adopt(e, now, tr, false);
 }
 
-void engine_confirm(struct engine *e, struct ticket *t)
-{
-    emit_reply(e, t, UUID_NIL, NULL, 0);
-}
-
 void engine_change_trigger(struct engine *e, struct now now, struct trigger *tr,
                            struct trigger_def *def, struct slice label, struct ticket *t)
 {
