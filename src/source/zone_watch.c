@@ -159,6 +159,20 @@ static void named(struct site *s, const char *dir, uint32_t mask, struct slice n
     str_release(&path);
 }
 
+/* The kernel watches a directory below the site no more. Mostly it is gone; but another site that looked at it too may have let go of
+ * the watch just when this one was given it, or something was unmounted there. So it is gone through again, if it is there. */
+static void watch_ended(struct watched_dir *d)
+{
+    struct site *s = d->site;
+    char *path = mem_strdup(d->path);
+    forget(d);
+    if (s->primed)
+        site_notice_dir(s, path);
+    else
+        s->rescan = true; /* a noticed directory's files would all be taken for new */
+    free(path);
+}
+
 /* True when the site has left its directory: it is in no list of the watch any more. */
 static bool itself(struct site *s, const char *dir, uint32_t mask)
 {
@@ -215,7 +229,7 @@ static void dispatch(struct zones *all, const struct inotify_event *ev)
         if (ev->len > 0)
             named(d->site, d->path, ev->mask, slice_of(ev->name));
         else if (ev->mask & IN_IGNORED)
-            forget(d);
+            watch_ended(d);
     }
 }
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import uuid
 
 import pytest
@@ -347,6 +348,31 @@ def test_two_zones_on_one_directory(daemon, tmp_path):
     daemon.wait_files(b, "x.csv", "y.txt", "z.csv")
     daemon.delete(daemon.zone_path(b)).expect(204)
     assert sorted(os.listdir(tmp_path / "in")) == ["x.csv", "y.txt", "z.csv"]  # not ours
+
+
+def test_a_zone_that_goes_while_another_on_its_directories_begins(daemon, tmp_path):
+    """The two share the kernel's watches. The one that goes must not take from the other those that it was just given."""
+    dirs = [tmp_path / "in" / f"d{i}" for i in range(1000)]
+    for d in dirs:
+        d.mkdir(parents=True)
+
+    def fill(zone, name):
+        for d in dirs:
+            (d / name).write_text("x")
+        count = sum(1 for _ in dirs[0].iterdir()) * len(dirs)
+        wait_until(lambda: daemon.zone(zone)["file_count"] == count, what="a file in each directory")
+
+    going = daemon.create_zone(path=str(tmp_path / "in"), recursive=True)
+    fill(going, "first")
+    for delay_ms in range(0, 24, 4):
+        known = daemon.zone(going)["file_count"]
+        coming = daemon.create_zone(path=str(tmp_path / "in"), recursive=True)
+        time.sleep(delay_ms / 1000)  # its first scan is somewhere between its beginning and its end
+        daemon.delete(daemon.zone_path(going)).expect(204)
+        wait_until(lambda: daemon.zone(coming)["file_count"] == known, what="the end of the first scan")
+        assert daemon.file_events(coming) == []
+        fill(coming, f"after {delay_ms} ms")
+        going = coming
 
 
 def test_a_directory_that_goes_and_comes_back(daemon, tmp_path):
