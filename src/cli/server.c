@@ -73,6 +73,8 @@ void server_explain(int status, struct slice body, struct diag *ret)
     const char *message = json_string_value(json_object_get(error, "message"));
     if (code != NULL && message != NULL)
         diag_set(ret, DIAG_INTERNAL, "%s: %s", code, message);
+    else if (json_is_string(json_object_get(root, "message"))) /* a Kubernetes Status */
+        diag_set(ret, DIAG_INTERNAL, "%s", json_string_value(json_object_get(root, "message")));
     else
         diag_set(ret, DIAG_INTERNAL, "the server answered with status %d", status);
     json_decref(root);
