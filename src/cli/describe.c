@@ -27,7 +27,7 @@ static void print_part(const char *name, const json_t *v)
 static void print_list(const char *title, const json_t *list, const char *const *paths,
                        const char *const *names)
 {
-    struct table t = {0};
+    struct table t = {.indent = 2};
     size_t i;
     json_t *v;
     printf("%s\n", title);
@@ -46,7 +46,7 @@ static void print_list(const char *title, const json_t *list, const char *const 
 static int print_runs(struct server *s, const char *query)
 {
     static const char *const paths[] = {"id", "status", "created_at", "error", NULL};
-    static const char *const names[] = {"  RUN", "STATUS", "CREATED", "ERROR"};
+    static const char *const names[] = {"RUN", "STATUS", "CREATED", "ERROR"};
     json_t *answer = server_ask(s, "GET", query, NULL);
     if (answer == NULL)
         return CLI_FAILED;
@@ -58,7 +58,7 @@ static int print_runs(struct server *s, const char *query)
 static void print_decision_list(const json_t *list)
 {
     static const char *const paths[] = {"time", "decision", "detail", "event_id", NULL};
-    static const char *const names[] = {"  TIME", "DECISION", "DETAIL", "EVENT"};
+    static const char *const names[] = {"TIME", "DECISION", "DETAIL", "EVENT"};
     print_list("Last decisions:", list, paths, names);
 }
 
@@ -67,7 +67,7 @@ static int print_ark_decisions(struct server *s, const char *uid)
 {
     size_t i, j;
     json_t *event, *d, *list = json_array();
-    char *query = mem_printf("/api/v1/events?trigger_id=%s&" LAST, uid);
+    char *query = mem_printf("/api/v1/event-log?trigger_id=%s&" LAST, uid);
     json_t *answer = server_ask(s, "GET", query, NULL);
     json_array_foreach(json_object_get(answer, "events"), i, event)
     {
@@ -105,7 +105,7 @@ static int print_conditions(const json_t *object)
 {
     static const char *const paths[] = {"type", "status", "reason", "message", "lastTransitionTime",
                                         NULL};
-    static const char *const names[] = {"  TYPE", "STATUS", "REASON", "MESSAGE", "SINCE"};
+    static const char *const names[] = {"TYPE", "STATUS", "REASON", "MESSAGE", "SINCE"};
     print_list("Conditions:", object_value(object, "status.conditions"), paths, names);
     return CLI_OK;
 }

@@ -43,6 +43,7 @@ static void measure(const struct table *t, size_t *ret)
 
 static void print_row(const struct table *t, const char *const *row, const size_t *widths, FILE *to)
 {
+    fprintf(to, "%*s", t->indent, "");
     for (size_t i = 0; i < t->column_count; i++) {
         fputs(row[i], to);
         if (i + 1 < t->column_count)

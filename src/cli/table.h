@@ -18,6 +18,7 @@
 struct table {
     const char *names[TABLE_COLUMNS_MAX]; /* borrowed */
     size_t column_count;
+    int indent; /* blanks before each line */
     VEC(char *) cells;
 };
 
