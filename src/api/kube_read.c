@@ -247,13 +247,15 @@ static void add_secret_row(const struct kube_want *w, struct db *db, const struc
     str_add_char(s, '}');
 }
 
+#define COLUMN(name, type, format)                                                                 \
+    "{\"name\":\"" name "\",\"type\":\"" type "\",\"format\":\"" format                            \
+    "\",\"description\":\"\",\"priority\":0}"
 #define SECRET_COLUMNS                                                                             \
-    "[{\"name\":\"Name\",\"type\":\"string\",\"format\":\"name\",\"description\":\"\","            \
-    "\"priority\":0},"                                                                             \
-    "{\"name\":\"Type\",\"type\":\"string\",\"format\":\"\",\"description\":\"\",\"priority\":0}," \
-    "{\"name\":\"Data\",\"type\":\"integer\",\"format\":\"\",\"description\":\"\",\"priority\":0}" \
-    ","                                                                                            \
-    "{\"name\":\"Age\",\"type\":\"string\",\"format\":\"\",\"description\":\"\",\"priority\":0}]"
+    "[" COLUMN("Name", "string", "name") "," COLUMN("Type", "string", "") "," COLUMN(              \
+        "Data", "integer", "") "," COLUMN("Age", "string", "") "]"
+#define NAMESPACE_COLUMNS                                                                          \
+    "[" COLUMN("Name", "string", "name") "," COLUMN("Status", "string",                            \
+                                                    "") "," COLUMN("Age", "string", "") "]"
 
 /* ---- how it is shown ---- */
 
@@ -287,6 +289,8 @@ void kube_add_list_begin(const struct kube_want *w, uint64_t version, struct str
                n);
     if (is_secret(w))
         str_add_cstr(ret, SECRET_COLUMNS);
+    else if (w->kind == &kube_namespaces)
+        str_add_cstr(ret, NAMESPACE_COLUMNS);
     else
         ark_doc_add_columns(ret);
     str_add_cstr(ret, ",\"rows\":[");

@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "core/applied.h"
+#include "core/namespace.h"
 #include "core/ark.h"
 #include <stdlib.h>
 #include <string.h>
@@ -375,5 +376,6 @@ void catalog_deinit(struct catalog *c)
     }
     positions_release(&c->positions);
     applied_release(c);
+    namespaces_release(c);
     CHECK(c->followed == NULL && c->subscribed == NULL);
 }

@@ -174,6 +174,7 @@ struct catalog {
     struct topic *topics;      /* embedded ones, by name */
     struct subscribed *subscribed; /* topics of any kind that triggers listen to, by name */
     struct stream_position *positions;
+    struct namespace *namespaces; /* that somebody has made */
     struct applied *applied_by_key, *applied_by_object; /* what came from manifests */
     uint64_t search;           /* cycle.c's */
     int64_t pipeline_key_last, trigger_key_last,

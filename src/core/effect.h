@@ -44,6 +44,8 @@ enum effect_type {
     EFFECT_PUT_POSITION, /* at most one per subscription, partition and batch: the last */
     EFFECT_PUT_APPLIED, /* an object came from a manifest */
     EFFECT_DROP_APPLIED,
+    EFFECT_PUT_NAMESPACE, /* new, or changed */
+    EFFECT_DROP_NAMESPACE,
     /* deeds: after the commit */
     EFFECT_START_RUN,
     EFFECT_CANCEL_RUN,
@@ -188,6 +190,12 @@ struct effect_put_topic {
     struct wall created_at, updated_at;
 };
 
+struct effect_put_namespace {
+    struct slice name, config;
+    uint64_t version;
+    struct wall created_at;
+};
+
 struct effect_put_applied {
     struct uuid object;
     struct slice key, owner;
@@ -283,6 +291,8 @@ struct effect {
         struct effect_put_position put_position;
         struct effect_put_applied put_applied;
         struct uuid drop_applied;
+        struct effect_put_namespace put_namespace;
+        struct slice drop_namespace;
         struct effect_lease_run lease_run;
         struct effect_claim_done claim_done;
         struct effect_reply reply;

@@ -182,6 +182,9 @@ static void undo_drop(struct undo *u)
     case UNDO_APPLIED:
         applied_undo_drop(u);
         break;
+    case UNDO_NAMESPACE:
+        namespace_undo_drop(u);
+        break;
     }
 }
 
@@ -301,6 +304,9 @@ static void undo_apply(struct engine *e, struct now now, struct undo *u)
         break;
     case UNDO_APPLIED:
         applied_undo_apply(e, u);
+        break;
+    case UNDO_NAMESPACE:
+        namespace_undo_apply(e, u);
         break;
     }
 }

@@ -284,6 +284,16 @@ void engine_drop_ark(struct engine *e, struct now now, struct arkevent *a, struc
 /* The ticket is redeemed with the commit of all that has been done so far, which may be nothing. */
 void engine_confirm(struct engine *e, struct ticket *t);
 
+/* ---- namespaces that somebody has made (namespace.c) ---- */
+
+struct namespace;
+void engine_load_namespace(struct engine *e, struct slice name, struct slice config, uint64_t version,
+                           struct wall created_at); /* at start */
+/* Makes one, or changes the one that was made. */
+void engine_put_namespace(struct engine *e, struct slice name, struct slice config, uint64_t version,
+                          struct wall created_at, struct ticket *t);
+void engine_drop_namespace(struct engine *e, struct namespace *n, struct ticket *t);
+
 /* ---- marks of what came from manifests (applied.c, applied.h) ---- */
 
 void engine_load_applied(struct engine *e, struct slice key, struct slice owner, struct uuid object); /* at start */
@@ -311,9 +321,6 @@ int engine_keep_file(struct engine *e, struct now now, const struct ledger_file 
                      struct ticket *t);
 int engine_drop_file(struct engine *e, struct now now, int64_t zone_key, struct slice path,
                      struct ticket *t);
-
-/* Redeems t when everything that was changed so far is on disk. */
-void engine_confirm(struct engine *e, struct ticket *t);
 
 /* ---- time ---- */
 

@@ -92,6 +92,7 @@ enum undo_type {
     UNDO_PUBLISH,      /* old_topic: where its next message went before the batch */
     UNDO_DROP_TOPIC,
     UNDO_POSITION, /* old_position: before the batch */
+    UNDO_NAMESPACE, /* namespace: as it is, old_namespace: as it was; each NULL when there was none */
     UNDO_APPLIED,  /* applied: the mark, old_applied: the one before; each NULL when there is none */
 };
 
@@ -109,6 +110,7 @@ struct undo {
         struct topic *topic;
         struct stream_position *position;
         struct applied *applied;
+        struct namespace *namespace;
     };
     union {
         struct trigger_state state;
@@ -120,6 +122,7 @@ struct undo {
         struct ark_state ark_state;
         struct topic_state old_topic;
         struct applied *old_applied;
+        struct namespace *old_namespace;
         struct {
             uint64_t at;
             bool known;
@@ -267,6 +270,11 @@ void zone_record_file(struct engine *e, struct now now, const struct ledger_file
                       struct uuid id);
 void zone_undo_drop(struct undo *u);
 void zone_undo_apply(struct engine *e, struct undo *u);
+
+/* ---- namespace.c ---- */
+
+void namespace_undo_drop(struct undo *u);
+void namespace_undo_apply(struct engine *e, struct undo *u);
 
 /* ---- applied.c ---- */
 

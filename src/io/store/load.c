@@ -306,6 +306,16 @@ static int load_applied(const struct loader *l)
     return unreadable(l, stmt_end(&q));
 }
 
+static int load_namespaces(const struct loader *l)
+{
+    struct stmt q;
+    stmt_begin(&q, l->db, "SELECT name, config, version, created_at FROM namespaces");
+    while (stmt_row(&q))
+        engine_load_namespace(l->engine, column_slice(&q, 0), column_slice(&q, 1),
+                              (uint64_t)column_int(&q, 2), column_time(&q, 3));
+    return unreadable(l, stmt_end(&q));
+}
+
 /* ---- the rest ---- */
 
 /* Keys of deleted rows stay in use as long as runs refer to them. */
@@ -417,6 +427,8 @@ int store_load(struct db *db, struct engine *e, struct now now, const struct def
         err = load_positions(&l);
     if (err == 0)
         err = load_applied(&l);
+    if (err == 0)
+        err = load_namespaces(&l);
     if (err == 0)
         err = load_last_keys(&l);
     if (err == 0)

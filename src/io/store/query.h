@@ -173,6 +173,17 @@ int query_ark_changes(struct db *db, struct slice ns, const struct ark_since *si
 int query_ark_token(struct db *db, struct slice path, struct ark_token *ret, struct uuid *ret_id,
                     struct wall *ret_created_at);
 
+/* ---- namespaces: those that were made, and those that pipelines, landing zones or ArkEvents are in ---- */
+struct namespace_row {
+    bool made, used;        /* neither: there is none */
+    struct str config;      /* of one that was made; {0} else */
+    uint64_t version;
+    struct wall created_at; /* of the namespace, or of something in it */
+};
+int query_namespace(struct db *db, struct slice name, struct namespace_row *ret); /* the caller releases ret->config */
+/* Their names, sorted; each in a visit. */
+int query_namespaces(struct db *db, void (*visit)(void *arg, struct slice name), void *arg);
+
 /* ---- the durable queue: the oldest pending runs of a pipeline that are due, each with its event and its version's spec.
  * Texts live in the arena. *ret_next_due: the earliest due time of the delayed ones, unset when none.
  * Fewer than there are may come when they are large, but not none. ---- */

@@ -79,6 +79,14 @@ CREATE TABLE arkevents (
 CREATE UNIQUE INDEX arkevents_by_path ON arkevents (path) WHERE dropped = 0;
 CREATE INDEX arkevents_by_version ON arkevents (version);
 
+-- Namespaces that somebody has made (core/namespace.h). Others are there because something is in them.
+CREATE TABLE namespaces (
+    name TEXT PRIMARY KEY,
+    config TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
 -- What came from manifests (core/applied.h).
 CREATE TABLE applied (
     object BLOB PRIMARY KEY,         -- the id of a pipeline, zone or trigger

@@ -3,6 +3,7 @@
 #include "core/topic.h"
 #include "io/store/batch_rows.h"
 #include "io/store/journal.h"
+#include "io/store/namespaces.h"
 #include "io/store/run_state.h"
 #include "io/store/stmt.h"
 #include "io/store/write_ark.h"
@@ -585,6 +586,8 @@ static writer *const writers[] = {
     [EFFECT_PUT_POSITION] = put_position,
     [EFFECT_PUT_APPLIED] = put_applied,
     [EFFECT_DROP_APPLIED] = drop_applied,
+    [EFFECT_PUT_NAMESPACE] = write_namespace,
+    [EFFECT_DROP_NAMESPACE] = write_namespace_drop,
 };
 /* clang-format on */
 
