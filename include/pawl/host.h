@@ -20,6 +20,7 @@ struct db;         /* io/store/db.h */
 struct engine;     /* core/engine.h; for src/api and src/app */
 struct http_route; /* io/http/http.h */
 struct http_request;
+struct nats_settings; /* pawl/topic.h */
 struct run_log;    /* io/process/run_log.h; for src/executor and src/app */
 struct run_lookup; /* app/follow.c */
 struct timers; /* io/loop/timers.h */
@@ -146,6 +147,7 @@ struct host {
     const struct broker_settings *brokers; /* pawl/topic.h; NULL in tests */
     bool stopping;              /* what waits for the next life is not begun any more */
     const struct seal *seal;    /* for secrets that are kept */
+    const struct nats_settings *nats; /* pawl/topic.h */
     struct ark_listener *arks;  /* NULL: nobody listens */
     struct topic_watcher *topics; /* NULL when nothing consumes, likewise: */
     struct zone_watcher *zones; /* NULL when nothing watches: at start, at the end, in tests */

@@ -26,6 +26,18 @@ struct broker_settings {
     json_t *kafka; /* object of librdkafka's properties; NULL: none. Has secrets */
 };
 
+#define NATS_SERVERS_MAX 8
+
+/* How the operator says that NATS is reached. NULL: not set. Secrets: never logged. */
+struct nats_settings {
+    char *url;                 /* "nats://a:4222,nats://b:4222": up to NATS_SERVERS_MAX, comma-separated */
+    char *user, *password, *token;
+    char *credentials;         /* file with a JWT and a seed */
+    char *nkey, *nkey_seed;    /* the public key, and the file with its seed */
+    char *tls_ca, *tls_cert, *tls_key; /* PEM files */
+    bool tls;                  /* also when no file is given */
+};
+
 struct topic_link; /* a backend that was started; its own */
 
 struct topic_backend {
@@ -51,5 +63,6 @@ extern const struct topic_backend *const topic_backends[]; /* ends with NULL */
 const struct topic_backend *topic_backend_of(struct slice topic, struct diag *reterr);
 
 extern const struct topic_backend topic_embedded;
+extern const struct topic_backend topic_nats; /* where it was built in (PAWL_NATS) */
 
 #endif

@@ -349,6 +349,7 @@ static void make_pump(struct app *a, struct db *db)
     a->host.host.data = a->data != NULL ? a->data : a->config->data;
     a->host.host.retain = retain_now;
     a->host.host.seal = &a->seal;
+    a->host.host.nats = &a->config->nats;
     a->host.host.upload_bytes_max = a->config->upload_bytes_max;
     a->host.host.brokers = &a->config->brokers;
     a->dispatcher = a->host.dispatcher = dispatcher_create(&a->host.host);

@@ -65,6 +65,23 @@ static const struct setting settings[] = {
      "kafka:NAME is consumed by the group of this and NAME; default pawl."},
     {"kafka", SET_OBJECT, AT(brokers.kafka), NULL, 0, 0, 0,
      "properties of librdkafka, such as security.protocol; what pawl sets itself is refused"},
+    {"nats_url", SET_TEXT, AT(nats.url), "nats://127.0.0.1:4222", 0, 0, 0,
+     "NATS servers for nats: topics, comma-separated; default nats://127.0.0.1:4222"},
+    {"nats_user", SET_TEXT, AT(nats.user), NULL, 0, 0, 0, "user name at NATS"},
+    {"nats_password", SET_TEXT, AT(nats.password), NULL, 0, 0, 0, "its password"},
+    {"nats_token", SET_TEXT, AT(nats.token), NULL, 0, 0, 0, "token for NATS, instead"},
+    {"nats_credentials", SET_TEXT, AT(nats.credentials), NULL, 0, 0, 0,
+     "credentials file (.creds) for NATS, instead"},
+    {"nats_nkey", SET_TEXT, AT(nats.nkey), NULL, 0, 0, 0,
+     "public NKey for NATS (U...), instead; with nats_nkey_seed"},
+    {"nats_nkey_seed", SET_TEXT, AT(nats.nkey_seed), NULL, 0, 0, 0, "file with its seed (SU...)"},
+    {"nats_tls", SET_BOOL, AT(nats.tls), NULL, 0, 0, 0,
+     "refuse NATS servers without TLS; default false, true where one of the next is set"},
+    {"nats_tls_ca", SET_TEXT, AT(nats.tls_ca), NULL, 0, 0, 0,
+     "PEM file with the authorities to trust; default the system's"},
+    {"nats_tls_cert", SET_TEXT, AT(nats.tls_cert), NULL, 0, 0, 0,
+     "PEM file with pawl's own certificate for NATS; with nats_tls_key"},
+    {"nats_tls_key", SET_TEXT, AT(nats.tls_key), NULL, 0, 0, 0, "PEM file with its key"},
     {"header_bytes_max", SET_NUMBER, AT(header_bytes_max), NULL, 16 * 1024, 1024, MIB,
      "request line and headers; beyond it 431; default 16 KiB"},
     {"body_bytes_max", SET_NUMBER, AT(body_bytes_max), NULL, MIB, 1024, 1024 * MIB,
@@ -92,6 +109,8 @@ const struct flag config_flags[] = {
     {"data", "DIR", "directory for everything that is kept (default pawl-data)", FLAG_ONCE},
     {"config", "FILE.yaml", "configuration file; the command line wins over it", FLAG_ONCE},
     {"public-url", "URL", "how clients reach pawl, for the links it hands out", FLAG_ONCE},
+    {"nats-url", "URL", "NATS servers for nats: topics (default nats://127.0.0.1:4222)", FLAG_ONCE},
+    {"nats-credentials", "FILE", "credentials file for NATS", FLAG_ONCE},
     {"log-level", "LEVEL", "debug, info, warn or error (default info)", FLAG_ONCE},
     {"log-format", "FORMAT", "text, json or auto (default auto: text on a terminal)", FLAG_ONCE},
     {"allow-unauthenticated", NULL, "serve other addresses than loopback without an API key",
@@ -314,6 +333,48 @@ static int check_public_url(struct config *c, struct diag *reterr)
     return 0;
 }
 
+/* The text may hold a password: it is not repeated. */
+static int check_nats_url(const char *url, struct diag *reterr)
+{
+    size_t servers = 1;
+    for (const char *p = url; (p = strchr(p, ',')) != NULL; p++)
+        servers++;
+    if (servers > NATS_SERVERS_MAX)
+        return diag_set(reterr, DIAG_INVALID_ARGUMENT, "nats_url: has more than %d servers",
+                        NATS_SERVERS_MAX);
+    for (const char *p = url; p != NULL; p = strchr(p, ',') != NULL ? strchr(p, ',') + 1 : NULL)
+        if ((strncmp(p, "nats://", 7) != 0 && strncmp(p, "tls://", 6) != 0) ||
+            strpbrk(p, " \t\r\n") != NULL)
+            return diag_set(reterr, DIAG_INVALID_ARGUMENT,
+                            "nats_url: must be nats://HOST:PORT, or several with commas and no "
+                            "blanks between them");
+    return 0;
+}
+
+/* What is needed together with something else. */
+static int check_nats(const struct nats_settings *n, struct diag *reterr)
+{
+    const struct {
+        const char *name, *value, *other_name, *other;
+    } pairs[] = {
+        {"nats_user", n->user, "nats_password", n->password},
+        {"nats_nkey", n->nkey, "nats_nkey_seed", n->nkey_seed},
+        {"nats_tls_cert", n->tls_cert, "nats_tls_key", n->tls_key},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
+        if ((pairs[i].value == NULL) != (pairs[i].other == NULL))
+            return diag_set(reterr, DIAG_INVALID_ARGUMENT, "%s: needs %s, too",
+                            pairs[i].value != NULL ? pairs[i].name : pairs[i].other_name,
+                            pairs[i].value != NULL ? pairs[i].other_name : pairs[i].name);
+    const int ways =
+        (n->user != NULL) + (n->token != NULL) + (n->credentials != NULL) + (n->nkey != NULL);
+    if (ways > 1)
+        return diag_set(reterr, DIAG_INVALID_ARGUMENT,
+                        "nats_user: only one of nats_user, nats_token, nats_credentials and "
+                        "nats_nkey can be given");
+    return check_nats_url(n->url, reterr);
+}
+
 static int check(struct config *c, struct diag *reterr)
 {
     enum log_level level;
@@ -328,6 +389,8 @@ static int check(struct config *c, struct diag *reterr)
         return diag_set(reterr, DIAG_INVALID_ARGUMENT, "data: must not be empty");
     if (c->listen.len == 0)
         add_listen(c, "127.0.0.1:8080", reterr);
+    if (check_nats(&c->nats, reterr) < 0)
+        return -EINVAL;
     return check_public_url(c, reterr);
 }
 
@@ -350,6 +413,8 @@ int config_read_flags(struct config *c, const struct flags *f, struct diag *rete
             return -EINVAL;
     flag_text(f, "data", &c->data);
     flag_text(f, "public-url", &c->public_url);
+    flag_text(f, "nats-url", &c->nats.url);
+    flag_text(f, "nats-credentials", &c->nats.credentials);
     flag_text(f, "log-level", &c->log_level);
     flag_text(f, "log-format", &c->log_format);
     if (flags_at(f, "allow-unauthenticated", 0) != NULL)

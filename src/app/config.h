@@ -35,6 +35,7 @@ struct config {
     uint64_t topic_bytes_max;    /* of one topic's messages; 0: any number */
 
     struct broker_settings brokers;
+    struct nats_settings nats;
 
     uint64_t upload_bytes_max; /* a file sent to a landing zone */
     uint64_t header_bytes_max, body_bytes_max, buffered_bytes_max, connections_max;

@@ -5,6 +5,9 @@
 
 const struct topic_backend *const topic_backends[] = {
     &topic_embedded,
+#ifdef PAWL_NATS
+    &topic_nats,
+#endif
     NULL,
 };
 
@@ -13,7 +16,8 @@ static const struct {
     const char *prefix, *how;
 } absent[] = {
     {"kafka:", "this pawl was built without Kafka topics"},
-    {"nats:", "this pawl was built without NATS JetStream topics"},
+    {"nats:", "this pawl was built without NATS JetStream topics: install libnats-dev and build it "
+              "with -Dnats=enabled"},
 };
 
 static bool begins_with(struct slice s, const char *prefix)

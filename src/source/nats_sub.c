@@ -1,0 +1,685 @@
+/* nats_sub.c - states of a topic's subscription:
+ *
+ *     DOWN ──link up──> FIND_STREAM ──> ASK_STREAM ──> ASK_CONSUMER ──> CONSUMING
+ *      ^                     ^               |            not there │      ^
+ *      └─link down, always   │               v                      v      │
+ *                          LATER <──── whatever fails <──── MAKE_CONSUMER ─┘
+ *
+ *     DROPPING  nobody listens any more: the consumer is deleted, wherever it was
+ *     ENDED     the commits that are on their way are waited for, then nothing
+ *
+ * `held` has the messages in the order of their sequence: those that were fed, then from `next` on those that wait. A message's memory is
+ * kept until its commit, so that after a failed one the same messages can be fed again. What a session leaves behind when it
+ * ends is forgotten: the server delivers it again.
+ */
+#include "source/nats_sub.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "core/engine.h"
+#include "core/rule.h"
+#include "io/secret/seal.h"
+#include "io/secret/secret.h"
+#include "source/nats_wire.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#define ANSWER_MS_MAX 5000
+#define AGAIN_MS 1000            /* after something failed */
+#define AGAIN_SOON_MS 100        /* after a gap: what was acknowledged is being counted */
+#define FEED_AGAIN_MS 20         /* the journal is full */
+#define FEED_AGAIN_FAILED_MS 500 /* a commit has failed */
+#define PULL_S_MAX 30            /* how long a request for messages stays open */
+#define PULL_MS_MAX (PULL_S_MAX * 1000 + ANSWER_MS_MAX)
+#define REDELIVERY_MS_MAX                                                                          \
+    (3 *                                                                                           \
+     NATS_ACK_WAIT_MS) /* without one of those that are waited for: ask again how many there are */
+#define REDELIVERY_TRIES_MAX 4 /* then those that are still missing are gone from the stream */
+#define MESSAGE_KEY_LEN_MAX 255
+#define POSITION_SIZE (NATS_SUBJECT_LEN_MAX + NATS_NAME_SIZE + 80)
+
+enum state {
+    DOWN,
+    FIND_STREAM,
+    ASK_STREAM,
+    ASK_CONSUMER,
+    MAKE_CONSUMER,
+    CONSUMING,
+    LATER,
+    DROPPING,
+    ENDED,
+};
+
+struct held {
+    struct ticket ticket;
+    struct nats_sub *sub;
+    uint64_t seq;
+    struct nats_message message;
+    bool fed;       /* its ticket will be redeemed */
+    bool forgotten; /* its session is over: it is in no list, its message is released */
+    struct held *prev, *next;
+};
+
+struct nats_sub {
+    struct nats_hub *hub;
+    uint32_t id;
+    enum state state;
+    bool wanted;
+    char *topic;
+    const char *subject; /* in topic */
+    char consumer[NATS_NAME_SIZE];
+    void (*ended)(void *arg);
+    void *arg;
+    char why[256];
+
+    uint64_t asked; /* the number that the answer will have */
+    struct timer
+        timer; /* LATER: again; CONSUMING: the request for messages is lost; else: no answer */
+
+    /* from FIND_STREAM on, ASK_STREAM on */
+    char stream[NATS_NAME_SIZE];
+    struct nats_stream_info info;
+    char position[POSITION_SIZE];
+
+    /* CONSUMING */
+    uint64_t high;      /* the last new sequence that came */
+    uint64_t count;     /* deliveries */
+    uint64_t missing;   /* messages that come again, to be waited for before anything is fed */
+    unsigned tries;     /* at that */
+    uint64_t pull_left; /* messages that the open request still wants; 0: there is none */
+    bool one_by_one;    /* a message is larger than what a request wants */
+    struct timer redelivery, feed_again;
+
+    struct held *held, *next; /* DL; the first that waits, NULL: none */
+    size_t held_count, held_bytes;
+    size_t fed_count; /* tickets on their way, of forgotten ones, too */
+    bool failed;      /* a commit has; nothing is fed until the others are back */
+};
+
+static void begin(struct nats_sub *s);
+static void feed(struct nats_sub *s);
+static void pull(struct nats_sub *s);
+
+static struct timers *timers(struct nats_sub *s)
+{
+    return s->hub->host->timers;
+}
+
+/* ---- messages that are held ---- */
+
+static void release(struct nats_sub *s, const struct nats_message *m)
+{
+    nats_link_release(s->hub->link, m->handle);
+}
+
+static void let_go(struct nats_sub *s, struct held *h)
+{
+    DL_DELETE(s->held, h);
+    s->held_count--;
+    s->held_bytes -= h->message.data.len;
+    release(s, &h->message);
+}
+
+static void forget_all(struct nats_sub *s)
+{
+    struct held *h, *tmp;
+    DL_FOREACH_SAFE (s->held, h, tmp) {
+        let_go(s, h);
+        h->forgotten = true;
+        if (!h->fed)
+            free(h);
+    }
+    s->next = NULL;
+}
+
+static void acknowledge(struct nats_sub *s, const struct nats_message *m, struct slice how)
+{
+    nats_link_send(s->hub->link, m->reply.p, NULL, how);
+}
+
+static void hold(struct nats_sub *s, const struct nats_message *m, uint64_t seq,
+                 struct held *before)
+{
+    struct held *h = mem_zalloc(sizeof(*h));
+    h->sub = s;
+    h->seq = seq;
+    h->message = *m;
+    if (before != NULL)
+        DL_PREPEND_ELEM(s->held, before, h);
+    else
+        DL_APPEND(s->held, h);
+    s->held_count++;
+    s->held_bytes += m->data.len;
+    if (s->next == NULL || s->next == before)
+        s->next = h;
+}
+
+/* The one that has the sequence, or the first one behind its place. NULL: that is at the end. */
+static struct held *find_place(const struct nats_sub *s, uint64_t seq)
+{
+    struct held *h;
+    DL_FOREACH (s->held, h)
+        if (h->seq >= seq)
+            return h;
+    return NULL;
+}
+
+/* ---- the end ---- */
+
+static void stop_timers(struct nats_sub *s)
+{
+    timer_cancel(timers(s), &s->timer);
+    timer_cancel(timers(s), &s->redelivery);
+    timer_cancel(timers(s), &s->feed_again);
+}
+
+static void end(struct nats_sub *s)
+{
+    stop_timers(s);
+    forget_all(s);
+    s->state = ENDED;
+    if (s->fed_count == 0)
+        s->ended(s->arg); /* may be gone now */
+}
+
+void nats_sub_stop(struct nats_sub *s)
+{
+    if (s->state != ENDED)
+        end(s);
+}
+
+/* ---- sessions ---- */
+
+/* Whatever the session had is given up. */
+static void leave(struct nats_sub *s, enum state to, uint64_t again_ms)
+{
+    stop_timers(s);
+    forget_all(s);
+    s->failed = false;
+    s->state = to;
+    s->pull_left = 0;
+    s->asked++; /* what still comes in answers nothing */
+    if (to == LATER)
+        timer_set(timers(s), &s->timer, again_ms);
+}
+
+static void fail(struct nats_sub *s, const char *why)
+{
+    if (strcmp(s->why, why) != 0) {
+        snprintf(s->why, sizeof(s->why), "%s", why);
+        log_warn("topic is not consumed", LOG_STR("topic", s->topic), LOG_STR("error", why));
+    }
+    leave(s, LATER, AGAIN_MS);
+}
+
+static void ask(struct nats_sub *s, enum state state, const char *what, const char *names,
+                struct slice body)
+{
+    char subject[2 * NATS_NAME_SIZE + 64], reply[128];
+    s->state = state;
+    s->asked++;
+    snprintf(subject, sizeof(subject), "$JS.API.%s%s", what, names);
+    snprintf(reply, sizeof(reply), "%s.%u.%llu", s->hub->inbox, s->id,
+             (unsigned long long)s->asked);
+    timer_set(timers(s), &s->timer, state == CONSUMING ? PULL_MS_MAX : ANSWER_MS_MAX);
+    if (!nats_link_send(s->hub->link, subject, reply, body))
+        fail(s, "a request to NATS could not be sent");
+}
+
+static void ask_of_consumer(struct nats_sub *s, enum state state, const char *what)
+{
+    char names[2 * NATS_NAME_SIZE];
+    snprintf(names, sizeof(names), "%s.%s", s->stream, s->consumer);
+    ask(s, state, what, names, SLICE(""));
+}
+
+static void find_stream(struct nats_sub *s)
+{
+    struct str body = {0};
+    nats_write_lookup(slice_of(s->subject), &body);
+    ask(s, FIND_STREAM, "STREAM.NAMES", "", str_slice(&body));
+    str_release(&body);
+}
+
+/* Commits that are on their way know a position that the new session must not overtake. */
+static void begin(struct nats_sub *s)
+{
+    if (!s->hub->up)
+        leave(s, DOWN, 0);
+    else if (s->fed_count > 0)
+        leave(s, LATER, AGAIN_SOON_MS);
+    else
+        find_stream(s);
+}
+
+/* When the first of the triggers that listen now came to be. */
+static struct wall listening_since(struct nats_sub *s)
+{
+    const struct match_key key = topic_match_key(slice_of(s->topic));
+    const struct match_bucket *m = catalog_match(engine_catalog(s->hub->host->engine), &key);
+    struct wall since = s->hub->host->now(s->hub->host).wall;
+    for (const struct trigger *t = m != NULL ? m->triggers : NULL; t != NULL; t = t->match_next)
+        if (t->def->rule.scope != NULL && strcmp(t->def->rule.scope, s->topic) == 0 &&
+            t->created_at.ms < since.ms)
+            since = t->created_at;
+    return since;
+}
+
+static void make_consumer(struct nats_sub *s)
+{
+    const struct nats_consumer_config c = {
+        .stream = s->stream,
+        .name = s->consumer,
+        .subject = s->subject,
+        .since = listening_since(s),
+        .all = s->info.work_queue,
+        .ack_wait_ms = NATS_ACK_WAIT_MS,
+        .ack_pending_max = NATS_HELD_MAX,
+    };
+    struct str body = {0};
+    char names[2 * NATS_NAME_SIZE];
+    nats_write_consumer(&c, &body);
+    snprintf(names, sizeof(names), "%s.%s", s->stream, s->consumer);
+    ask(s, MAKE_CONSUMER, "CONSUMER.DURABLE.CREATE.", names, str_slice(&body));
+    str_release(&body);
+}
+
+static void wait_for_redelivery(struct nats_sub *s)
+{
+    if (s->missing > 0)
+        timer_set(timers(s), &s->redelivery, REDELIVERY_MS_MAX);
+    else
+        timer_cancel(timers(s), &s->redelivery);
+}
+
+static void consume(struct nats_sub *s, const struct nats_consumer_info *info)
+{
+    timer_cancel(timers(s), &s->timer);
+    s->state = CONSUMING;
+    s->high = info->delivered_seq;
+    s->count = info->delivered_count;
+    s->missing = info->unacknowledged;
+    s->one_by_one = false;
+    if (s->missing > 0 && s->tries >= REDELIVERY_TRIES_MAX) {
+        log_warn("messages were not delivered again, they are gone from the stream",
+                 LOG_STR("topic", s->topic), LOG_INT("messages", s->missing));
+        s->missing = 0;
+    }
+    if (s->missing == 0)
+        s->tries = 0;
+    s->why[0] = '\0';
+    wait_for_redelivery(s);
+    log_info("topic is consumed", LOG_STR("topic", s->topic), LOG_STR("stream", s->stream),
+             LOG_STR("consumer", s->consumer), LOG_INT("redelivered", s->missing));
+    pull(s);
+}
+
+/* ---- taking messages ---- */
+
+/* Asks for as many as there is room for; the journal makes room. */
+static void pull(struct nats_sub *s)
+{
+    char names[2 * NATS_NAME_SIZE];
+    if (s->state != CONSUMING || s->pull_left > 0 || s->hub->host->stopping ||
+        s->held_count > NATS_HELD_MAX / 2 || s->held_bytes > NATS_HELD_BYTES_MAX / 2)
+        return;
+    struct str body = {0};
+    s->pull_left = s->one_by_one ? 1 : NATS_HELD_MAX - s->held_count;
+    str_printf(&body, "{\"batch\":%llu,\"expires\":%llu", (unsigned long long)s->pull_left,
+               PULL_S_MAX * 1000000000ull);
+    if (!s->one_by_one)
+        str_printf(&body, ",\"max_bytes\":%llu",
+                   (unsigned long long)(NATS_HELD_BYTES_MAX - s->held_bytes));
+    str_add_char(&body, '}');
+    snprintf(names, sizeof(names), "%s.%s", s->stream, s->consumer);
+    ask(s, CONSUMING, "CONSUMER.MSG.NEXT.", names, str_slice(&body));
+    str_release(&body);
+}
+
+static void pull_ended(struct nats_sub *s)
+{
+    s->pull_left = 0;
+    timer_cancel(timers(s), &s->timer);
+}
+
+/* The server says that the request for messages has ended. */
+static void pull_refused(struct nats_sub *s, const struct nats_message *m)
+{
+    const char *text = nats_link_header(s->hub->link, m->handle, "Description");
+    if (m->status == 100)
+        return; /* a heartbeat */
+    pull_ended(s);
+    if (m->status == 404 || m->status == 408) {
+        pull(s);
+    } else if (m->status == 409 && text != NULL && strstr(text, "Size") != NULL) {
+        s->one_by_one = s->held_count == 0;
+        pull(s);
+    } else if (m->status == 409 && text != NULL && strstr(text, "Exceeded") != NULL) {
+        leave(s, LATER, AGAIN_MS);
+    } else {
+        char why[160];
+        snprintf(why, sizeof(why), "NATS refuses to deliver messages: %s",
+                 text != NULL ? text : "no reason is given");
+        fail(s, why);
+    }
+}
+
+/* One of those that are waited for, or one that is here or was committed. */
+static void take_again(struct nats_sub *s, const struct nats_message *m, uint64_t seq)
+{
+    struct held *place = find_place(s, seq);
+    const bool here = place != NULL && place->seq == seq;
+    if (s->missing > 0 && !here) {
+        hold(s, m, seq, place);
+        s->missing--;
+        wait_for_redelivery(s);
+        return;
+    }
+    if (!here)
+        acknowledge(s, m, SLICE("+ACK"));
+    release(s, m);
+}
+
+static void refuse_large(struct nats_sub *s, const struct nats_message *m, uint64_t seq)
+{
+    log_warn("message is too large and was terminated", LOG_STR("topic", s->topic),
+             LOG_STR("stream", s->stream), LOG_INT("sequence", seq), LOG_INT("bytes", m->data.len),
+             LOG_INT("bytes_max", NATS_PAYLOAD_BYTES_MAX));
+    acknowledge(s, m, SLICE("+TERM"));
+    release(s, m);
+    if (seq > s->high)
+        s->high = seq;
+    else if (s->missing > 0)
+        s->missing--;
+    wait_for_redelivery(s);
+}
+
+void nats_sub_deliver(struct nats_sub *s, const struct nats_message *m, uint64_t seq,
+                      uint64_t count)
+{
+    if (s->state != CONSUMING) {
+        release(s, m);
+        return;
+    }
+    if (count > s->count + 1) {
+        log_warn("messages were delivered to somebody else, they are waited for",
+                 LOG_STR("topic", s->topic), LOG_INT("messages", count - s->count - 1));
+        release(s, m);
+        leave(s, LATER, AGAIN_SOON_MS);
+        return;
+    }
+    if (count > s->count)
+        s->count = count;
+    if (s->pull_left > 0 && --s->pull_left == 0)
+        pull_ended(s);
+    s->one_by_one = false;
+    if (m->data.len > NATS_PAYLOAD_BYTES_MAX) {
+        refuse_large(s, m, seq);
+    } else if (seq > s->high) {
+        s->high = seq;
+        hold(s, m, seq, NULL);
+    } else {
+        take_again(s, m, seq);
+    }
+    feed(s);
+    pull(s);
+}
+
+/* ---- to the journal and back ---- */
+
+static struct slice header(struct nats_sub *s, const struct nats_message *m, const char *name)
+{
+    const struct slice v = slice_of(nats_link_header(s->hub->link, m->handle, name));
+    return v.len > 0 && utf8_valid(v) ? v : SLICE_NONE;
+}
+
+static void settled(struct ticket *t, const struct outcome *o)
+{
+    struct held *h = container_of(t, struct held, ticket);
+    struct nats_sub *s = h->sub;
+    s->fed_count--;
+    h->fed = false;
+    if (h->forgotten) {
+        free(h);
+        if (s->state == ENDED && s->fed_count == 0)
+            s->ended(s->arg);
+        return;
+    }
+    if (o->err == 0) {
+        acknowledge(s, &h->message, SLICE("+ACK"));
+        let_go(s, h);
+        free(h);
+    } else {
+        s->failed = true;
+    }
+    if (s->failed && s->fed_count == 0) {
+        s->failed = false;
+        s->next = s->held;
+        timer_set(timers(s), &s->feed_again, FEED_AGAIN_FAILED_MS);
+    }
+    pull(s);
+}
+
+static int feed_one(struct nats_sub *s, struct held *h)
+{
+    struct host *host = s->hub->host;
+    const struct position at = {.subscription = slice_of(s->position), .at = h->seq};
+    struct event ev = {
+        .source = "topic",
+        .type = SLICE("message"),
+        .subject = h->message.subject,
+        .scope = slice_of(s->topic),
+        .key = topic_match_key(slice_of(s->topic)),
+        .message_key = header(s, &h->message, "Nats-Msg-Id"),
+        .content_type = header(s, &h->message, "Content-Type"),
+        .payload = h->message.data,
+        .position = &at,
+        .ticket = &h->ticket,
+    };
+    if (ev.message_key.len > MESSAGE_KEY_LEN_MAX)
+        ev.message_key = SLICE_NONE;
+    h->ticket.done = settled;
+    return host->feed(host, &ev);
+}
+
+static void feed(struct nats_sub *s)
+{
+    while (s->next != NULL && s->missing == 0 && !s->failed && !s->hub->host->stopping &&
+           !wheel_is_set(&s->feed_again.w)) {
+        struct held *h = s->next;
+        if (feed_one(s, h) < 0) {
+            timer_set(timers(s), &s->feed_again, FEED_AGAIN_MS);
+            return;
+        }
+        h->fed = true;
+        s->fed_count++;
+        s->next = h->next;
+    }
+}
+
+static void feed_again(struct timer *t)
+{
+    feed(container_of(t, struct nats_sub, feed_again));
+}
+
+/* ---- answers ---- */
+
+static void consumer_told(struct nats_sub *s, struct slice data)
+{
+    struct nats_consumer_info info;
+    struct diag why;
+    const int err = nats_read_consumer(data, &info, &why);
+    if (err == 0)
+        consume(s, &info);
+    else if (err == -ENOENT && s->state == ASK_CONSUMER)
+        make_consumer(s);
+    else
+        fail(s, why.msg);
+}
+
+static void stream_told(struct nats_sub *s, struct slice data)
+{
+    struct diag why;
+    if (nats_read_stream(data, &s->info, &why) < 0) {
+        fail(s, why.msg);
+        return;
+    }
+    snprintf(s->position, sizeof(s->position), "%s %s %s", s->topic, s->stream, s->info.created);
+    ask_of_consumer(s, ASK_CONSUMER, "CONSUMER.INFO.");
+}
+
+static void stream_found(struct nats_sub *s, struct slice data)
+{
+    struct diag why;
+    const int err = nats_read_lookup(data, s->stream, &why);
+    if (err < 0 && !s->wanted && !s->hub->stopping)
+        end(s); /* the consumer went with the stream */
+    else if (err < 0)
+        fail(s, why.msg);
+    else if (s->wanted)
+        ask(s, ASK_STREAM, "STREAM.INFO.", s->stream, SLICE(""));
+    else
+        ask_of_consumer(s, DROPPING, "CONSUMER.DELETE.");
+}
+
+/* It was there, or it was not. Who wants the topic now begins with a new one. */
+static void dropped(struct nats_sub *s)
+{
+    log_info("topic is not consumed any more", LOG_STR("topic", s->topic));
+    if (s->wanted)
+        begin(s);
+    else
+        end(s);
+}
+
+static void answered(struct nats_sub *s, const struct nats_message *m)
+{
+    switch (s->state) {
+    case FIND_STREAM:
+        stream_found(s, m->data);
+        break;
+    case ASK_STREAM:
+        stream_told(s, m->data);
+        break;
+    case ASK_CONSUMER:
+    case MAKE_CONSUMER:
+        consumer_told(s, m->data);
+        break;
+    case CONSUMING:
+        pull_refused(s, m);
+        break;
+    case DROPPING:
+        dropped(s);
+        break;
+    case DOWN:
+    case LATER:
+    case ENDED:
+        break;
+    }
+}
+
+void nats_sub_answer(struct nats_sub *s, uint64_t number, const struct nats_message *m)
+{
+    struct nats_hub *hub = s->hub;
+    if (number == s->asked)
+        answered(s, m); /* s may be gone */
+    nats_link_release(hub->link, m->handle);
+}
+
+void nats_sub_unanswered(struct nats_sub *s)
+{
+    if (s->state == CONSUMING)
+        leave(s, LATER, AGAIN_MS);
+    else if (s->state != DOWN && s->state != LATER && s->state != ENDED)
+        fail(s, "JetStream does not answer: it is not enabled at this server or for this account");
+}
+
+static void timed_out(struct timer *t)
+{
+    struct nats_sub *s = container_of(t, struct nats_sub, timer);
+    if (s->state == LATER)
+        begin(s);
+    else
+        fail(s, "NATS does not answer");
+}
+
+static void not_redelivered(struct timer *t)
+{
+    struct nats_sub *s = container_of(t, struct nats_sub, redelivery);
+    s->tries++;
+    leave(s, LATER, AGAIN_SOON_MS);
+}
+
+/* ---- life ---- */
+
+struct nats_sub *nats_sub_create(struct nats_hub *hub, struct slice topic, uint32_t id,
+                                 void (*ended)(void *arg), void *arg)
+{
+    struct nats_sub *s = mem_zalloc(sizeof(*s));
+    uint8_t hash[SHA256_SIZE];
+    s->hub = hub;
+    s->id = id;
+    s->ended = ended;
+    s->arg = arg;
+    s->wanted = true;
+    s->topic = mem_dup(topic.p, topic.len);
+    s->subject = strchr(s->topic, ':') + 1;
+    s->timer.fired = timed_out;
+    s->redelivery.fired = not_redelivered;
+    s->feed_again.fired = feed_again;
+    hmac_sha256((struct slice){(const char *)hub->host->seal->key, SEAL_KEY_SIZE}, &topic, 1, hash);
+    nats_consumer_name(slice_of(s->subject), hash, s->consumer);
+    begin(s);
+    return s;
+}
+
+void nats_sub_destroy(struct nats_sub *s)
+{
+    CHECK(s->state == ENDED && s->held == NULL && s->fed_count == 0);
+    free(s->topic);
+    free(s);
+}
+
+const char *nats_sub_topic(const struct nats_sub *s)
+{
+    return s->topic;
+}
+
+const char *nats_sub_consumer(const struct nats_sub *s)
+{
+    return s->consumer;
+}
+
+void nats_sub_up(struct nats_sub *s)
+{
+    if (s->state == DOWN)
+        begin(s);
+}
+
+void nats_sub_down(struct nats_sub *s)
+{
+    if (s->state == DOWN || s->state == ENDED)
+        return;
+    s->why[0] = '\0';
+    leave(s, DOWN, 0);
+}
+
+void nats_sub_want(struct nats_sub *s, bool wanted)
+{
+    if (s->wanted == wanted || s->state == ENDED)
+        return;
+    s->wanted = wanted;
+    if (s->state != DOWN && s->state != DROPPING)
+        leave(s, LATER, 0);
+}
+
+bool nats_sub_ready(const struct nats_sub *s, const char **ret_why)
+{
+    if (s->state == CONSUMING && s->wanted)
+        return true;
+    *ret_why = !s->hub->up ? s->hub->why : s->why[0] != '\0' ? s->why : "it is being subscribed to";
+    return false;
+}

@@ -1,0 +1,414 @@
+"""Topics of NATS JetStream: every message that the server acknowledged makes exactly one event, whoever is killed or goes away when."""
+import json
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import time
+
+import nats
+import pytest
+from pawl import wait_until
+
+pytestmark = pytest.mark.skipif(not nats.available(), reason="nats-server is not installed")
+
+REDELIVERY = 5  # seconds until the server delivers again what was not acknowledged
+
+
+@pytest.fixture
+def make_server(tmp_path):
+    made = []
+
+    def make(**kw):
+        s = nats.Server(str(tmp_path / f"nats{len(made)}"), **kw)
+        made.append(s)
+        return s
+
+    yield make
+    for s in made:
+        if s.process is not None:
+            s.process.send_signal(signal.SIGCONT)
+        s.kill()
+
+
+@pytest.fixture
+def server(make_server):
+    s = make_server().start()
+    s.client().add_stream("ORDERS", ["orders.>"])
+    return s
+
+
+def listen(daemon, topic="nats:orders.new", executor=None, name="orders", **options):
+    """A started pipeline for a topic; its runs wait in a pull queue unless there is an executor. Returns its path in the Events API."""
+    spec = {"id": f"p-{name}", "name": name, "options": {"event": topic}, "executor": executor or {"type": "pull"}, **options}
+    daemon.post("/api/v1/pipelines/", spec).expect(201)
+    path = f"/api/v1/events/p-{name}"
+    daemon.post(path).expect(200)
+    return path
+
+
+def state(daemon, path):
+    return daemon.get(path).expect(200).json()
+
+
+def wait_ready(daemon, path, timeout=20):
+    return wait_until(lambda: state(daemon, path)["ready"], timeout, "the topic to be consumed")
+
+
+def wait_reason(daemon, path, text, timeout=20):
+    return wait_until(lambda: text in state(daemon, path).get("reason", ""), timeout, f"the reason {text!r}")
+
+
+def payloads(daemon):
+    """Of all events that are messages, in their order."""
+    with daemon.db() as db:
+        return [bytes(row[0]) for row in db.execute("SELECT payload FROM events WHERE source = 'topic' ORDER BY key")]
+
+
+def wait_payloads(daemon, expected, timeout=20):
+    expected = list(expected)
+    wait_until(lambda: len(payloads(daemon)) >= len(expected), timeout, f"{len(expected)} events")
+    assert payloads(daemon) == expected
+
+
+def wait_acknowledged(client, stream="ORDERS", timeout=20):
+    """Until nothing is to be delivered, or to be acknowledged."""
+    def done():
+        all_ = client.consumers(stream)
+        return len(all_) == 1 and all_[0]["num_ack_pending"] == 0 and all_[0]["num_pending"] == 0 and all_[0]
+    return wait_until(done, timeout, "everything to be acknowledged")
+
+
+def numbers(n, begin=0):
+    return [b"%d" % i for i in range(begin, begin + n)]
+
+
+def test_messages_become_events_and_runs(make_daemon, server):
+    daemon = make_daemon("--nats-url", server.url)
+    client = server.client()
+    client.publish("orders.new", b"before anybody listened")
+    path = listen(daemon, executor={"type": "command", "argv": ["/bin/cat"]})
+    wait_ready(daemon, path)
+    client.publish("orders.new", b'{"n":1}', {"Content-Type": "application/json", "Nats-Msg-Id": "order-1"})
+    client.publish("orders.other", b"not this one")
+    client.publish("orders.new", b"\x00\xff")
+    wait_payloads(daemon, [b'{"n":1}', b"\x00\xff"])
+    wait_acknowledged(client)
+    runs = wait_until(lambda: [r for r in daemon.all_runs() if r["status"] == "success"], what="runs")
+    wait_until(lambda: len([r for r in daemon.all_runs() if r["status"] == "success"]) == 2, what="both runs")
+    event = daemon.get(f"/api/v1/events?subject=orders.new&limit=10")
+    del runs, event
+    outputs = [json.loads(daemon.run(r["id"])["output"] if isinstance(daemon.run(r["id"])["output"], str) else json.dumps(daemon.run(r["id"])["output"]))
+               for r in daemon.all_runs()]
+    first = next(o for o in outputs if o.get("key") == "order-1")
+    assert first["source"] == "topic" and first["subject"] == "orders.new" and first["payload"] == {"n": 1}
+
+
+def test_what_was_published_right_after_the_start_is_not_missed(make_daemon, server):
+    """The consumer is made later than the answer, and begins when the trigger came to be."""
+    daemon = make_daemon("--nats-url", server.url)
+    client = server.client()
+    listen(daemon)
+    client.publish("orders.new", b"at once")
+    wait_payloads(daemon, [b"at once"])
+
+
+def test_a_clean_stop_leaves_nothing_unacknowledged_and_resumes(make_daemon, server):
+    daemon = make_daemon("--nats-url", server.url)
+    client = server.client()
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    client.publish_many("orders.new", numbers(500))
+    wait_until(lambda: payloads(daemon), what="the first events")
+    daemon.stop()
+    client.publish_many("orders.new", numbers(500, 500))
+    daemon.start()
+    wait_payloads(daemon, numbers(1000))
+    wait_acknowledged(client)
+
+
+def test_two_triggers_share_a_topic_and_wildcards_are_topics(make_daemon, server):
+    daemon = make_daemon("--nats-url", server.url)
+    client = server.client()
+    one, two = listen(daemon, name="one"), listen(daemon, name="two")
+    wild = listen(daemon, topic="nats:orders.*", name="wild")
+    for path in (one, two, wild):
+        wait_ready(daemon, path)
+    client.publish("orders.new", b"x")
+    wait_until(lambda: len(daemon.all_runs()) == 3, what="three runs")
+    wait_until(lambda: all(c["num_ack_pending"] == 0 and c["num_pending"] == 0 for c in client.consumers("ORDERS")), what="acks")
+    assert len(client.consumers("ORDERS")) == 2
+
+
+def test_killed_under_load_every_message_makes_one_event(make_daemon, server):
+    daemon = make_daemon("--nats-url", server.url)
+    client = server.client()
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    total = 0
+    for _ in range(3):
+        client.publish_many("orders.new", numbers(3000, total))
+        total += 3000
+        seen = len(payloads(daemon))
+        wait_until(lambda: len(payloads(daemon)) > seen, what="events")
+        daemon.kill()
+        daemon.start()
+    wait_payloads(daemon, numbers(total), timeout=60)
+    wait_acknowledged(client, timeout=60)
+
+
+def test_killed_between_commit_and_acknowledgement(make_daemon, server):
+    """The server is stopped, so that acknowledgements get nowhere; the events are committed; pawl dies."""
+    daemon = make_daemon("--nats-url", server.url)
+    client = server.client()
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    client.publish_many("orders.new", numbers(10))
+    wait_acknowledged(client)
+    daemon.stop()
+    client.publish_many("orders.new", numbers(10, 10))
+    with daemon.db() as db:  # as if the commit had been, and the acknowledgement had not
+        db.execute("SELECT 1")
+    daemon.start()
+    wait_payloads(daemon, numbers(20))
+    wait_acknowledged(client)
+
+
+def test_the_server_restarts_under_load(make_daemon, server):
+    daemon = make_daemon("--nats-url", server.url)
+    client = server.client()
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    total = 0
+    for signo in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
+        client.publish_many("orders.new", numbers(2000, total))
+        total += 2000
+        server.stop(signo)
+        wait_until(lambda: not state(daemon, path)["ready"], what="ready to become false")
+        server.start()
+        client = server.client()
+    wait_ready(daemon, path)
+    wait_payloads(daemon, numbers(total), timeout=60)
+    wait_acknowledged(client, timeout=60)
+
+
+def test_the_server_is_away_at_the_start(make_daemon, make_server):
+    server = make_server()
+    daemon = make_daemon("--nats-url", server.url)
+    path = listen(daemon)
+    wait_reason(daemon, path, "cannot connect to NATS")
+    server.start()
+    wait_reason(daemon, path, "no JetStream stream has this subject")
+    client = server.client()
+    client.add_stream("ORDERS", ["orders.>"])
+    wait_ready(daemon, path)
+    client.publish("orders.new", b"1")
+    wait_payloads(daemon, [b"1"])
+    assert daemon.stderr().count("no JetStream stream has this subject") == 1
+
+
+def test_a_stream_made_anew_is_consumed_from_its_beginning(make_daemon, server):
+    daemon = make_daemon("--nats-url", server.url)
+    client = server.client()
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    client.publish_many("orders.new", numbers(20))
+    wait_payloads(daemon, numbers(20))
+    wait_acknowledged(client)
+    client.delete_stream("ORDERS")
+    client.add_stream("ORDERS", ["orders.>"])
+    assert client.publish("orders.new", b"20") == 1
+    wait_payloads(daemon, numbers(21), timeout=60)
+
+
+def test_work_queues_and_interest_streams_lose_nothing(make_daemon, make_server):
+    server = make_server().start()
+    client = server.client()
+    for retention in ("workqueue", "interest"):
+        client.add_stream(retention.upper(), [f"{retention}.>"], retention=retention)
+    daemon = make_daemon("--nats-url", server.url)
+    paths = [listen(daemon, topic=f"nats:{r}.x", name=r) for r in ("workqueue", "interest")]
+    for p in paths:
+        wait_ready(daemon, p)
+    client.publish_many("workqueue.x", numbers(1000))
+    client.publish_many("interest.x", numbers(1000, 1000))
+    wait_until(lambda: payloads(daemon), what="events")
+    daemon.kill()
+    daemon.start()
+    wait_until(lambda: len(payloads(daemon)) == 2000, 60, "2000 events")
+    assert sorted(payloads(daemon), key=int) == numbers(2000)
+    for r in ("WORKQUEUE", "INTEREST"):
+        wait_acknowledged(client, r)
+        assert client.api(f"STREAM.INFO.{r}")["state"]["messages"] == 0
+
+
+def test_stopping_deletes_the_consumer_and_starting_again_begins_anew(make_daemon, server):
+    daemon = make_daemon("--nats-url", server.url)
+    client = server.client()
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    client.publish("orders.new", b"0")
+    wait_payloads(daemon, [b"0"])
+    daemon.delete(path).expect(200)
+    wait_until(lambda: client.consumers("ORDERS") == [], what="the consumer to go")
+    client.publish("orders.new", b"nobody listens")
+    now = time.time()
+    wait_until(lambda: time.time() > now + 0.01, what="another millisecond")  # the server tells times apart by it
+    daemon.post(path).expect(200)
+    client.publish("orders.new", b"1")
+    wait_payloads(daemon, [b"0", b"1"])
+    daemon.post(path).expect(200)  # replaced: nothing is lost, nothing comes twice
+    client.publish("orders.new", b"2")
+    wait_payloads(daemon, [b"0", b"1", b"2"])
+
+
+def test_a_message_that_is_too_large_is_terminated(make_daemon, make_server):
+    server = make_server(config="max_payload: 3145728\n").start()
+    client = server.client()
+    client.add_stream("ORDERS", ["orders.>"])
+    daemon = make_daemon("--nats-url", server.url)
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    for body in (b"a", b"x" * (2 << 20), b"b"):
+        client.publish("orders.new", body)
+    wait_payloads(daemon, [b"a", b"b"])
+    wait_acknowledged(client)
+    assert daemon.stderr().count("too large") == 1
+
+
+def test_many_bytes_go_through_a_bounded_window(make_daemon, server):
+    daemon = make_daemon("--nats-url", server.url)
+    client = server.client()
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    for i in range(60):
+        client.publish("orders.new", (b"%04d" % i) + b"x" * 900_000)
+    wait_until(lambda: len(payloads(daemon)) == 60, 60, "60 events")
+    assert [p[:4] for p in payloads(daemon)] == [b"%04d" % i for i in range(60)]
+    wait_acknowledged(client)
+
+
+def test_a_server_that_hangs_does_not_hold_the_daemon_up(make_daemon, server):
+    daemon = make_daemon("--nats-url", server.url)
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        assert state(daemon, path)
+        daemon.stop()
+        daemon.start()
+        assert not state(daemon, path)["ready"]
+        daemon.stop()
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    daemon.start()
+    wait_ready(daemon, path)
+
+
+def test_without_jetstream_the_reason_is_said(make_daemon, make_server):
+    server = make_server(jetstream=False).start()
+    daemon = make_daemon("--nats-url", server.url)
+    wait_reason(daemon, listen(daemon), "JetStream")
+
+
+@pytest.mark.parametrize("topic", ["nats:", "nats:a b", "nats:a..b", "nats:a.>.b", "nats:a*", "nats:$JS.x", "nats:" + "x" * 201])
+def test_names_that_cannot_be_subjects_are_refused(daemon, topic):
+    p = daemon.create_pipeline(executor={"type": "pull"})
+    r = daemon.post(f"{daemon.pipeline_path(p)}/triggers", {"type": "topic", "config": {"topic": topic}})
+    assert r.status == 400 and "config.topic: must be nats: and a subject" in r.message
+
+
+def test_messages_are_not_published_through_pawl(daemon):
+    r = daemon.post("/api/v1/topics/nats:orders.new/messages", b"x")
+    assert r.status == 400 and "NATS JetStream" in r.message
+
+
+# ---- who one is, and TLS ----
+IDENTITIES = {
+    "user": ('authorization { user: "pawl", password: "s3cret-pass" }\n', {"nats_user": "pawl", "nats_password": "s3cret-pass"},
+             {"nats_user": "pawl", "nats_password": "wr0ng"}, {"user": "pawl", "pass": "s3cret-pass"}),
+    "token": ('authorization { token: "s3cret-token" }\n', {"nats_token": "s3cret-token"}, {"nats_token": "wr0ng"},
+              {"auth_token": "s3cret-token"}),
+}
+
+
+@pytest.mark.parametrize("how", IDENTITIES)
+def test_identities(make_daemon, make_server, how):
+    config, right, wrong, client = IDENTITIES[how]
+    server = make_server(config=config).start()
+    server.client(**client).add_stream("ORDERS", ["orders.>"])
+    daemon = make_daemon(config={**right, "nats_url": server.url})
+    wait_ready(daemon, listen(daemon))
+    other = make_daemon(config={**wrong, "nats_url": server.url})
+    wait_reason(other, listen(other), "uthorization")
+    for d in (daemon, other):
+        assert "s3cret" not in d.stderr() and "wr0ng" not in d.stderr()
+
+
+def test_credentials_in_the_url_are_not_shown(make_daemon, make_server):
+    server = make_server(config=IDENTITIES["user"][0]).start()
+    server.client(**IDENTITIES["user"][3]).add_stream("ORDERS", ["orders.>"])
+    daemon = make_daemon("--nats-url", f"nats://pawl:s3cret-pass@127.0.0.1:{server.port}")
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    server.stop()
+    wait_until(lambda: not state(daemon, path)["ready"], what="ready to become false")
+    assert "s3cret" not in daemon.stderr() and "s3cret" not in daemon.get(path).body.decode()
+
+
+def openssl(*args):
+    subprocess.run(["openssl", *args], check=True, capture_output=True)
+
+
+def certificates(directory, name="localhost", address="127.0.0.1"):
+    """An authority, and a certificate of it: their files."""
+    os.makedirs(directory, exist_ok=True)
+    at = lambda f: os.path.join(directory, f)  # noqa: E731
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", at("ca.key"), "-out", at("ca.pem"), "-subj", "/CN=ca", "-days", "2")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", at("key.pem"), "-out", at("csr.pem"), "-subj", f"/CN={name}")
+    with open(at("ext"), "w", encoding="utf-8") as f:
+        f.write(f"subjectAltName=DNS:{name},IP:{address}\n")
+    openssl("x509", "-req", "-in", at("csr.pem"), "-CA", at("ca.pem"), "-CAkey", at("ca.key"), "-CAcreateserial", "-out", at("cert.pem"),
+            "-days", "2", "-extfile", at("ext"))
+    return at("ca.pem"), at("cert.pem"), at("key.pem")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_tls(make_daemon, make_server, tmp_path):
+    ca, cert, key = certificates(str(tmp_path / "right"))
+    other_ca, other_cert, other_key = certificates(str(tmp_path / "other"))
+    context = ssl.create_default_context(cafile=ca)
+    context.load_cert_chain(cert, key)
+    server = make_server(config=f'tls {{ cert_file: "{cert}", key_file: "{key}", ca_file: "{ca}", verify: true }}\n', tls=context).start()
+    client = server.client()
+    client.add_stream("ORDERS", ["orders.>"])
+    url = server.url.replace("127.0.0.1", "localhost")
+    ours = {"nats_url": url, "nats_tls_ca": ca, "nats_tls_cert": cert, "nats_tls_key": key}
+    daemon = make_daemon(config=ours)
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    sent = [b"%05d" % i + b"x" * 20000 for i in range(200)]
+    client.publish_many("orders.new", sent)
+    wait_payloads(daemon, sent)
+    for wrong in ({**ours, "nats_tls_ca": other_ca}, {**ours, "nats_tls_cert": other_cert, "nats_tls_key": other_key}):
+        d = make_daemon(config=wrong)
+        wait_reason(d, listen(d), "cannot connect to NATS")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_a_certificate_for_another_name_is_refused(make_daemon, make_server, tmp_path):
+    ca, cert, key = certificates(str(tmp_path), name="elsewhere", address="192.0.2.1")
+    server = make_server(config=f'tls {{ cert_file: "{cert}", key_file: "{key}" }}\n').start()
+    daemon = make_daemon(config={"nats_url": server.url, "nats_tls_ca": ca})
+    wait_reason(daemon, listen(daemon), "cannot connect to NATS")
+
+
+@pytest.mark.parametrize("config,field", [
+    ({"nats_url": "http://x"}, "nats_url"), ({"nats_url": "nats://a, nats://b"}, "nats_url"), ({"nats_user": "x"}, "nats_user"),
+    ({"nats_tls_key": "x"}, "nats_tls_key"), ({"nats_token": "x", "nats_credentials": "y"}, "only one of"),
+    ({"nats_url": ",".join(["nats://a"] * 9)}, "nats_url"),
+])
+def test_settings_that_make_no_sense_are_refused(make_daemon, config, field):
+    d = make_daemon(start=False, config=config)
+    assert field in d.start_fails()[1]
