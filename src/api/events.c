@@ -192,8 +192,8 @@ static void status(struct http_request *req, void *ctx)
     if (t == NULL)
         return;
     const char *why = NULL;
-    const bool ready = t->def->enabled && w != NULL &&
-                       w->ready(w, slice_of(rule_topic(&t->def->rule)), &why);
+    const bool ready =
+        t->def->enabled && w != NULL && w->ready(w, slice_of(rule_topic(&t->def->rule)), &why);
     struct str body = {0};
     str_printf(&body, "{\"ready\":%s", ready ? "true" : "false");
     if (!ready && why != NULL) {
