@@ -72,6 +72,25 @@ static void set_no_proxy(const struct libcurl *curl, CURL *h)
     free(both);
 }
 
+static bool environment_has_proxy(void)
+{
+    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
+                                        "ALL_PROXY"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (getenv(names[i]) != NULL)
+            return true;
+    return false;
+}
+
+/* To know that there is none saves libcurl a look into the environment and a walk through the exceptions for each request. */
+static void set_proxy(const struct libcurl *curl, CURL *h)
+{
+    if (environment_has_proxy())
+        set_no_proxy(curl, h);
+    else
+        CHECK(curl->easy_setopt(h, CURLOPT_PROXY, "") == CURLE_OK);
+}
+
 void libcurl_set_common(const struct libcurl *curl, CURL *h)
 {
     CHECK(curl->easy_setopt(h, CURLOPT_NOSIGNAL, 1L) == CURLE_OK);
@@ -80,7 +99,7 @@ void libcurl_set_common(const struct libcurl *curl, CURL *h)
     CHECK(curl->easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK);
-    set_no_proxy(curl, h);
+    set_proxy(curl, h);
 }
 
 /* ---- what went wrong ---- */

@@ -1,16 +1,25 @@
 /* libcurl says which sockets it wants watched and when it wants to be called: on_socket() and on_timeout() note that down and do no
- * more, as they are called from inside of it. Whatever then happens goes in through act(), which also collects what has ended. */
+ * more, as they are called from inside of it. Whatever then happens goes in through act(), which also collects what has ended.
+ *
+ * Between two requests on a connection libcurl wants its socket not watched. To tell that to epoll twice for each request costs more
+ * than the rare event on an idle connection: so the sockets of connections, which are opened and closed by us, are watched on, and not
+ * any more when something came that nobody wanted. Other sockets (its resolver's) may be closed as soon as they are not wanted. */
 #include "io/curl/multi.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include <stdlib.h>
-#include <utlist.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uthash.h>
 
 struct multi_watch {
     uv_poll_t poll;
     struct multi *multi;
     curl_socket_t fd;
-    struct multi_watch *prev, *next;
+    bool lasting; /* until we close it */
+    int wanted;   /* by libcurl: UV_READABLE, UV_WRITABLE */
+    int active;   /* what the loop was told */
+    UT_hash_handle hh;
 };
 
 /* ---- into libcurl ---- */
@@ -43,13 +52,17 @@ static void timed_out(struct timer *t)
     act(container_of(t, struct multi, timeout), CURL_SOCKET_TIMEOUT, 0);
 }
 
+static void set_active(struct multi_watch *w, int events);
 static void ready(uv_poll_t *h, int status, int events)
 {
     struct multi_watch *w = container_of(h, struct multi_watch, poll);
     const int what = status < 0 ? CURL_CSELECT_ERR
                                 : ((events & UV_READABLE) ? CURL_CSELECT_IN : 0) |
                                       ((events & UV_WRITABLE) ? CURL_CSELECT_OUT : 0);
-    act(w->multi, w->fd, what);
+    if (w->wanted != 0)
+        act(w->multi, w->fd, what);
+    else
+        set_active(w, 0);
 }
 
 /* ---- out of libcurl ---- */
@@ -63,41 +76,89 @@ static void watch_closed(uv_handle_t *h)
         m->drained(m);
 }
 
-/* The socket may be closed as soon as this returns: it is not watched any more then. */
+static void set_active(struct multi_watch *w, int events)
+{
+    if (events == 0)
+        uv_poll_stop(&w->poll);
+    else if (events != w->active)
+        CHECK(uv_poll_start(&w->poll, events, ready) == 0);
+    w->active = events;
+}
+
 static void unwatch(struct multi_watch *w)
 {
-    DL_DELETE(w->multi->watches, w);
+    HASH_DEL(w->multi->watches, w);
     uv_poll_stop(&w->poll);
     uv_close((uv_handle_t *)&w->poll, watch_closed);
 }
 
-static struct multi_watch *watch(struct multi *m, curl_socket_t fd)
+static struct multi_watch *find(const struct multi *m, curl_socket_t fd)
+{
+    struct multi_watch *w;
+    HASH_FIND_INT(m->watches, &fd, w);
+    return w;
+}
+
+static struct multi_watch *watch(struct multi *m, curl_socket_t fd, bool lasting)
 {
     struct multi_watch *w = mem_zalloc(sizeof(*w));
     w->multi = m;
     w->fd = fd;
+    w->lasting = lasting;
     CHECK(uv_poll_init_socket(m->loop, &w->poll, fd) == 0);
     m->open++;
-    DL_APPEND(m->watches, w);
-    CHECK(m->curl->multi_assign(m->handle, fd, w) == CURLM_OK);
+    HASH_ADD_INT(m->watches, fd, w);
     return w;
 }
 
 static int on_socket(CURL *h, curl_socket_t fd, int what, void *arg, void *of_socket)
 {
     struct multi *m = arg;
-    struct multi_watch *w = of_socket;
-    if (what == CURL_POLL_REMOVE) {
-        if (w != NULL)
-            unwatch(w);
+    struct multi_watch *w = find(m, fd);
+    const bool over = what == CURL_POLL_REMOVE;
+    if (w == NULL && over)
         return 0;
-    }
     if (w == NULL)
-        w = watch(m, fd);
-    const int events =
-        ((what & CURL_POLL_IN) ? UV_READABLE : 0) | ((what & CURL_POLL_OUT) ? UV_WRITABLE : 0);
-    CHECK(uv_poll_start(&w->poll, events, ready) == 0);
+        w = watch(m, fd, false);
+    w->wanted = over ? 0
+                     : ((what & CURL_POLL_IN) ? UV_READABLE : 0) |
+                           ((what & CURL_POLL_OUT) ? UV_WRITABLE : 0);
+    if (over && !w->lasting)
+        unwatch(w); /* it may be closed as soon as this returns */
+    else if (w->wanted != 0)
+        set_active(w, w->wanted);
     return 0;
+}
+
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr)
+{
+    struct multi *m = arg;
+    const int fd =
+        socket(addr->family, addr->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, addr->protocol);
+    if (fd < 0)
+        return CURL_SOCKET_BAD;
+    struct multi_watch *stale = find(m, fd);
+    if (stale != NULL)
+        unwatch(stale); /* closed behind our back */
+    watch(m, fd, true);
+    return fd;
+}
+
+static int close_socket(void *arg, curl_socket_t fd)
+{
+    struct multi_watch *w = find(arg, fd);
+    if (w != NULL)
+        unwatch(w);
+    return close(fd);
+}
+
+void multi_prepare(struct multi *m, CURL *h)
+{
+    const struct libcurl *curl = m->curl;
+    CHECK(curl->easy_setopt(h, CURLOPT_OPENSOCKETFUNCTION, open_socket) == CURLE_OK);
+    CHECK(curl->easy_setopt(h, CURLOPT_OPENSOCKETDATA, m) == CURLE_OK);
+    CHECK(curl->easy_setopt(h, CURLOPT_CLOSESOCKETFUNCTION, close_socket) == CURLE_OK);
+    CHECK(curl->easy_setopt(h, CURLOPT_CLOSESOCKETDATA, m) == CURLE_OK);
 }
 
 static int on_timeout(CURLM *handle, long ms, void *arg)
@@ -145,6 +206,6 @@ void multi_close(struct multi *m)
     CHECK(m->curl->multi_cleanup(handle) == CURLM_OK);
     m->handle = NULL;
     timer_cancel(m->timers, &m->timeout);
-    DL_FOREACH_SAFE (m->watches, w, next)
+    HASH_ITER (hh, m->watches, w, next)
         unwatch(w);
 }

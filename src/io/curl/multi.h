@@ -15,7 +15,7 @@ struct multi {
     struct timers *timers;
     CURLM *handle; /* NULL: closed */
     struct timer timeout;
-    struct multi_watch *watches; /* DL, the open ones */
+    struct multi_watch *watches; /* the open ones, by socket */
     size_t open;                 /* uv handles, closing ones included */
     void (*done)(struct multi *m, CURL *h, CURLcode code); /* a transfer has ended; it is out of the multi handle */
     void (*drained)(struct multi *m);                      /* the last uv handle has been closed after multi_close; may be NULL */
@@ -23,6 +23,7 @@ struct multi {
 
 /* m->curl, loop, timers and done are set. */
 void multi_open(struct multi *m, size_t idle_max);
+void multi_prepare(struct multi *m, CURL *h); /* a new handle, or one that was reset, before its first multi_add */
 void multi_add(struct multi *m, CURL *h);
 void multi_remove(struct multi *m, CURL *h); /* before its end; done() will not be called for it */
 /* Closes all connections. No transfer may be left. multi_open() may follow at once. */

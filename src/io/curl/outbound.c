@@ -37,10 +37,11 @@ struct outbound {
 
 /* ---- the end ---- */
 
-static void put_back(struct outbound *o, CURL *h)
+static void put_back(struct outbound *o, CURL *h, bool own_roots)
 {
-    o->multi.curl->easy_reset(h);
-    if (o->spare_count < OUTBOUND_SPARE_MAX)
+    /* What is borrowed from the request. The rest of its options is set again by the next one. */
+    CHECK(o->multi.curl->easy_setopt(h, CURLOPT_ERRORBUFFER, NULL) == CURLE_OK);
+    if (o->spare_count < OUTBOUND_SPARE_MAX && !own_roots)
         o->spare[o->spare_count++] = h;
     else
         o->multi.curl->easy_cleanup(h);
@@ -50,9 +51,8 @@ static void release(struct outbound_request *r)
 {
     struct outbound *o = r->outbound;
     if (r->handle != NULL)
-        put_back(o, r->handle);
-    if (r->headers != NULL)
-        o->multi.curl->slist_free_all(r->headers);
+        put_back(o, r->handle, r->options.ca_file != NULL);
+    free(r->headers);
     r->handle = r->headers = NULL;
     if (--o->requests == 0 && o->multi.handle != NULL)
         timer_set(o->timers, &o->linger, OUTBOUND_LINGER_MS);
@@ -140,40 +140,51 @@ static size_t body_came(char *p, size_t size, size_t n, void *arg)
     return len;
 }
 
-static void add_header(const struct libcurl *curl, struct outbound_request *r, const char *line)
-{
-    struct curl_slist *longer = curl->slist_append(r->headers, line);
-    CHECK(longer != NULL);
-    r->headers = longer;
-}
-
+/* libcurl reads the list where it is. */
 static void set_headers(const struct libcurl *curl, struct outbound_request *r)
 {
-    add_header(curl, r, "User-Agent: pawl/" PAWL_VERSION);
-    add_header(curl, r, "Expect:"); /* a body is sent at once, not after a round trip */
-    for (const char *const *h = r->options.headers; h != NULL && *h != NULL; h++)
-        add_header(curl, r, *h);
-    CHECK(curl->easy_setopt(r->handle, CURLOPT_HTTPHEADER, r->headers) == CURLE_OK);
+    static struct curl_slist expect = {"Expect:",
+                                       NULL}; /* a body is sent at once, not after a round trip */
+    static struct curl_slist agent = {"User-Agent: pawl/" PAWL_VERSION, &expect};
+    const char *const *lines = r->options.headers;
+    size_t n = 0;
+    while (lines != NULL && lines[n] != NULL)
+        n++;
+    struct curl_slist *list = mem_alloc((n + 1) * sizeof(*list));
+    for (size_t i = 0; i < n; i++)
+        list[i] = (struct curl_slist){(char *)lines[i], i + 1 < n ? &list[i + 1] : &agent};
+    r->headers = list;
+    CHECK(curl->easy_setopt(r->handle, CURLOPT_HTTPHEADER, n > 0 ? list : &agent) == CURLE_OK);
+}
+
+/* What is the same for all requests. */
+static CURL *make_handle(struct outbound *o)
+{
+    const struct libcurl *curl = o->multi.curl;
+    CURL *h = curl->easy_init();
+    CHECK(h != NULL);
+    libcurl_set_common(curl, h);
+    multi_prepare(&o->multi, h);
+    CHECK(curl->easy_setopt(h, CURLOPT_WRITEFUNCTION, body_came) == CURLE_OK);
+    CHECK(curl->easy_setopt(h, CURLOPT_POST, 1L) == CURLE_OK);
+    /* A request that is given up while its server's name is being looked up must not wait for that. */
+    CHECK(curl->easy_setopt(h, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK);
+    return h;
 }
 
 static void set_up(const struct libcurl *curl, struct outbound_request *r)
 {
     const struct outbound_options *o = &r->options;
     CURL *h = r->handle;
-    libcurl_set_common(curl, h);
     CHECK(curl->easy_setopt(h, CURLOPT_PRIVATE, r) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_URL, o->url) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_ERRORBUFFER, r->detail) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_ms) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)o->total_ms) == CURLE_OK);
-    CHECK(curl->easy_setopt(h, CURLOPT_WRITEFUNCTION, body_came) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_WRITEDATA, r) == CURLE_OK);
-    CHECK(curl->easy_setopt(h, CURLOPT_POST, 1L) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_POSTFIELDS, o->body.p != NULL ? o->body.p : "") == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body.len) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_CUSTOMREQUEST, o->method) == CURLE_OK);
-    /* A request that is given up while its server's name is being looked up must not wait for that. */
-    CHECK(curl->easy_setopt(h, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK);
     if (o->ca_file != NULL)
         CHECK(curl->easy_setopt(h, CURLOPT_CAINFO, o->ca_file) == CURLE_OK);
     set_headers(curl, r);
@@ -184,8 +195,7 @@ static void run(struct outbound_request *r)
     struct outbound *o = r->outbound;
     if (o->multi.handle == NULL)
         multi_open(&o->multi, OUTBOUND_IDLE_MAX);
-    r->handle = o->spare_count > 0 ? o->spare[--o->spare_count] : o->multi.curl->easy_init();
-    CHECK(r->handle != NULL);
+    r->handle = o->spare_count > 0 ? o->spare[--o->spare_count] : make_handle(o);
     set_up(o->multi.curl, r);
     r->state = RUNNING;
     multi_add(&o->multi, r->handle);

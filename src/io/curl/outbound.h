@@ -21,7 +21,7 @@
 
 #define OUTBOUND_IDLE_MAX 256       /* connections kept open */
 #define OUTBOUND_LINGER_MS 60000    /* without a request: then they are closed */
-#define OUTBOUND_SPARE_MAX 64       /* handles of libcurl that are kept for the next requests, as long as the connections */
+#define OUTBOUND_SPARE_MAX 256      /* handles of libcurl that are kept for the next requests, as long as the connections */
 #define OUTBOUND_WAITING_MAX 65536  /* requests that wait to be prepared */
 #define OUTBOUND_DETAIL_SIZE 256    /* CURL_ERROR_SIZE */
 
@@ -63,7 +63,7 @@ struct outbound_request {
     int state;
     bool too_long;
     void *handle;  /* CURL */
-    void *headers; /* struct curl_slist */
+    void *headers; /* array of struct curl_slist */
     uint64_t began_ms;
     struct str body; /* of the answer */
     struct timer later;
