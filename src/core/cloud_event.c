@@ -9,6 +9,8 @@
 
 #define SOURCE_PREFIX "/pawl/"
 #define ATTRIBUTES_MAX 16
+#define NUMBER_SIZE 11 /* of a uint32_t */
+#define HEADERS_USUAL_BYTES 768
 #define NO_TYPE "application/octet-stream"
 
 struct attribute {
@@ -19,8 +21,21 @@ struct attribute {
 /* The texts of what is not text. */
 struct texts {
     char event[UUID_TEXT_LEN + 1], run[UUID_TEXT_LEN + 1], root[UUID_TEXT_LEN + 1];
-    char time[RFC3339_LEN + 1], version[16], attempt[16], depth[16], source[64];
+    char version[NUMBER_SIZE], attempt[NUMBER_SIZE], depth[NUMBER_SIZE];
+    char time[RFC3339_LEN + 1], source[64];
 };
+
+static void put_number(char ret[NUMBER_SIZE], uint32_t n)
+{
+    char digits[NUMBER_SIZE];
+    size_t len = 0;
+    do
+        digits[len++] = (char)('0' + n % 10);
+    while ((n /= 10) > 0);
+    for (size_t i = 0; i < len; i++)
+        ret[i] = digits[len - 1 - i];
+    ret[len] = '\0';
+}
 
 static void make_texts(const struct run_start *s, struct texts *ret)
 {
@@ -28,9 +43,9 @@ static void make_texts(const struct run_start *s, struct texts *ret)
     uuid_format(s->run, ret->run);
     uuid_format(uuid_is_nil(s->root) ? s->event : s->root, ret->root);
     rfc3339_format(s->event_time, ret->time);
-    snprintf(ret->version, sizeof(ret->version), "%u", s->version);
-    snprintf(ret->attempt, sizeof(ret->attempt), "%u", s->attempt);
-    snprintf(ret->depth, sizeof(ret->depth), "%u", s->depth);
+    put_number(ret->version, s->version);
+    put_number(ret->attempt, s->attempt);
+    put_number(ret->depth, s->depth);
     snprintf(ret->source, sizeof(ret->source), SOURCE_PREFIX "%.*s", (int)s->source.len,
              s->source.len > 0 ? s->source.p : "");
 }
@@ -69,26 +84,29 @@ static size_t make_attributes(const struct run_start *s, const struct texts *t,
 void cloud_event_add_value(struct str *out, struct slice text)
 {
     static const char digits[] = "0123456789ABCDEF";
+    size_t plain = 0; /* from here on as it is */
     for (size_t i = 0; i < text.len; i++) {
         const unsigned char c = (unsigned char)text.p[i];
-        if (c > ' ' && c < 0x7f && c != '"' && c != '%') {
-            str_add_char(out, (char)c);
+        if (c > ' ' && c < 0x7f && c != '"' && c != '%')
             continue;
-        }
-        str_add_char(out, '%');
-        str_add_char(out, digits[c >> 4]);
-        str_add_char(out, digits[c & 15]);
+        str_add(out, text.p + plain, i - plain);
+        str_add(out, (const char[]){'%', digits[c >> 4], digits[c & 15]}, 3);
+        plain = i + 1;
     }
+    str_add(out, text.p + plain, text.len - plain);
 }
 
 size_t cloud_event_add_headers(struct str *out, const struct run_start *s)
 {
     struct texts texts;
     struct attribute attributes[ATTRIBUTES_MAX];
+    str_reserve(out, HEADERS_USUAL_BYTES);
     make_texts(s, &texts);
     const size_t n = make_attributes(s, &texts, attributes);
     for (size_t i = 0; i < n; i++) {
-        str_printf(out, "ce-%s: ", attributes[i].name);
+        str_add(out, "ce-", 3);
+        str_add_cstr(out, attributes[i].name);
+        str_add(out, ": ", 2);
         cloud_event_add_value(out, attributes[i].value);
         str_add_char(out, '\0');
     }

@@ -21,7 +21,8 @@ struct dispatcher {
     struct spawner *spawner;
     struct outbound *outbound;
     struct job *jobs; /* by run */
-    bool silent;      /* the daemon exits: ends are not reported any more */
+    struct plans plans;
+    bool silent; /* the daemon exits: ends are not reported any more */
     void (*closed)(void *arg);
     void *arg;
 };
@@ -151,7 +152,7 @@ void execution_ended(struct execution *x, const struct run_result *r)
 void execution_handed_over(struct execution *x)
 {
     struct job *j = x->job;
-    CHECK(j->execution == x && j->steps.count == 1);
+    CHECK(j->execution == x && j->steps->count == 1);
     j->execution = NULL;
     j->log->left = true;
     HASH_DEL(x->dispatcher->jobs, j);
@@ -168,7 +169,7 @@ struct host *execution_host(const struct execution *x)
 void dispatcher_start(struct dispatcher *d, const struct run_start *s)
 {
     CHECK(find(d, s->run) == NULL);
-    struct job *j = job_create(d, d->host, s);
+    struct job *j = job_create(d, d->host, s, plans_get(&d->plans, s->spec));
     HASH_ADD(hh, d->jobs, run, sizeof(j->run), j);
     job_begin(j);
 }
@@ -214,6 +215,7 @@ static void outbound_closed(void *arg)
     void (*closed)(void *) = d->closed;
     void *closed_arg = d->arg;
     vec_release(&d->kept);
+    plans_release(&d->plans);
     free(d);
     closed(closed_arg);
 }

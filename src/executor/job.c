@@ -1,7 +1,6 @@
 #include "executor/job.h"
 #include "base/check.h"
 #include "base/duration.h"
-#include "base/json.h"
 #include "base/mem.h"
 #include <stdlib.h>
 
@@ -9,17 +8,6 @@ static void later(struct timer *t);
 static void deadline(struct timer *t);
 
 /* ---- making ---- */
-
-static void read_spec(struct job *j, struct slice spec)
-{
-    json_t *pipeline = json_parse_object(spec, &j->refused);
-    if (pipeline == NULL)
-        return;
-    if (steps_read(pipeline, &j->steps, &j->refused) == 0 && j->steps.items[0].type->pull)
-        diag_set(&j->refused, DIAG_INTERNAL, "executor.type: %s runs are taken by workers",
-                 j->steps.items[0].type->name);
-    json_decref(pipeline);
-}
 
 static void copy_start(struct job *j, const struct run_start *s)
 {
@@ -32,7 +20,8 @@ static void copy_start(struct job *j, const struct run_start *s)
     j->start.spec = j->start.step = j->start.previous = SLICE_NONE;
 }
 
-struct job *job_create(struct dispatcher *d, struct host *h, const struct run_start *s)
+struct job *job_create(struct dispatcher *d, struct host *h, const struct run_start *s,
+                       struct plan *plan)
 {
     struct job *j = mem_zalloc(sizeof(*j));
     j->dispatcher = d;
@@ -43,8 +32,9 @@ struct job *job_create(struct dispatcher *d, struct host *h, const struct run_st
     j->later.fired = later;
     j->deadline.fired = deadline;
     copy_start(j, s);
-    read_spec(j, s->spec);
-    progress_init(&j->progress, j->steps.count);
+    j->plan = plan;
+    j->steps = &plan->steps;
+    progress_init(&j->progress, j->steps->count);
     return j;
 }
 
@@ -55,7 +45,7 @@ void job_destroy(struct job *j)
     timer_cancel(j->host->timers, &j->deadline);
     run_log_unref(j->log);
     progress_release(&j->progress);
-    steps_release(&j->steps);
+    plan_unref(j->plan);
     str_release(&j->previous);
     arena_release(&j->arena);
     free(j);
@@ -70,9 +60,9 @@ static struct wall wall_now(const struct job *j)
 
 bool job_add_steps(const struct job *j, bool over, struct str *ret)
 {
-    if (j->steps.count == 0 || j->steps.items[0].name.p == NULL)
+    if (j->steps->count == 0 || j->steps->items[0].name.p == NULL)
         return false;
-    progress_add(&j->progress, &j->steps, over, ret);
+    progress_add(&j->progress, j->steps, over, ret);
     return true;
 }
 
@@ -108,7 +98,7 @@ static void explain_stop(const struct job *j, struct run_result *r, struct diag 
 static void end_naming_step(struct job *j, struct run_result r)
 {
     struct str text = {0};
-    str_printf(&text, "step '%s': ", j->steps.items[j->current].name.p);
+    str_printf(&text, "step '%s': ", j->steps->items[j->current].name.p);
     str_add_slice(&text, r.error);
     r.error = str_slice(&text);
     end(j, r);
@@ -124,8 +114,8 @@ static uint64_t shorter(uint64_t a_ms, uint64_t b_ms)
 
 static void begin_step(struct job *j)
 {
-    const struct step *s = &j->steps.items[j->current];
-    const bool only = j->steps.count == 1;
+    const struct step *s = &j->steps->items[j->current];
+    const bool only = j->steps->count == 1;
     j->start.step = j->log->step = only ? SLICE_NONE : s->name;
     j->start.timeout_ms = only ? shorter(s->timeout_ms, j->timeout_ms) : s->timeout_ms;
     if (j->current > 0)
@@ -139,11 +129,11 @@ static void begin_step(struct job *j)
 void job_begin(struct job *j)
 {
     j->host->run_news(j->host, j->run, j->log);
-    if (j->refused.msg[0] != '\0') {
+    if (j->plan->refused.msg[0] != '\0') {
         timer_set(j->host->timers, &j->later, 0);
         return;
     }
-    if (j->steps.count > 1 && j->timeout_ms > 0)
+    if (j->steps->count > 1 && j->timeout_ms > 0)
         timer_set(j->host->timers, &j->deadline, j->timeout_ms);
     begin_step(j);
 }
@@ -153,8 +143,8 @@ static void later(struct timer *t)
 {
     struct job *j = container_of(t, struct job, later);
     struct diag why;
-    if (j->refused.msg[0] != '\0') {
-        end(j, (struct run_result){.status = RUN_FAILED, .error = slice_of(j->refused.msg)});
+    if (j->plan->refused.msg[0] != '\0') {
+        end(j, (struct run_result){.status = RUN_FAILED, .error = slice_of(j->plan->refused.msg)});
     } else if (j->stop != JOB_GOES_ON) {
         struct run_result r = {.output = str_slice(&j->previous)};
         explain_stop(j, &r, &why);
@@ -177,14 +167,14 @@ static void go_on(struct job *j, struct slice output)
 void job_step_ended(struct job *j, const struct run_result *of_step)
 {
     struct run_result r = *of_step;
-    const bool is_last = j->current + 1 == j->steps.count;
+    const bool is_last = j->current + 1 == j->steps->count;
     struct diag why;
 
     j->execution = NULL;
     if (j->stop == JOB_TIMED_OUT && r.status == RUN_CANCELLED)
         explain_stop(j, &r, &why);
     progress_end(&j->progress, j->current, &r, wall_now(j));
-    if (r.status == RUN_FAILED && !r.interrupted && j->steps.count > 1) {
+    if (r.status == RUN_FAILED && !r.interrupted && j->steps->count > 1) {
         end_naming_step(j, r);
     } else if (r.status != RUN_SUCCESS || is_last) {
         end(j, r);

@@ -12,6 +12,7 @@
 #ifndef EXECUTOR_JOB_H
 #define EXECUTOR_JOB_H
 #include "base/arena.h"
+#include "executor/plan.h"
 #include "executor/progress.h"
 #include "io/process/run_log.h"
 #include "io/loop/timers.h"
@@ -28,7 +29,8 @@ struct job {
     struct run_start start; /* of the present step; its texts are in the arena */
     struct arena arena;
     uint64_t timeout_ms; /* of the run; 0: none */
-    struct step_list steps;
+    struct plan *plan;
+    const struct step_list *steps; /* the plan's */
     struct progress progress;
     struct run_log *log;
 
@@ -38,13 +40,13 @@ struct job {
     struct timer later;          /* begins the current step, or ends the job */
     struct timer deadline;
     enum job_stop stop; /* the first reason counts */
-    struct diag refused; /* why it cannot be carried out; msg empty: it can */
     UT_hash_handle hh;   /* the dispatcher's, by run */
 };
 
-/* Copies what it needs; then one of the two below is called. A spec that is wrong makes a job that
- * can only be refused. */
-struct job *job_create(struct dispatcher *d, struct host *h, const struct run_start *s);
+/* Copies what it needs and takes the reference to the plan over; job_begin() follows. A plan that is
+ * refused makes a job that fails with the reason. */
+struct job *job_create(struct dispatcher *d, struct host *h, const struct run_start *s,
+                       struct plan *plan);
 void job_destroy(struct job *j);
 
 /* Carries it out, or lets it fail with its reason. Either ends with dispatcher_job_ended(), later,

@@ -76,11 +76,31 @@ static int find_files(struct db *db, struct uuid held_from, int64_t event_key, b
 
 /* ---- the runs ---- */
 
-/* Fills in everything about a run that its executor needs. */
-static void read_run(struct stmt *q, int64_t pipeline_key, struct arena *a, struct run_start *ret)
+/* A pending run and the event it is for. */
+struct waiting {
+    int64_t key, event_key;
+};
+
+/* The spec and what it says are the same for most runs of a pipeline: `before` is one that was read before. */
+static void take_spec(struct slice spec, const struct run_start *before, struct arena *a,
+                      struct run_start *ret)
 {
     struct pipeline_def def = {0};
     struct diag why;
+    if (before != NULL && slice_eq(spec, before->spec)) {
+        ret->spec = before->spec;
+        ret->timeout_ms = before->timeout_ms;
+        return;
+    }
+    ret->spec = arena_copy(a, spec);
+    if (pipeline_spec_parse(ret->spec, &def, NULL, &why) == 0)
+        ret->timeout_ms = def.timeout_ms;
+}
+
+/* Fills in everything about a run that its executor needs. */
+static void read_run(struct stmt *q, int64_t pipeline_key, const struct run_start *before,
+                     struct arena *a, struct run_start *ret)
+{
     *ret = (struct run_start){
         .run = column_row_id(q, 0),
         .event = column_uuid(q, 2),
@@ -88,7 +108,6 @@ static void read_run(struct stmt *q, int64_t pipeline_key, struct arena *a, stru
         .pipeline = arena_copy(a, column_slice(q, 3)),
         .version = (uint32_t)column_int(q, 4),
         .attempt = (uint32_t)column_int(q, 5),
-        .spec = arena_copy(a, column_slice(q, 6)),
         .trigger_type = arena_copy(a, column_slice(q, 7)),
         .trigger = column_uuid(q, 8),
         .source = arena_copy(a, column_slice(q, 9)),
@@ -101,12 +120,11 @@ static void read_run(struct stmt *q, int64_t pipeline_key, struct arena *a, stru
         .depth = (uint32_t)column_int(q, 16),
         .message_key = arena_copy(a, column_slice(q, 19)),
     };
-    if (pipeline_spec_parse(ret->spec, &def, NULL, &why) == 0)
-        ret->timeout_ms = def.timeout_ms;
+    take_spec(column_slice(q, 6), before, a, ret);
 }
 
-static int find_run(struct db *db, int64_t key, int64_t event_key, int64_t pipeline_key,
-                    struct arena *a, struct run_start *ret)
+static int find_run(struct db *db, const struct waiting *w, int64_t pipeline_key,
+                    const struct run_start *before, struct arena *a, struct run_start *ret)
 {
     struct stmt q;
     if (stmt_begin(&q, db,
@@ -120,27 +138,22 @@ static int find_run(struct db *db, int64_t key, int64_t event_key, int64_t pipel
                    " LEFT JOIN triggers t ON t.key = r.trigger"
                    " LEFT JOIN run_inputs i ON i.run = r.key"
                    " LEFT JOIN events e ON e.key = ?2 WHERE r.key = ?1") == 0) {
-        bind_int(&q, 1, key);
-        bind_int(&q, 2, event_key);
+        bind_int(&q, 1, w->key);
+        bind_int(&q, 2, w->event_key);
     }
     const bool found = stmt_row(&q);
     struct uuid held_from = UUID_NIL;
     bool is_file = false;
     if (found) {
-        read_run(&q, pipeline_key, a, ret);
+        read_run(&q, pipeline_key, before, a, ret);
         held_from = column_uuid(&q, 17);
         is_file = column_int(&q, 18) != 0;
     }
     int err = stmt_end(&q);
     if (err == 0 && found)
-        err = find_files(db, held_from, event_key, is_file, a, ret);
+        err = find_files(db, held_from, w->event_key, is_file, a, ret);
     return err != 0 ? err : found ? 0 : -EBADMSG;
 }
-
-/* A pending run and the event it is for. */
-struct waiting {
-    int64_t key, event_key;
-};
 
 static int by_key(const void *a, const void *b)
 {
@@ -209,7 +222,8 @@ int query_pending(struct db *db, int64_t pipeline_key, struct wall now, uint32_t
         err = find_due(db, pipeline_key, now, max, w, &n);
     size_t found = 0;
     for (; err == 0 && found < n && a->used < PENDING_BYTES_MAX; found++)
-        err = find_run(db, w[found].key, w[found].event_key, pipeline_key, a, &ret[found].start);
+        err = find_run(db, &w[found], pipeline_key, found > 0 ? &ret[found - 1].start : NULL, a,
+                       &ret[found].start);
     if (err == 0)
         err = find_next_due(db, pipeline_key, now, ret_next_due);
     *ret_n = err == 0 ? found : 0;
