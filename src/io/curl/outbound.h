@@ -19,9 +19,9 @@
 #include <stdint.h>
 #include <uv.h>
 
-#define OUTBOUND_IDLE_MAX 256       /* connections kept open */
+#define OUTBOUND_IDLE_MAX 1024      /* connections kept open */
 #define OUTBOUND_LINGER_MS 60000    /* without a request: then they are closed */
-#define OUTBOUND_SPARE_MAX 256      /* handles of libcurl that are kept for the next requests, as long as the connections */
+#define OUTBOUND_SPARE_MAX 1024      /* handles of libcurl that are kept for the next requests, as long as the connections */
 #define OUTBOUND_WAITING_MAX 65536  /* requests that wait to be prepared */
 #define OUTBOUND_DETAIL_SIZE 256    /* CURL_ERROR_SIZE */
 
