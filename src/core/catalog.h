@@ -143,6 +143,7 @@ struct trigger {
 struct trail {
     struct wheel_timer w; /* first */
     struct trigger *trigger;
+    struct lineage lineage; /* of the event state.held_from: the firing that makes up for it is of the same chain */
 };
 
 /* A pipeline that some trigger's rule follows, or starts by its path. So it outlives the pipeline. */

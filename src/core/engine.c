@@ -77,6 +77,11 @@ void engine_load_pipeline(struct engine *e, struct pipeline *p)
     queue_make_ready(e, p);
 }
 
+void engine_load_held(struct trigger *t, const struct lineage *l)
+{
+    timing_held_first(t, l);
+}
+
 void engine_load_trigger(struct engine *e, struct now now, struct trigger *t)
 {
     catalog_link_trigger(&e->catalog, t);

@@ -60,6 +60,8 @@ engine_catalog(struct engine *e); /* for lookups; change it only through the eng
 void engine_load_pipeline(struct engine *e, struct pipeline *p);
 void engine_load_trigger(struct engine *e, struct now now,
                          struct trigger *t);             /* takes t; the state fields are set */
+/* Before that, of a trigger that holds back events and makes up for them: the chain of the first. */
+void engine_load_held(struct trigger *t, const struct lineage *l);
 void engine_load_zone(struct engine *e, struct zone *z); /* takes z */
 /* Takes a; its trigger is set as for engine_load_trigger, and its path, state (but `missing`) and token. */
 void engine_load_ark(struct engine *e, struct now now, struct arkevent *a);

@@ -289,6 +289,8 @@ void timing_adopt(struct engine *e, struct now now, struct trigger *t, bool load
 void timing_arm(struct engine *e, struct now now,
                 struct trigger *t); /* by its rule and state, from scratch */
 void timing_disarm(struct engine *e, struct trigger *t);
+/* The first event that a trailing trigger holds back is of this chain. */
+void timing_held_first(struct trigger *t, const struct lineage *l);
 void timing_due(struct engine *e, struct now now,
                 struct wheel_timer *w); /* a tick or the end of a cooldown */
 

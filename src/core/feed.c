@@ -172,14 +172,19 @@ static bool must_hold_back(const struct event *ev, const struct trigger *t, enum
     return v == VERDICT_CONCURRENCY && ev->name.p != NULL;
 }
 
-static void hold_back(struct engine *e, struct now now, struct trigger *t, struct uuid event)
+static void hold_back(struct engine *e, struct now now, struct trigger *t,
+                      const struct effect_put_event *ev)
 {
     struct trigger_state next = t->state;
-    if (next.held++ == 0)
-        next.held_from = event;
+    const bool first = next.held++ == 0;
+    if (first)
+        next.held_from = ev->id;
     feed_set_state(e, t, &next);
-    if (next.held == 1)
-        timing_arm(e, now, t);
+    if (!first)
+        return;
+    if (t->def->rule.trailing)
+        timing_held_first(t, &ev->lineage);
+    timing_arm(e, now, t);
 }
 
 /* ---- decisions ---- */
@@ -305,7 +310,7 @@ static void decide(struct engine *e, struct now now, const struct event *ev,
     if (ret->verdict == VERDICT_COOLDOWN)
         ret->retry_after_ms = cooldown_left(now, t);
     if (must_hold_back(ev, t, ret->verdict))
-        hold_back(e, now, t, rec->id);
+        hold_back(e, now, t, rec);
     if (ret->verdict == VERDICT_FIRED)
         fire(e, now, ev, rec, t, ret);
 }

@@ -18,18 +18,28 @@ static void set_timer(struct engine *e, struct wheel_timer *w, enum deadline tag
 /* While the pipeline takes no more runs, the end of a cooldown waits: looked at again this often. */
 #define ROOM_MS 1000
 
-static void arm_trail(struct engine *e, struct now now, struct trigger *t)
+static struct trail *trail_of(struct trigger *t)
 {
-    if (!t->def->rule.trailing || t->state.held == 0 || !t->def->enabled)
-        return;
     if (t->trail == NULL) {
         t->trail = mem_zalloc(sizeof(*t->trail));
         t->trail->trigger = t;
     }
+    return t->trail;
+}
+
+void timing_held_first(struct trigger *t, const struct lineage *l)
+{
+    trail_of(t)->lineage = *l;
+}
+
+static void arm_trail(struct engine *e, struct now now, struct trigger *t)
+{
+    if (!t->def->rule.trailing || t->state.held == 0 || !t->def->enabled)
+        return;
     int64_t over_ms = t->state.fired_ms + (int64_t)t->def->cooldown_ms;
     const uint64_t soon = now.mono.ms + (concurrency_has_room(e, t) ? 0 : ROOM_MS);
     uint64_t at = over_ms > (int64_t)soon ? (uint64_t)over_ms : soon;
-    set_timer(e, &t->trail->w, DEADLINE_COOLDOWN, at);
+    set_timer(e, &trail_of(t)->w, DEADLINE_COOLDOWN, at);
 }
 
 /* The firing that makes up for what was held back, unless an event that came at this very moment was faster. */
@@ -48,6 +58,7 @@ static void cooled(struct engine *e, struct now now, struct trigger *t)
         .type = SLICE("cooldown.ended"),
         .content_type = SLICE("application/json"),
         .payload = str_slice(&text),
+        .lineage = t->trail->lineage, /* a chain that goes in a circle has to come to its end */
         .trailing = true,
     };
     feed_trigger(e, now, &ev, t);

@@ -196,6 +196,31 @@ def test_allowed_cycle_ends_by_depth(daemon):
     assert len(daemon.all_runs(trigger_id=t["id"])) == 64
 
 
+def test_cooldowns_do_not_begin_a_chain_anew(daemon):
+    """What makes up for events that were held back is as far from the beginning as they were, also after a restart."""
+    daemon.create_pipeline("a")
+    t = follow(daemon, "a", "a", allow_cycle=True, cooldown_mode="trailing").expect(201).json()
+    one = f"/api/v1/pipelines/default/bronze/a/triggers/{t['id']}"
+    daemon.put(one, {"cooldown_seconds": 3600}).expect(200)
+    run_by_hand(daemon, "a")
+
+    def held():
+        seen = daemon.get(one + "/decisions").expect(200).json()["decisions"]
+        return len(seen) == 2 and seen[0]
+
+    event = daemon.get("/api/v1/event-log/" + wait_until(held, what="a completion that is held back")["event_id"]).json()
+    assert event["lineage"]["depth"] == 2
+    daemon.kill()
+    daemon.start()
+    daemon.put(one, {"cooldown_seconds": 1}).expect(200)
+
+    def ended():
+        events = daemon.get("/api/v1/event-log?source=cooldown").expect(200).json()["events"]
+        return events and events[-1]
+
+    assert wait_until(ended, what="the end of the cooldown")["lineage"] == event["lineage"]
+
+
 def test_a_cycle_can_still_be_switched_off(daemon):
     """A change that leaves the config alone is not asked about cycles."""
     for name in "ab":

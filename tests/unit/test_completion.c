@@ -144,6 +144,31 @@ static void a_chain_ends_at_its_greatest_depth(void **state)
     assert_int_equal(w->started.len, 65);
 }
 
+/* Firings that make up for what a cooldown held back are links of the chain, too. */
+static void a_chain_through_cooldowns_ends_as_well(void **state)
+{
+    struct world *w = *state;
+    struct pipeline *a = add_pipeline(w, "n.l.a");
+    struct rule r = rule_after("n.l.a");
+    r.trailing = true;
+    add_trigger(w, a, &r, MIN);
+    end_run(w, run_by_hand(w, a), RUN_SUCCESS, SLICE_NONE);
+    assert_int_equal(last_seen(w)->verdict, VERDICT_FIRED);
+    const struct uuid root = last_seen(w)->root;
+    for (uint32_t depth = 2; depth <= 64; depth++) {
+        end_run(w, last_started(w), RUN_SUCCESS, SLICE_NONE);
+        assert_int_equal(last_seen(w)->verdict, VERDICT_COOLDOWN);
+        live(w, MIN);
+        assert_int_equal(last_seen(w)->verdict, VERDICT_FIRED);
+        assert_int_equal(last_seen(w)->depth, depth);
+        assert_int_equal(uuid_cmp(last_seen(w)->root, root), 0);
+    }
+    end_run(w, last_started(w), RUN_SUCCESS, SLICE_NONE);
+    assert_int_equal(last_seen(w)->verdict, VERDICT_DEPTH);
+    live(w, HOUR);
+    assert_int_equal(seen_of(w, "cooldown.ended"), 63);
+}
+
 static void fan_out_is_one_event(void **state)
 {
     struct world *w = *state;
@@ -408,6 +433,7 @@ int main(void)
         T(other_ends_do_not),
         T(nobody_follows_no_event),
         T(a_chain_ends_at_its_greatest_depth),
+        T(a_chain_through_cooldowns_ends_as_well),
         T(fan_out_is_one_event),
         T(long_names_are_told_apart),
         T(a_failed_commit_ends_the_run_again),

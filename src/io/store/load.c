@@ -99,6 +99,24 @@ static void fill_trigger(struct stmt *q, struct trigger_def *def, const char *ty
     };
 }
 
+/* An event that was forgotten meanwhile began its chain, as far as anybody knows. */
+static int load_held(const struct loader *l, struct trigger *t)
+{
+    struct lineage chain = {.depth = 0};
+    struct row_key k;
+    struct stmt q;
+    if (t->state.held == 0 || !t->def->rule.trailing || !row_key_of(t->state.held_from, &k))
+        return 0;
+    if (stmt_begin(&q, l->db, "SELECT root, parent, depth FROM events WHERE key = ?1") == 0)
+        bind_int(&q, 1, k.key);
+    if (stmt_row(&q))
+        chain = (struct lineage){.root = column_uuid(&q, 0),
+                                 .parent = column_uuid(&q, 1),
+                                 .depth = (uint32_t)column_int(&q, 2)};
+    engine_load_held(t, &chain);
+    return unreadable(l, stmt_end(&q));
+}
+
 static int load_ark(const struct loader *l, struct stmt *q, struct trigger_def *def,
                     const char *type)
 {
@@ -135,8 +153,9 @@ static int load_trigger(const struct loader *l, struct stmt *q)
     }
     struct trigger *t = mem_zalloc(sizeof(*t));
     fill_trigger(q, def, type, p, t);
+    const int err = load_held(l, t);
     engine_load_trigger(l->engine, l->now, t);
-    return 0;
+    return err;
 }
 
 static int load_triggers(const struct loader *l)
