@@ -21,7 +21,7 @@ struct host;
 
 /* What the operator said about brokers outside. */
 struct broker_settings {
-    char *kafka_brokers; /* NULL: none */
+    char *kafka_brokers; /* "host:port,host:port" */
     char *kafka_group_prefix;
     json_t *kafka; /* object of librdkafka's properties; NULL: none. Has secrets */
 };
@@ -64,5 +64,6 @@ const struct topic_backend *topic_backend_of(struct slice topic, struct diag *re
 
 extern const struct topic_backend topic_embedded;
 extern const struct topic_backend topic_nats; /* where it was built in (PAWL_NATS) */
+extern const struct topic_backend topic_kafka; /* where it was built in (PAWL_KAFKA) */
 
 #endif

@@ -5,6 +5,9 @@
 
 const struct topic_backend *const topic_backends[] = {
     &topic_embedded,
+#ifdef PAWL_KAFKA
+    &topic_kafka,
+#endif
 #ifdef PAWL_NATS
     &topic_nats,
 #endif
@@ -15,7 +18,8 @@ const struct topic_backend *const topic_backends[] = {
 static const struct {
     const char *prefix, *how;
 } absent[] = {
-    {"kafka:", "this pawl was built without Kafka topics"},
+    {"kafka:", "this pawl was built without Kafka topics: install librdkafka-dev and build it with "
+               "-Dkafka=enabled"},
     {"nats:", "this pawl was built without NATS JetStream topics: install libnats-dev and build it "
               "with -Dnats=enabled"},
 };

@@ -23,6 +23,7 @@ LAYERS = {
     "io/tzdata": ["io/tzdata", "core", "base", "pawl"],
     "io/http": ["io/http", "io/loop", "core", "base", "pawl"],
     "io/curl": ["io/curl", "io/loop", "core", "base", "pawl"],
+    "io/kafka": ["io/kafka", "io/loop", "core", "base", "pawl"],
     "io/nats": ["io/nats", "io/loop", "core", "base", "pawl"],
     "io/process": ["io/process", "io/loop", "core", "base", "pawl"],
     "io/store": ["io/store", "io/loop", "core", "base", "pawl"],
@@ -40,12 +41,13 @@ EXCEPTIONS = {
 
 # A third-party header, and where it may be included.
 HOMES = {
-    "uv.h": ["io/loop", "io/curl", "io/http", "io/nats", "io/process", "io/store", "source", "executor", "cli", "app"],
+    "uv.h": ["io/loop", "io/curl", "io/http", "io/kafka", "io/nats", "io/process", "io/store", "source", "executor", "cli", "app"],
     "sqlite3.h": ["io/store"],
     "sodium.h": ["io/secret"],
     "llhttp.h": ["io/http"],
     "yaml.h": ["io/yaml"],
     "curl/curl.h": ["io/curl"],
+    "librdkafka/rdkafka.h": ["io/kafka"],
     "nats/nats.h": ["io/nats"],
     "nats/adapters/libuv.h": ["io/nats"],
     "jansson.h": ["pawl", "src/base/json.h"],

@@ -1,0 +1,74 @@
+"""kafka.py - a Kafka cluster for a test: librdkafka's mock brokers, in a process of their own (kafka_mock.c).
+
+    cluster = Cluster(program, brokers=1)   # program: build(directory), made once
+    cluster.topic("orders", partitions=2)
+    cluster.produce("orders", 0, first=0, count=10)   # returns when the brokers have acknowledged: b"0:0" ... b"0:9"
+    cluster.down(); cluster.up()            # all brokers, with what they hold
+    cluster.committed("pawl.orders", "orders", 0)
+"""
+import functools
+import os
+import shutil
+import subprocess
+
+import pawl
+
+SOURCE = os.path.join(pawl.ROOT, "tests", "lib", "kafka_mock.c")
+
+
+@functools.cache
+def available():
+    """Whether the mock cluster can be built here: the compiler, and librdkafka with its headers."""
+    return shutil.which("cc") is not None and subprocess.run(
+        ["cc", "-fsyntax-only", "-x", "c", SOURCE], capture_output=True, check=False).returncode == 0
+
+
+def build(directory):
+    program = os.path.join(str(directory), "kafka_mock")
+    subprocess.run(["cc", "-O1", "-D_GNU_SOURCE", "-o", program, SOURCE, "-lrdkafka"], check=True)
+    return program
+
+
+class Cluster:
+    def __init__(self, program, brokers=1):
+        self.process = subprocess.Popen([program, str(brokers)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.bootstraps = self.process.stdout.readline().strip()
+        assert self.bootstraps
+
+    def ask(self, *words):
+        self.process.stdin.write(" ".join(map(str, words)) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().split()
+        assert answer[:1] == ["ok"], (words, answer)
+        return int(answer[1])
+
+    def topic(self, name, partitions=1):
+        assert self.ask("topic", name, partitions) == 0
+
+    def error(self, name, code):
+        self.ask("error", name, code)
+
+    def produce(self, topic, partition=0, first=0, count=1):
+        self.ask("produce", topic, partition, first, count)
+        return [f"{partition}:{i}".encode() for i in range(first, first + count)]
+
+    def message(self, topic, text, partition=0, key="-", content_type="-"):
+        self.ask("message", topic, partition, key, content_type, text)
+
+    def large(self, topic, size, partition=0):
+        self.ask("large", topic, partition, size)
+
+    def committed(self, group, topic, partition=0):
+        return self.ask("committed", group, topic, partition)
+
+    def down(self):
+        self.ask("down")
+
+    def up(self):
+        self.ask("up")
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
