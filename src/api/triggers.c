@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 static const char missing[] = "the pipeline has no such trigger";
 
@@ -25,6 +26,8 @@ struct showing {
     struct reading reading;
     char *webhook_url;       /* in the arena */
     struct slice shown_once; /* JSON object in the arena; absent when there is nothing */
+    struct uuid pipeline;    /* of an ArkEvent's: the one that it is asked for with */
+    struct trigger_guests guests;
 };
 
 static int query_one(struct reading *r, struct db *db)
@@ -208,17 +211,41 @@ static int update_from(struct api *a, struct http_request *req, struct trigger *
     return def != NULL ? 0 : -EINVAL;
 }
 
-/* The trigger in a path; answers 404 when there is none. */
-static struct trigger *take_trigger(struct api *a, struct http_request *req)
+static bool is_target(const struct trigger *t, const struct pipeline *p)
+{
+    const struct rule_targets *all = t->def->rule.targets;
+    for (size_t i = 0; all != NULL && i < all->count; i++)
+        if (strcmp(all->items[i].path, p->path) == 0)
+            return true;
+    return false;
+}
+
+/* The trigger in a path, an ArkEvent's as well; answers 404 when there is none. */
+static struct trigger *find_trigger(struct api *a, struct http_request *req,
+                                    struct pipeline **ret_pipeline)
 {
     struct uuid id;
     struct pipeline *p = take_pipeline(a, req);
     if (p == NULL || !take_path_id(req, 3, missing, &id))
         return NULL;
+    *ret_pipeline = p;
     struct trigger *t = catalog_trigger(engine_catalog(a->host->engine), id);
-    if (t != NULL && t->pipeline == p)
+    if (t != NULL && (t->pipeline == p || is_target(t, p)))
         return t;
     http_respond_error(req, DIAG_NOT_FOUND, 0, missing);
+    return NULL;
+}
+
+/* The same for changing it. */
+static struct trigger *take_trigger(struct api *a, struct http_request *req)
+{
+    struct pipeline *p;
+    struct trigger *t = find_trigger(a, req, &p);
+    if (t == NULL || t->pipeline != NULL)
+        return t;
+    http_respond_error(req, DIAG_FAILED_PRECONDITION, 0,
+                       "the trigger is an ArkEvent's: it is changed by applying its manifest, and "
+                       "deleted as an ArkEvent");
     return NULL;
 }
 
@@ -266,17 +293,48 @@ static void resume_one(struct http_request *req, void *ctx)
     pause_or_resume(req, ctx, false);
 }
 
+static int query_guest(struct reading *r, struct db *db)
+{
+    const struct showing *s = container_of(r, struct showing, reading);
+    return query_guest_trigger(db, r->id, s->pipeline, &r->body);
+}
+
 static void get(struct http_request *req, void *ctx)
 {
-    struct trigger *t = take_trigger(ctx, req);
-    if (t != NULL)
-        reading_start(&show(ctx, req, t->id)->reading);
+    struct pipeline *p;
+    const struct trigger *t = find_trigger(ctx, req, &p);
+    if (t == NULL)
+        return;
+    struct showing *s = show(ctx, req, t->id);
+    s->pipeline = p->id;
+    if (t->pipeline == NULL)
+        s->reading.query = query_guest;
+    reading_start(&s->reading);
 }
 
 static int query_list(struct reading *r, struct db *db)
 {
     struct showing *s = container_of(r, struct showing, reading);
-    return query_triggers(db, r->id, &r->page, s->webhook_url, &r->body);
+    return query_triggers(db, r->id, &r->page, &s->guests, s->webhook_url, &r->body);
+}
+
+/* The ArkEvents that have the pipeline among their targets, each once. */
+static struct trigger_guests guests_of(struct api *a, struct http_request *req,
+                                       const struct pipeline *p)
+{
+    const struct followed *f = catalog_followed(engine_catalog(a->host->engine), slice_of(p->path));
+    const struct rule_target *t;
+    struct trigger_guests g = {0};
+    size_t count = 0;
+    if (f == NULL)
+        return g;
+    DL_COUNT(f->targeters, t, count);
+    struct uuid *ids = arena_alloc(req->arena, count * sizeof(*ids) + 1);
+    DL_FOREACH (f->targeters, t)
+        if (g.count == 0 || uuid_cmp(ids[g.count - 1], t->trigger->id) != 0)
+            ids[g.count++] = t->trigger->id;
+    g.ids = ids;
+    return g;
 }
 
 static void list(struct http_request *req, void *ctx)
@@ -286,6 +344,7 @@ static void list(struct http_request *req, void *ctx)
         return;
     struct showing *s = show(ctx, req, p->id);
     s->reading.query = query_list;
+    s->guests = guests_of(ctx, req, p);
     if (!take_page(req, PAGE_LIMIT_DEFAULT, &s->reading.page))
         return;
     struct slice limit;
@@ -309,7 +368,8 @@ static int query_why(struct reading *r, struct db *db)
 
 static void explain(struct http_request *req, void *ctx)
 {
-    struct trigger *t = take_trigger(ctx, req);
+    struct pipeline *p;
+    const struct trigger *t = find_trigger(ctx, req, &p);
     if (t == NULL)
         return;
     struct explaining *x = reading_make(ctx, req, sizeof(*x), query_why);

@@ -6,6 +6,8 @@
 
 static const struct page all = {.limit = 50};
 
+static const struct trigger_guests no_guests;
+
 static void pipeline_has_its_spec_and_no_run_yet(void **state)
 {
     struct store *s = *state;
@@ -79,7 +81,7 @@ static void unknown_and_deleted_pipelines_are_not_found(void **state)
     store_write(s);
     assert_int_equal(query_pipeline(s->db, next_id(s), &s->text), -ENOENT);
     assert_int_equal(query_trigger(s->db, next_id(s), NULL, &s->text), -ENOENT);
-    assert_int_equal(query_triggers(s->db, next_id(s), &all, NULL, &s->text), -ENOENT);
+    assert_int_equal(query_triggers(s->db, next_id(s), &all, &no_guests, NULL, &s->text), -ENOENT);
     batch_add(s->b, EFFECT_DROP_PIPELINE)->drop = (struct effect_drop){1, s->now};
     store_write(s);
     assert_int_equal(query_pipeline(s->db, id, &s->text), -ENOENT);
@@ -234,18 +236,18 @@ static void all_triggers_or_a_page(void **state)
         put_trigger(s, key, 1);
     store_write(s);
     struct page page = {.limit = 0};
-    assert_int_equal(query_triggers(s->db, pipeline, &page, NULL, &s->text), 0);
+    assert_int_equal(query_triggers(s->db, pipeline, &page, &no_guests, NULL, &s->text), 0);
     assert_int_equal(text_times(s, "\"pipeline_id\""), 300);
     assert_true(text_has(s, "}],'total':300}"));
     str_reset(&s->text);
     batch_add(s->b, EFFECT_DROP_TRIGGER)->drop = (struct effect_drop){5, s->now};
     store_write(s);
     page.limit = 200;
-    assert_int_equal(query_triggers(s->db, pipeline, &page, NULL, &s->text), 0);
+    assert_int_equal(query_triggers(s->db, pipeline, &page, &no_guests, NULL, &s->text), 0);
     assert_int_equal(text_times(s, "\"pipeline_id\""), 200);
     assert_true(text_has(s, "],'total':299,"));
     assert_true(next_page(s, &page, cursor));
-    assert_int_equal(query_triggers(s->db, pipeline, &page, NULL, &s->text), 0);
+    assert_int_equal(query_triggers(s->db, pipeline, &page, &no_guests, NULL, &s->text), 0);
     assert_int_equal(text_times(s, "\"pipeline_id\""), 99);
     assert_false(next_page(s, &page, cursor));
 }

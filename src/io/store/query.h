@@ -44,10 +44,16 @@ int query_topic(struct db *db, struct slice name, struct str *ret);
 int query_messages(struct db *db, struct slice topic, uint64_t offset, unsigned limit,
                    struct str *ret);
 
-/* ---- triggers of one pipeline: {"triggers":[...],"total":N}; in the order of their making. limit 0: all of them.
+/* ---- triggers of one pipeline: {"triggers":[...],"total":N}; in the order of their making. limit 0: all of them. Behind them, on the
+ * last page, its guests: ArkEvents that start it, though they nest under no pipeline.
  * webhook_url is added to webhook triggers when url is given ---- */
+struct trigger_guests {
+    const struct uuid *ids;
+    size_t count;
+};
 int query_triggers(struct db *db, struct uuid pipeline, const struct page *page,
-                   const char *webhook_url, struct str *ret);
+                   const struct trigger_guests *guests, const char *webhook_url, struct str *ret);
+int query_guest_trigger(struct db *db, struct uuid id, struct uuid pipeline, struct str *ret);
 int query_trigger(struct db *db, struct uuid id, const char *webhook_url, struct str *ret);
 
 /* ---- runs: {"runs":[...],"total":N,"next_cursor":...}; newest first ---- */

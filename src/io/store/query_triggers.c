@@ -2,14 +2,15 @@
 #include "io/store/page.h"
 #include <errno.h>
 
-#define COLUMNS                                                                                    \
+/* Each is shown with a pipeline: of all but ArkEvents', the one that it nests under. */
+#define COLUMNS_OF(pipeline)                                                                       \
     "SELECT t.key, t.id, p.id, t.type, t.config, t.enabled, t.cooldown_ms, s.last_fired,"          \
     " s.last_run, t.created_at, t.updated_at, x.at, x.reason,"                                     \
-    " m.key FROM triggers t"                                                                       \
-    " JOIN pipelines p ON p.key = t.pipeline"                                                      \
+    " m.key FROM triggers t JOIN pipelines p ON " pipeline                                         \
     " LEFT JOIN trigger_states s ON s.trigger = t.key "                                            \
     " LEFT JOIN pauses x ON x.kind = 't' AND x.key = t.key "                                       \
     " LEFT JOIN applied m ON m.object = t.id "
+#define COLUMNS COLUMNS_OF("p.key = t.pipeline")
 
 /* What its manifest calls it: the end of "Trigger/namespace/name". */
 static void add_name(struct str *ret, struct slice key)
@@ -98,8 +99,55 @@ static int list(struct db *db, int64_t pipeline, const struct page *page, int64_
     return stmt_end(&q);
 }
 
+/* Appends what a statement finds. */
+static int add_found(struct stmt *q, const char *webhook_url, struct str *ret)
+{
+    const bool found = stmt_row(q);
+    if (found)
+        add_trigger(q, webhook_url, ret);
+    const int err = stmt_end(q);
+    return err != 0 ? err : found ? 0 : -ENOENT;
+}
+
+int query_guest_trigger(struct db *db, struct uuid id, struct uuid pipeline, struct str *ret)
+{
+    struct stmt q;
+    if (stmt_begin(
+            &q, db,
+            COLUMNS_OF(
+                "p.id = ?2 AND p.deleted_at IS NULL") "WHERE t.id = ?1 AND t.deleted_at IS NULL") ==
+        0) {
+        bind_uuid(&q, 1, &id);
+        bind_uuid(&q, 2, &pipeline);
+    }
+    return add_found(&q, NULL, ret);
+}
+
+/* Those that have gone meanwhile are left out. */
+static int list_guests(struct db *db, struct uuid pipeline, const struct trigger_guests *g,
+                       bool wanted, struct str *ret, uint64_t *total)
+{
+    struct str text = {0};
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < g->count; i++) {
+        str_reset(&text);
+        err = query_guest_trigger(db, g->ids[i], pipeline, &text);
+        if (err == 0) {
+            ++*total;
+            if (wanted) {
+                add_comma(ret);
+                str_add_slice(ret, str_slice(&text));
+            }
+        }
+        if (err == -ENOENT)
+            err = 0;
+    }
+    str_release(&text);
+    return err;
+}
+
 int query_triggers(struct db *db, struct uuid pipeline, const struct page *page,
-                   const char *webhook_url, struct str *ret)
+                   const struct trigger_guests *guests, const char *webhook_url, struct str *ret)
 {
     int64_t after, key = 0, last = 0;
     uint64_t total = 0;
@@ -115,6 +163,8 @@ int query_triggers(struct db *db, struct uuid pipeline, const struct page *page,
         err = count_triggers(db, key, &total);
     if (err == 0)
         err = list(db, key, page, after, webhook_url, ret, &last, &more);
+    if (err == 0)
+        err = list_guests(db, pipeline, guests, !more, ret, &total);
     if (page->limit > 0) {
         page_end(ret, total, more, CURSOR_TRIGGERS, last);
     } else {
@@ -130,9 +180,5 @@ int query_trigger(struct db *db, struct uuid id, const char *webhook_url, struct
     struct stmt q;
     if (stmt_begin(&q, db, COLUMNS "WHERE t.id = ?1 AND t.deleted_at IS NULL") == 0)
         bind_uuid(&q, 1, &id);
-    const bool found = stmt_row(&q);
-    if (found)
-        add_trigger(&q, webhook_url, ret);
-    const int err = stmt_end(&q);
-    return err != 0 ? err : found ? 0 : -ENOENT;
+    return add_found(&q, webhook_url, ret);
 }
