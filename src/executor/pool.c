@@ -89,6 +89,7 @@ void pool_run_cancel(struct pool_run *r, bool interrupted)
         cancel_waiting(r);
         return;
     }
+    timer_cancel(i->pool->all->timers, &r->timer); /* its time-out, which cannot be why any more */
     i->lost_count++;
     pool_place(i);
     if (i->lost_count < i->held_count)

@@ -350,6 +350,20 @@ static void test_cancel(void **state)
         expect_end(&w->ends.items[i], RUN_CANCELLED, "", "cancelled");
 }
 
+/* What it was asked first counts, also when its time is over before the worker is gone. */
+static void test_cancel_before_the_timeout(void **state)
+{
+    struct world *w = *state;
+    struct run_start s = next(w);
+    s.timeout_ms = 1000;
+    start(w, s, "trap \"\" TERM; read -r a; echo r >$0/ready; while :; do sleep 1000; done",
+          ",'kill_grace_seconds':1.5");
+    world_await_ready(w, 2);
+    assert_true(dispatcher_cancel(w->dispatcher, s.run));
+    world_await(w, 1);
+    expect_end(world_last(w), RUN_CANCELLED, "", "cancelled");
+}
+
 /* The worker has another run: it goes on, and its answer for the cancelled one is ignored. */
 static void test_cancel_beside_others(void **state)
 {
@@ -439,6 +453,7 @@ int main(void)
         TEST(test_timeout_takes_the_worker),
         TEST(test_timeout_and_the_others_in_the_worker),
         TEST(test_cancel),
+        TEST(test_cancel_before_the_timeout),
         TEST(test_cancel_beside_others),
         TEST(test_interrupt),
         TEST(test_close_ends_idle_workers),
