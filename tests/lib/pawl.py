@@ -12,6 +12,7 @@
 Nothing here waits blindly: everything waits for a condition with a deadline, and says what it waited for when the deadline passes.
 Deadlines are multiplied by $PAWL_PATIENCE (default 1), for slow machines and builds.
 """
+import base64
 import contextlib
 import http.client
 import itertools
@@ -483,6 +484,45 @@ class Daemon:
     def fire_sync(self, trigger, body=b"{}", wait="30s", **kw):
         """Calls the webhook and waits for the run on the server's side: the Response."""
         return self.fire(trigger, body, query=f"mode=sync&timeout={wait}", timeout=60, **kw)
+
+    # ---- ArkEvents ----
+
+    def apply(self, *documents):
+        """Applies manifests, all of them or none: the results."""
+        text = "\n---\n".join(d if isinstance(d, str) else json.dumps(d) for d in documents)
+        return self.post("/api/v1/apply", text).expect(200).json()["results"]
+
+    def create_team(self, name, argv=("/bin/true",), namespace="ai", **fields):
+        """A pipeline that ArkEvents of its namespace can name."""
+        return self.create_pipeline(name, argv, namespace=namespace, layer="team", **fields)
+
+    def create_event(self, name, *targets, source=None, namespace="ai", **spec):
+        """An ArkEvent, by default a webhook: "namespace/name". Each target is a team's name or an object."""
+        targets = [t if isinstance(t, dict) else {"team": t} for t in targets]
+        self.apply({"apiVersion": "arkonis.dev/v1alpha1", "kind": "ArkEvent", "metadata": {"name": name, "namespace": namespace},
+                    "spec": {"source": source or {"type": "webhook"}, "targets": targets, **spec}})
+        return f"{namespace}/{name}"
+
+    @staticmethod
+    def event_path(event):
+        namespace, name = event.split("/")
+        return f"/apis/arkonis.dev/v1alpha1/namespaces/{namespace}/arkevents/{name}"
+
+    def event(self, event):
+        """The ArkEvent as the API shows it."""
+        return self.get(self.event_path(event)).expect(200).json()
+
+    def event_token(self, event):
+        """The token in the Secret of an ArkEvent."""
+        namespace, name = event.split("/")
+        secret = self.get(f"/api/v1/namespaces/{namespace}/secrets/{name}-webhook-token").expect(200).json()
+        return base64.b64decode(secret["data"]["token"]).decode()
+
+    def fire_event(self, event, body=b"{}", token=None, query="", headers=None, timeout=60.0):
+        """Calls an ArkEvent with its token, or another one ("": none): the Response."""
+        token = self.event_token(event) if token is None else token
+        return self.post(f"/triggers/{event}/fire" + (f"?{query}" if query else ""), body, timeout=timeout,
+                         headers={**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})})
 
     # ---- landing zones ----
 
