@@ -164,7 +164,7 @@ bool claim_has_work(const struct engine *e)
 static bool ask(struct engine *e, struct claim *c, struct pipeline *p)
 {
     const uint32_t room = c->count_max - c->asked;
-    const uint32_t slots = p->pending > 0 ? queue_free_slots(e, p) : 0;
+    const uint32_t slots = p->pending > 0 ? queue_free_leases(e, p) : 0;
     queue_put(e, p, READY_NOT);
     if (slots == 0)
         return false;

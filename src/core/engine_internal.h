@@ -297,7 +297,7 @@ void timing_due(struct engine *e, struct now now,
 /* ---- queue.c ---- */
 
 /* Whether a new run of p may start at once instead of waiting its turn. */
-bool queue_has_slot(const struct engine *e, const struct pipeline *p);
+bool queue_has_slot(const struct engine *e, const struct pipeline *p, struct mono now);
 /* Takes a slot and puts the run into the table of those being carried out. Takes `lease`, NULL when it is carried out here. */
 void queue_occupy(struct engine *e, struct pipeline *p, const struct run_start *s,
                   struct wall started_at, struct lease *lease);
@@ -310,7 +310,9 @@ void queue_begin(struct engine *e, struct now now, struct pipeline *p, const str
 struct run_start queue_keep_start(struct engine *e, const struct run_start *s);
 /* An attempt of p has ended. */
 void queue_note_end(struct pipeline *p, struct mono now);
-uint32_t queue_free_slots(const struct engine *e, const struct pipeline *p);
+/* How many more runs of p may be carried out here; may be leased, where workers take them. */
+uint32_t queue_free_slots(const struct engine *e, const struct pipeline *p, struct mono now);
+uint32_t queue_free_leases(const struct engine *e, const struct pipeline *p);
 /* Records that a run moves from one state to another. */
 void queue_move_run(struct engine *e, enum run_status from, const struct effect_move_run *m);
 /* Asks for at most so many of p's pending runs; how many those are. p->claim says whom for. */

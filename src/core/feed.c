@@ -91,8 +91,8 @@ static struct uuid make_run(struct engine *e, struct now now, struct pipeline *p
     const uint32_t version = pinned != 0 ? pinned : p->def->version;
     /* What another version says is in the store. */
     const bool waits = t != NULL && t->paused;
-    bool at_once =
-        uuid_is_nil(held_from) && !waits && version == p->def->version && queue_has_slot(e, p);
+    const bool at_once = uuid_is_nil(held_from) && !waits && version == p->def->version &&
+                         queue_has_slot(e, p, now.mono);
     emit(e, EFFECT_PUT_RUN)->put_run = (struct effect_put_run){
         .id = id,
         .event = ev->id,

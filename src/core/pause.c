@@ -1,7 +1,7 @@
 /* pause.c - runs that wait because somebody said so: all of them, those of a pipeline, or those of a trigger.
  *
  * Events are accepted and decided as ever, runs are made and wait. A pipeline that is paused, alone or with all others, has no free
- * slot (queue_free_slots), so nothing of it is started or leased. The runs of a paused trigger are put aside in the durable queue,
+ * slot (queue.c), so nothing of it is started or leased. The runs of a paused trigger are put aside in the durable queue,
  * where the pipeline's other runs go past them: EFFECT_PAUSE moves those that wait already, new ones and retries go there by
  * themselves. They count as pending wherever they are. What is running goes on.
  */

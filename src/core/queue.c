@@ -45,34 +45,44 @@ void queue_note_end(struct pipeline *p, struct mono now)
     p->ended++;
 }
 
-static uint32_t handover(const struct pipeline *p)
+/* Where nothing has ended lately, what was before says nothing any more. */
+static uint32_t handover(const struct pipeline *p, struct mono now)
 {
-    const uint32_t lately = p->ended > p->ended_before ? p->ended : p->ended_before;
+    const bool old = now.ms - p->ended_since >= 2 * HANDOVER_MS;
+    const uint32_t lately = old ? 0 : p->ended > p->ended_before ? p->ended : p->ended_before;
     const uint32_t n = 2 * lately;
     return n < HANDOVER_MIN ? HANDOVER_MIN : n > HANDOVER_MAX ? HANDOVER_MAX : n;
 }
 
 /* 0: no limit. */
-static uint32_t own_limit(const struct pipeline *p)
+static uint32_t own_limit(const struct pipeline *p, struct mono now)
 {
     const uint32_t set = p->def->running_max, capacity = p->def->capacity;
     if (capacity == 0)
         return set;
-    const uint32_t useful = capacity + handover(p);
+    const uint32_t useful = capacity + handover(p, now);
     return set == 0 || useful < set ? useful : set;
 }
 
-uint32_t queue_free_slots(const struct engine *e, const struct pipeline *p)
+/* Of `all` that are free, what p may have. */
+static uint32_t share(const struct engine *e, const struct pipeline *p, uint32_t all,
+                      uint32_t limit)
 {
     if (pause_holds(e, p))
         return 0;
-    uint32_t all = p->def->pull ? left_of(e->opt.leased_max, e->leased + e->reserved_leases)
-                                : left_of(e->opt.running_max, e->running + e->reserved);
-    const uint32_t limit = own_limit(p);
-    if (limit == 0)
-        return all;
-    uint32_t own = left_of(limit, p->running + p->reserved);
+    const uint32_t own = limit != 0 ? left_of(limit, p->running + p->reserved) : all;
     return own < all ? own : all;
+}
+
+uint32_t queue_free_slots(const struct engine *e, const struct pipeline *p, struct mono now)
+{
+    return share(e, p, left_of(e->opt.running_max, e->running + e->reserved), own_limit(p, now));
+}
+
+uint32_t queue_free_leases(const struct engine *e, const struct pipeline *p)
+{
+    return share(e, p, left_of(e->opt.leased_max, e->leased + e->reserved_leases),
+                 p->def->running_max);
 }
 
 void engine_hold(struct engine *e)
@@ -81,9 +91,9 @@ void engine_hold(struct engine *e)
     claim_hold(e);
 }
 
-bool queue_has_slot(const struct engine *e, const struct pipeline *p)
+bool queue_has_slot(const struct engine *e, const struct pipeline *p, struct mono now)
 {
-    return !e->held && !p->def->pull && p->pending == 0 && queue_free_slots(e, p) > 0;
+    return !e->held && !p->def->pull && p->pending == 0 && queue_free_slots(e, p, now) > 0;
 }
 
 static struct run *add_run(struct engine *e, struct pipeline *p, const struct run_start *s,
@@ -303,7 +313,7 @@ void queue_schedule(struct engine *e, struct now now)
     while (work && e->running + e->reserved < e->opt.running_max) {
         struct pipeline *p = e->ready[READY_TO_START];
         queue_put(e, p, READY_NOT);
-        uint32_t slots = p->pending > 0 ? queue_free_slots(e, p) : 0;
+        uint32_t slots = p->pending > 0 ? queue_free_slots(e, p, now.mono) : 0;
         if (slots > 0)
             queue_fetch(e, p, slots);
         work = e->ready[READY_TO_START] != NULL;
