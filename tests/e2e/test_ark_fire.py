@@ -38,7 +38,7 @@ def test_asynchronous(daemon):
     assert body["fired"] is True and body["trigger"] == "both" and body["targets"] == 2 and FIRED_AT.fullmatch(body["firedAt"])
     runs = [daemon.wait_run(r, "success") for r in body["runs"]]
     assert [r["output"]["pipeline"] for r in runs] == ["ai.team.a", "ai.team.b"]
-    assert [r["output"]["payload"] for r in runs] == [{"n": 1}] * 2
+    assert [r["output"]["payload"] for r in runs] == [{"n": 1}] * 2 and not any("input" in r for r in runs)
     assert len({uuid.UUID(r) for r in body["runs"]}) == 2
     assert daemon.event(e)["status"]["firedCount"] == 1
     assert daemon.event(e)["status"]["lastFiredAt"][:19] == body["firedAt"][:19]
@@ -265,11 +265,13 @@ def test_a_replay_gets_the_same_input(daemon, tmp_path):
     daemon.create_team("t", script(f'cat; [ -e "{tmp_path}/go" ]'))
     e = daemon.create_event("e", {"team": "t", "input": {"x": "{{ .trigger.body.x }} at {{ .trigger.firedAt }}"}})
     run = daemon.fire_event(e, {"x": "first"}).expect(202).json()["runs"][0]
-    daemon.wait_run(run, "failed")
+    given = daemon.wait_run(run, "failed")["input"]
     said = daemon.logs(run)
     (tmp_path / "go").touch()
     again = daemon.post(f"/api/v1/runs/{run}/replay").expect(202).json()["run_id"]
-    text = daemon.wait_run(again, "success")["output"]["payload"]["x"]
+    made = daemon.wait_run(again, "success")
+    assert given == made["input"] == made["output"]["payload"]
+    text = given["x"]
     assert text.startswith("first at ") and text in json.dumps(said)
 
 

@@ -139,6 +139,19 @@ static int add_steps(struct db *db, int64_t key, struct str *ret)
     return stmt_end(&q);
 }
 
+/* What it got instead of its event's payload. */
+static int add_input(struct db *db, int64_t key, struct str *ret)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db, "SELECT input FROM run_inputs WHERE run = ?1") == 0)
+        bind_int(&q, 1, key);
+    if (stmt_row(&q)) {
+        str_add_cstr(ret, ",\"input\":");
+        str_add_slice(ret, column_slice(&q, 0));
+    }
+    return stmt_end(&q);
+}
+
 int query_run(struct db *db, struct uuid id, struct str *ret, enum run_status *ret_status)
 {
     struct run_row row;
@@ -148,6 +161,8 @@ int query_run(struct db *db, struct uuid id, struct str *ret, enum run_status *r
         err = query_run_row(db, id, &row);
     if (err == 0 && row_key_of(id, &k))
         err = add_run_at(db, k.key, OUTPUT_BYTES_ALL, ret);
+    if (err == 0)
+        err = add_input(db, k.key, ret);
     if (err == 0)
         err = attempts_add(db, k.key, ret);
     if (err == 0)
