@@ -72,9 +72,9 @@ static void arm_work(struct worker_job *j, void *thread_state)
         s->arm_ino = st.st_ino;
         s->arm_local = zone_fs_is_local(fd);
         s->arm_wd = watch_add_fd(s->arm_inotify, fd);
-        clock_gettime(CLOCK_REALTIME, &now);
-        s->arm_since_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
     }
+    clock_gettime(CLOCK_REALTIME, &now);
+    s->arm_since_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
     if (fd >= 0)
         close(fd);
 }
@@ -92,7 +92,8 @@ static void armed(struct site *s)
     s->local = s->arm_local;
     s->root.dev = s->arm_dev;
     s->root.ino = s->arm_ino;
-    s->since_ns = s->arm_since_ns;
+    s->since_ns = s->waiting_ns != 0 ? s->waiting_ns : s->arm_since_ns;
+    s->waiting_ns = 0;
     s->retry_ms = ZONE_RETRY_MS_MIN;
     s->rescan = true;
     s->unwatched = s->arm_wd < 0;
@@ -128,6 +129,8 @@ static void arm_done(struct worker_job *j, bool cancelled)
             armed(s);
         } else {
             site_set_error(s, s->arm_err, "cannot open the directory");
+            if (!s->primed && s->waiting_ns == 0)
+                s->waiting_ns = s->arm_since_ns; /* what comes while nobody can look is new */
             if (s->arm_err == -ENOENT && !s->primed)
                 site_prime(s); /* nothing was there before it */
             retry_later(s);

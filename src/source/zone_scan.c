@@ -9,6 +9,7 @@
 #include "source/zone_site.h"
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -70,19 +71,29 @@ void scan_destroy(struct scan *c)
 
 /* ---- on the worker ---- */
 
+/* The last one is told of. */
+static void cannot(struct scan *c, const char *what, const char *path, int err)
+{
+    snprintf(c->watch_what, sizeof(c->watch_what), "cannot %s %s", what,
+             path[0] != '\0' ? path : "the directory");
+    c->watch_err = err;
+}
+
 static void next_dir(struct scan *c, int root)
 {
     char *path = c->todo.items[--c->todo.len];
     const int fd = zone_fs_open_dir(root, path);
     if (fd < 0) {
-        free(path); /* gone, or not for us */
+        if (fd != -ENOENT && fd != -ENOTDIR && fd != -ELOOP) /* else it has just gone */
+            cannot(c, "open", path, fd);
+        free(path);
         return;
     }
     const int wd = watch_add_fd(c->inotify_fd, fd);
     if (wd >= 0)
         vec_push(&c->watched, ((struct found_dir){wd, mem_strdup(path)}));
     else
-        c->watch_err = wd;
+        cannot(c, "watch", path, wd);
     c->dir = fdopendir(fd);
     if (c->dir == NULL) {
         close(fd);
@@ -163,7 +174,7 @@ static void register_watches(struct scan *c)
     if (c->watch_err == 0 || !s->armed)
         return;
     s->unwatched = true;
-    site_set_error(s, c->watch_err, "cannot watch a directory");
+    site_set_error(s, c->watch_err, c->watch_what);
     c->watch_err = 0;
 }
 

@@ -134,7 +134,8 @@ struct scan {
     bool over;
     struct round *round; /* of the slice */
     VEC(struct found_dir) watched;
-    int watch_err; /* a directory could not be watched */
+    int watch_err; /* a directory could not be opened, or not be watched: */
+    char watch_what[128];
     int err;       /* the site's directory could not be opened */
     bool sweeping; /* the walk is over: the ledger is gone through for files that are gone */
     struct str ledger_at;
@@ -190,11 +191,12 @@ struct site {
     bool dropped; /* to be freed as soon as nothing is under way */
     bool armed;   /* the directory is open to us, and watched where possible */
     bool local;
-    bool unwatched; /* some of it cannot be watched: rescans have to do */
+    bool unwatched; /* some of it cannot be opened or watched: rescans have to do */
     bool tried;     /* once at least */
     bool emptied;   /* the directory is gone, and the ledger has been told, or is being told */
     struct zone_root root;
-    int64_t since_ns;
+    int64_t since_ns;   /* what has not changed since then was there before the zone */
+    int64_t waiting_ns; /* since when its directory could not be opened, before it ever was; 0: it could */
     struct watched_dir *dirs;
 
     /* what is to be done */

@@ -137,6 +137,8 @@ static void directory_changed(struct site *s, uint32_t mask, struct slice name, 
         watch_forget_below(s, path.p);
     if (mask & IN_MOVED_FROM)
         s->rescan = true; /* its files are gone, and the ledger does not know yet */
+    if ((mask & IN_ATTRIB) && s->unwatched)
+        s->rescan = true; /* it may be open to us now */
     if ((mask & (IN_CREATE | IN_MOVED_TO)) && zone_enters(s->def, name, path))
         site_notice_dir(s, path.p);
 }

@@ -401,13 +401,44 @@ def test_a_directory_that_goes_and_comes_back(daemon, tmp_path):
     daemon.wait_files(z, "a", "b", "c")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_directory_is_reported(daemon, tmp_path):
-    (tmp_path / "in").mkdir(mode=0)
-    z = daemon.create_zone(path=str(tmp_path / "in"))
+def make_plain(make_daemon):
+    """A daemon that may not read what its user may not, whoever that is."""
+    drop_caps = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
+    return make_daemon(wrapper=drop_caps if os.geteuid() == 0 else ())
+
+
+def test_an_unreadable_directory_is_reported(make_daemon, tmp_path):
+    daemon = make_plain(make_daemon)
+    d = tmp_path / "in"
+    d.mkdir()
+    (d / "old").write_text("x")
+    d.chmod(0)
+    z = daemon.create_zone(path=str(d))
     assert z["status"] == "error" and "Permission denied" in z["error"]
-    (tmp_path / "in").chmod(0o700)
-    wait_until(lambda: daemon.zone(z)["status"] == "watching", what="the directory to be watched")
+    d.chmod(0o300)  # not to be read yet
+    (d / "meanwhile").write_text("x")
+    d.chmod(0o700)
+    daemon.wait_files(z, "meanwhile")
+    assert daemon.zone(z)["status"] == "watching"
+    assert daemon.zone(z)["file_count"] == 2
+
+
+def test_an_unreadable_directory_below_is_reported(make_daemon, tmp_path):
+    daemon = make_plain(make_daemon)
+    d = tmp_path / "in" / "sub"
+    d.mkdir(parents=True)
+    d.chmod(0o300)
+    z = daemon.create_zone(path=str(tmp_path / "in"), recursive=True)
+    wait_until(lambda: daemon.zone(z)["error"] == "cannot open sub: Permission denied", what="the error")
+    assert daemon.get("/health/ready").expect(200).json()["landing_zones"]
+    (d / "one").write_text("x")
+    (tmp_path / "in" / "beside").write_text("x")
+    daemon.wait_files(z, "beside")
+    d.chmod(0o700)
+    daemon.wait_files(z, "beside", "sub/one")
+    wait_until(lambda: daemon.zone(z)["status"] == "watching", what="the end of the error")
+    (d / "two").write_text("x")
+    daemon.wait_files(z, "beside", "sub/one", "sub/two")
 
 
 def test_a_file_instead_of_a_directory(daemon, tmp_path):
