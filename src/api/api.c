@@ -14,6 +14,7 @@ static const struct resource *const resources[] = {
     &resource_kube_list,
     &resource_kube_namespaces,
     &resource_kube_write,
+    &resource_manifests,
     &resource_metrics,
     &resource_pause,
     &resource_pipelines,

@@ -24,6 +24,8 @@ struct api {
     /* kube_feed.c's; NULL: nobody watches */
     struct kube_feed *kube_feed;
 
+    struct manifest_state *manifests; /* of the directory that is watched; NULL: none is */
+
     /* run_stream.c's: how many there are, and the last piece made while there are any */
     unsigned run_streams;
     struct http_piece *run_piece;

@@ -219,6 +219,8 @@ static void read_items(struct manifest_set *s, struct manifest_file *f, size_t i
 static void read_file(struct manifest_set *s, struct manifest_file *f)
 {
     struct diag why = {0};
+    if (f->problems.len > 0)
+        return; /* it could not even be had */
     f->documents = yaml_parse_places(str_slice(&f->text), &f->places, &why);
     str_release(&f->text);
     if (f->documents == NULL) {
@@ -266,7 +268,9 @@ static void refuse_too_many(struct manifest_set *s)
     char text[128];
     snprintf(text, sizeof(text), "more than %d documents in all: they could not be applied at once",
              MANIFEST_DOCUMENTS_MAX);
-    manifest_fail_file(s, s->docs.items[s->docs.len - 1]->file, (struct place){1, 1}, text);
+    for (size_t i = 0; i < s->file_count; i++) /* nobody knows what the rest would have been */
+        if (s->keeps_good || i + 1 == s->file_count)
+            manifest_fail_file(s, s->files[i], (struct place){1, 1}, text);
 }
 
 void manifest_set_read(struct manifest_set *s)

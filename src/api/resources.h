@@ -19,6 +19,7 @@ extern const struct resource
     resource_kube_list,
     resource_kube_namespaces,
     resource_kube_write,
+    resource_manifests,
     resource_metrics,
     resource_pause,
     resource_pipelines,

@@ -17,6 +17,7 @@
 #include "app/follow.h"
 #include "app/host.h"
 #include "app/load.h"
+#include "app/manifest_dir.h"
 #include "app/pump.h"
 #include "app/sweep.h"
 #include "base/check.h"
@@ -67,6 +68,7 @@ struct app {
     struct pump pump;
     struct sweep sweep;
     struct api api;
+    struct manifest_dir manifests; /* where one is configured */
     struct source *sources[32];
     size_t source_count;
 
@@ -115,11 +117,14 @@ static void close_parts(struct app *a)
     host_refuse(&a->host);
     host_abandon_waiters(&a->host);
     follow_abandon(&a->host);
-    a->closing += 4 + (unsigned)a->source_count; /* one is ours: a part may be closed at once */
+    a->closing += 4 + (unsigned)a->source_count +
+                  (a->config->manifests != NULL); /* one is ours: a part may be closed at once */
     for (size_t i = 0; i < a->source_count; i++)
         source_types[i]->stop(a->sources[i], part_closed, a);
     sweep_close(&a->sweep, part_closed, a);
     close_dispatcher(a);
+    if (a->config->manifests != NULL)
+        manifest_dir_close(&a->manifests, part_closed, a);
     reader_close(a->reader, part_closed, a);
     part_closed(a);
 }
@@ -484,6 +489,14 @@ static void start_signals(struct app *a)
     hold_hangups(SIG_UNBLOCK);
 }
 
+/* With manifests: once they are applied. */
+static void announce(void *arg)
+{
+    const struct app *a = arg;
+    printf("ready %s\n", a->url);
+    fflush(stdout);
+}
+
 static int start(struct app *a)
 {
     struct db *db;
@@ -518,8 +531,10 @@ static int start(struct app *a)
         start_signals(a);
         pump_start(&a->pump);
         provide(a);
-        printf("ready %s\n", a->url);
-        fflush(stdout);
+        if (a->config->manifests != NULL)
+            manifest_dir_start(&a->manifests, &a->api, a->config->manifests, announce, a);
+        else
+            announce(a);
     }
     str_release(&url);
     return err;
@@ -543,6 +558,7 @@ int app_run(const struct config *c)
     engine_destroy(a.engine);
     CHECK(uv_loop_close(&a.loop) == 0);
     sweep_deinit(&a.sweep);
+    manifest_dir_release(&a.manifests);
     db_unlock_dir(a.lock_fd);
     free(a.data);
     free(a.url);

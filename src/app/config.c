@@ -37,6 +37,8 @@ static const struct setting settings[] = {
      "directory for everything that is kept; default pawl-data"},
     {"public_url", SET_TEXT, AT(public_url), NULL, 0, 0, 0,
      "how clients reach pawl, for the links it hands out; default from the Host header"},
+    {"manifests", SET_TEXT, AT(manifests), NULL, 0, 0, 0,
+     "directory of manifests that is kept applied; default none"},
     {"log_level", SET_TEXT, AT(log_level), "info", 0, 0, 0,
      "debug, info, warn or error; default info"},
     {"log_format", SET_TEXT, AT(log_format), "auto", 0, 0, 0,
@@ -111,6 +113,7 @@ const struct flag config_flags[] = {
     {"public-url", "URL", "how clients reach pawl, for the links it hands out", FLAG_ONCE},
     {"nats-url", "URL", "NATS servers for nats: topics (default nats://127.0.0.1:4222)", FLAG_ONCE},
     {"nats-credentials", "FILE", "credentials file for NATS", FLAG_ONCE},
+    {"manifests", "DIR", "directory of manifests that is kept applied", FLAG_ONCE},
     {"log-level", "LEVEL", "debug, info, warn or error (default info)", FLAG_ONCE},
     {"log-format", "FORMAT", "text, json or auto (default auto: text on a terminal)", FLAG_ONCE},
     {"allow-unauthenticated", NULL, "serve other addresses than loopback without an API key",
@@ -387,6 +390,8 @@ static int check(struct config *c, struct diag *reterr)
                         c->log_format);
     if (c->data[0] == '\0')
         return diag_set(reterr, DIAG_INVALID_ARGUMENT, "data: must not be empty");
+    if (c->manifests != NULL && c->manifests[0] == '\0')
+        return diag_set(reterr, DIAG_INVALID_ARGUMENT, "manifests: must not be empty");
     if (c->listen.len == 0)
         add_listen(c, "127.0.0.1:8080", reterr);
     if (check_nats(&c->nats, reterr) < 0)
@@ -415,6 +420,7 @@ int config_read_flags(struct config *c, const struct flags *f, struct diag *rete
     flag_text(f, "public-url", &c->public_url);
     flag_text(f, "nats-url", &c->nats.url);
     flag_text(f, "nats-credentials", &c->nats.credentials);
+    flag_text(f, "manifests", &c->manifests);
     flag_text(f, "log-level", &c->log_level);
     flag_text(f, "log-format", &c->log_format);
     if (flags_at(f, "allow-unauthenticated", 0) != NULL)

@@ -22,6 +22,7 @@ struct config {
     VEC(struct listen_address) listen;
     char *data;
     char *public_url; /* NULL: not set; never ends with a slash */
+    char *manifests;  /* a directory that is kept applied; NULL: none */
     char *log_level, *log_format;
     bool allow_unauthenticated; /* other addresses than loopback without an API key */
 

@@ -263,3 +263,132 @@ def test_kill_at_any_instant_leaves_all_or_nothing(make_daemon):
         names = [p["name"] for p in d.get("/api/v1/pipelines?limit=200").json()["pipelines"] if p["name"].endswith(f"-{n}")]
         assert len(names) in ((20,) if n % 2 else (0, 20))
         assert only(apply(d, text)) == ({"unchanged"} if names else {"created"})
+
+
+# ---- the command line
+
+
+@pytest.fixture
+def run(daemon, tmp_path):
+    """Runs pawl against the daemon, in the test's directory."""
+    def run(*args, code=0, stdin=None):
+        r = subprocess.run([pawl.binary(), *map(str, args)], cwd=tmp_path, input=stdin, stdin=None if stdin else subprocess.DEVNULL,
+                           capture_output=True, text=True, timeout=60, env=pawl.environment({"PAWL_SERVER": daemon.url}))
+        assert r.returncode == code, (r.returncode, r.stdout, r.stderr)
+        return r.stderr if code else r.stdout
+    return run
+
+
+def lines(text):
+    return [re.split(r" {3,}", line) for line in text.splitlines()]
+
+
+def test_apply_prints_what_became_of_each(run, tmp_path):
+    (tmp_path / "events.yaml").write_text(EVENTS)
+    created = "".join(f"arkevent.arkonis.dev/{n} created\n" for n in ("pipeline-trigger", "daily-report", "post-research-trigger"))
+    assert run("apply", "-f", "events.yaml", "--dry-run") == created.replace("created", "created (dry run)")
+    assert run("apply", "-f", "events.yaml") == created
+    assert run("apply", "-f", "-", stdin=EVENTS) == created.replace("created", "unchanged")
+    assert re.fullmatch(r"pipeline.pawl.dev/bronze.load created\ntrigger.pawl.dev/hook created\n  webhook_token: [0-9a-f]{64}\n",
+                        run("apply", "-f", "-", stdin=stream(PIPELINE, HOOK)))
+    assert only(json.loads(run("apply", "-f", "-", "-o", "json", stdin=PIPELINE))) == {"unchanged"}
+
+
+def test_apply_of_directories_and_several_files(run, tmp_path):
+    (tmp_path / "m" / "below").mkdir(parents=True)
+    for name, text in (("b.yaml", PIPELINE), ("a.yml", HOOK), ("c.json", "[]"), ("d.txt", "kind: No"), (".e.yaml", "kind: No"), ("below/f.yaml", AFTER)):
+        (tmp_path / "m" / name).write_text(text)
+    assert "m/c.json:1:1: must be an object" in run("apply", "-f", "m", code=1)
+    (tmp_path / "m" / "c.json").unlink()
+    (tmp_path / "z.yaml").write_text(ZONE)
+    out = run("apply", "-f", "m", "-f", "z.yaml")
+    assert re.findall(r"\S+ created", out) == ["trigger.pawl.dev/hook created", "pipeline.pawl.dev/bronze.load created", "landingzone.pawl.dev/inbox created"]
+    assert "pipeline.pawl.dev/events.after created" in run("apply", "-R", "-f", "m")
+    assert "landingzone.pawl.dev/inbox pruned" in run("apply", "-f", "m", "--prune", "--dry-run")
+    assert sorted(re.findall(r"\S+ pruned", run("apply", "-f", "m", "--prune"))) == ["landingzone.pawl.dev/inbox pruned", "pipeline.pawl.dev/events.after pruned"]
+
+
+def test_apply_lists_problems_by_place(run, tmp_path):
+    (tmp_path / "bad.yaml").write_text(PIPELINE.replace("argv: [cat]", "arg: [cat]") + "  bogus: 1\n---" + HOOK.replace("bronze.load", "no.thing"))
+    err = run("apply", "-f", "bad.yaml", code=1)
+    assert "bad.yaml:8:3: spec.bogus: " in err or "bad.yaml:7:" in err
+    assert "bad.yaml:13:18: spec.pipeline: there is no such pipeline" in err
+    assert err.splitlines()[-1].startswith("pawl apply: nothing was applied: ")
+    (tmp_path / "latin.yaml").write_bytes(b"ok: 1\na: \xe9\n")
+    assert "latin.yaml:2:4: not valid UTF-8" in run("apply", "-f", "latin.yaml", code=1)
+    (tmp_path / "long.yaml").write_bytes(b"#" * (10 << 20))
+    assert "'long.yaml' is larger than 1048576 bytes" in run("apply", "-f", "long.yaml", code=1)
+    assert "cannot open 'missing.yaml'" in run("apply", "-f", "missing.yaml", code=1)
+    (tmp_path / "empty").mkdir()
+    assert "there are no *.yaml" in run("apply", "-f", "empty", code=1)
+
+
+@pytest.mark.parametrize("args,says", [
+    (["apply"], "apply what?"),
+    (["apply", "x.yaml"], "files are named with -f"),
+    (["apply", "-f", "-", "-n", "No"], "--namespace"),
+    (["get"], "of what kind?"),
+    (["get", "pipelin"], "did you mean 'pipeline'?"),
+    (["get", "pods"], "there are: arkevents, pipelines, triggers, landingzones"),
+    (["get", "pipelines", "-o", "xml"], "'xml' is not table"),
+    (["get", "pipelines", "a", "-A"], "not with -A"),
+    (["delete", "pipelines"], "delete which?"),
+])
+def test_mistakes(run, args, says):
+    assert says in run(*args, code=2)
+
+
+def test_get_in_all_forms(run):
+    run("apply", "-f", "-", stdin=stream(PIPELINE, HOOK, ZONE, EVENTS))
+    assert lines(run("get", "pipelines", "-n", "data"))[0] == ["NAME", "VERSION", "EXECUTOR", "PAUSED", "LATEST RUN", "AGE"]
+    assert lines(run("get", "pl", "-A"))[1][:4] == ["data", "bronze.load", "1", "command"]
+    assert lines(run("get", "Trigger", "hook", "-n", "data"))[1][:4] == ["hook", "bronze.load", "webhook", "true"]
+    assert lines(run("get", "zones", "-n", "data"))[1][0] == "inbox"
+    assert [row[:2] for row in lines(run("get", "ae", "-n", "ai-team"))] == [
+        ["NAME", "TYPE"], ["daily-report", "cron"], ["pipeline-trigger", "webhook"], ["post-research-trigger", "team-output"]]
+    assert run("get", "arkevents", "-n", "ai-team", "-o", "name").splitlines()[0] == "arkevent.arkonis.dev/daily-report"
+    assert json.loads(run("get", "pipeline", "bronze.load", "-n", "data", "-o", "json"))["spec"]["executor"]["argv"] == ["cat"]
+    assert len(json.loads(run("get", "ae", "-A", "-o", "json"))["items"]) == 3
+    assert run("get", "pipelines") == ""
+    for kind, name in (("pipeline", "none"), ("trigger", "none"), ("zone", "none"), ("ae", "none")):
+        assert "no" in run("get", kind, name, code=1)
+
+
+def test_what_get_prints_can_be_applied(run):
+    run("apply", "-f", "-", stdin=stream(PIPELINE, HOOK, ZONE, AFTER, CHAIN, EVENTS))
+    for kind in ("pipelines", "triggers", "zones", "ae"):
+        for form in ("yaml", "json"):
+            printed = run("get", kind, "-A", "-o", form)
+            results = run("apply", "-f", "-", stdin=printed).splitlines()
+            assert results and all(line.endswith(" unchanged") for line in results), results
+
+
+def test_describe(run, daemon):
+    run("apply", "-f", "-", stdin=stream(PIPELINE, HOOK, EVENTS))
+    page = run("describe", "ae", "daily-report", "-n", "ai-team")
+    assert "Name:       daily-report\nNamespace:  ai-team\n" in page and "TargetNotFound" in page
+    token = json.loads(run("apply", "-f", "-", "-o", "json", stdin=HOOK.replace("name: hook", "name: other")))["results"][0]["webhook_token"]
+    daemon.fire(token).expect(201)
+    page = run("describe", "trigger", "other", "-n", "data")
+    assert re.search(r"Last decisions:\n  TIME .*\n  .* fired ", page)
+    assert re.search(r"Last runs:\n  RUN +STATUS", page)
+    assert "argv:\n    - cat" in run("describe", "pipelines", "-n", "data")
+
+
+def test_delete(run):
+    run("apply", "-f", "-", stdin=stream(PIPELINE, HOOK, AFTER, CHAIN, ZONE, EVENTS))
+    assert run("delete", "ae", "daily-report", "-n", "ai-team") == "arkevent.arkonis.dev/daily-report deleted\n"
+    assert '"daily-report" not found' in run("delete", "ae", "daily-report", "-n", "ai-team", code=1)
+    assert run("delete", "trigger", "hook", "-n", "data") == "trigger.pawl.dev/hook deleted\n"
+    assert "follows this pipeline" in run("delete", "pipeline", "bronze.load", "-n", "data", code=1)
+    assert run("delete", "pipeline", "bronze.load", "after", "-n", "data", "--force").count("deleted") == 2
+    assert run("delete", "zone", "inbox", "-n", "data") == "landingzone.pawl.dev/inbox deleted\n"
+    assert run("get", "pipelines", "-A") == ""
+
+
+def test_the_example_works(run, make_daemon):
+    example = os.path.join(pawl.ROOT, "examples", "manifests")
+    assert run("apply", "-f", example).count(" created") == 7
+    d = make_daemon("--manifests", example)
+    assert {f["state"] for f in d.get("/api/v1/manifests").json()["files"]} == {"applied"}
+    assert d.get("/api/v1/pipelines/default/silver/count/triggers").json()["total"] == 2
