@@ -215,10 +215,10 @@ def files_limit(n):
     resource.setrlimit(resource.RLIMIT_NOFILE, (n if hard == resource.RLIM_INFINITY else min(n, hard), hard))
 
 
-def binary_of(name):
+def binary_of(name, *libraries):
     """Builds bench/NAME.c and returns the program."""
     out = os.path.join(ROOT, "build", "bench-" + name)
-    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-D_GNU_SOURCE", "-o", out, os.path.join(ROOT, "bench", name + ".c")], check=True)
+    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-D_GNU_SOURCE", "-o", out, os.path.join(ROOT, "bench", name + ".c"), *libraries], check=True)
     return out
 
 

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import nats
+import nats_crash
 import pytest
 from pawl import wait_until
 
@@ -158,21 +159,11 @@ def test_killed_under_load_every_message_makes_one_event(make_daemon, server):
     wait_acknowledged(client, timeout=60)
 
 
-def test_killed_between_commit_and_acknowledgement(make_daemon, server):
-    """The server is stopped, so that acknowledgements get nowhere; the events are committed; pawl dies."""
-    daemon = make_daemon("--nats-url", server.url)
-    client = server.client()
-    path = listen(daemon)
-    wait_ready(daemon, path)
-    client.publish_many("orders.new", numbers(10))
-    wait_acknowledged(client)
-    daemon.stop()
-    client.publish_many("orders.new", numbers(10, 10))
-    with daemon.db() as db:  # as if the commit had been, and the acknowledgement had not
-        db.execute("SELECT 1")
-    daemon.start()
-    wait_payloads(daemon, numbers(20))
-    wait_acknowledged(client)
+def test_kills_and_restarts_under_load(tmp_path):
+    with nats_crash.NatsCrash(tmp_path, 7) as c:
+        c.go(kills=2, restarts=2)
+        assert c.judge() == []
+        assert len(c.acknowledged) > 1000
 
 
 def test_the_server_restarts_under_load(make_daemon, server):

@@ -157,8 +157,8 @@ class Client:
         assert "error" not in answer, answer
         return answer["seq"]
 
-    def publish_many(self, subject, payloads):
-        """Sends all, then waits for all acknowledgements. Their sequences."""
+    def publish_many(self, subject, payloads, acknowledged=None):
+        """Sends all, then waits for all acknowledgements, and calls acknowledged(payload) at each. Their sequences."""
         first = self.number + 1
         out = []
         for p in payloads:
@@ -173,4 +173,6 @@ class Client:
                 answer = json.loads(body)
                 assert "error" not in answer, answer
                 sequences[number] = answer["seq"]
+                if acknowledged:
+                    acknowledged(payloads[number - first])
         return [sequences[n] for n in sorted(sequences)]
