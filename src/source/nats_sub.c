@@ -37,7 +37,7 @@
 #define REDELIVERY_MS_MAX                                                                          \
     (3 *                                                                                           \
      NATS_ACK_WAIT_MS) /* without one of those that are waited for: ask again how many there are */
-#define REDELIVERY_TRIES_MAX 4 /* then those that are still missing are gone from the stream */
+#define REDELIVERY_TRIES_MAX 10 /* then those that are still missing are gone from the stream */
 #define MESSAGE_KEY_LEN_MAX 255
 #define POSITION_SIZE (NATS_SUBJECT_LEN_MAX + NATS_NAME_SIZE + 80)
 

@@ -14,8 +14,6 @@ from pawl import wait_until
 
 pytestmark = pytest.mark.skipif(not nats.available(), reason="nats-server is not installed")
 
-REDELIVERY = 5  # seconds until the server delivers again what was not acknowledged
-
 
 @pytest.fixture
 def make_server(tmp_path):
@@ -160,7 +158,7 @@ def test_killed_under_load_every_message_makes_one_event(make_daemon, server):
 
 
 def test_kills_and_restarts_under_load(tmp_path):
-    with nats_crash.NatsCrash(tmp_path, 7) as c:
+    with nats_crash.NatsCrash(tmp_path, 7, pause=0.05) as c:
         c.go(kills=2, restarts=2)
         assert c.judge() == []
         assert len(c.acknowledged) > 1000

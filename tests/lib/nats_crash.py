@@ -21,7 +21,9 @@ SETTLE_SECONDS = 120
 
 
 class NatsCrash:
-    def __init__(self, directory, seed, log=None):
+    def __init__(self, directory, seed, log=None, pause=0.005):
+        """pause: seconds between two batches of the publisher."""
+        self.pause = pause
         self.random = random.Random(seed)
         self.log = log or (lambda text: None)
         self.server = nats.Server(os.path.join(str(directory), "nats"))
@@ -63,6 +65,7 @@ class NatsCrash:
         client = None
         while not self.ended.is_set():
             self.up.wait()
+            self.ended.wait(self.pause)
             numbers = range(self.sent, self.sent + BATCH)
             self.sent += BATCH
             try:
