@@ -179,8 +179,7 @@ static bool ask(struct engine *e, struct claim *c, struct pipeline *p)
 static void look_around(struct engine *e, struct claim *c)
 {
     struct pipeline *p, *next;
-    DL_FOREACH_SAFE2(e->ready[READY_OFFERED], p, next, ready_next)
-    {
+    DL_FOREACH_SAFE2 (e->ready[READY_OFFERED], p, next, ready_next) {
         if (!engine_has_lease_left(e) || c->asked == c->count_max || c->fetches == FETCHES_MAX)
             return;
         if (wants(c, p))

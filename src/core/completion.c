@@ -51,9 +51,9 @@ static bool anybody_cares(const struct engine *e, const struct event *ev)
     const struct match_bucket *m = catalog_match(&e->catalog, &ev->key);
     const struct trigger *t;
     if (m != NULL)
-        DL_FOREACH2(m->triggers, t, match_next)
-    if (rule_matches(&t->def->rule, ev))
-        return true;
+        DL_FOREACH2 (m->triggers, t, match_next)
+            if (rule_matches(&t->def->rule, ev))
+                return true;
     return false;
 }
 

@@ -74,8 +74,7 @@ void watch_register(struct site *s, int wd, const char *path)
         w->wd = wd;
         HASH_ADD_INT(s->all->watches, wd, w);
     }
-    DL_FOREACH2(w->dirs, d, watch_next)
-    {
+    DL_FOREACH2 (w->dirs, d, watch_next) {
         if (d->site != s)
             continue;
         free(d->path); /* it may have been renamed */
@@ -223,8 +222,7 @@ static void dispatch(struct zones *all, const struct inotify_event *ev)
         return;
     }
     struct watched_dir *dirs = w->dirs;
-    DL_FOREACH_SAFE2(dirs, d, tmp, watch_next)
-    {
+    DL_FOREACH_SAFE2 (dirs, d, tmp, watch_next) {
         touch(d->site);
         if (itself(d->site, d->path, ev->mask))
             continue;

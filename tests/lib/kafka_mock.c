@@ -62,8 +62,8 @@ static rd_kafka_t *client(rd_kafka_type_t type, const char *group)
     return rk;
 }
 
-static void produce(const char *topic, int partition, const char *key, const char *type, const void *text,
-                    size_t len)
+static void produce(const char *topic, int partition, const char *key, const char *type,
+                    const void *text, size_t len)
 {
     rd_kafka_resp_err_t err;
     do {
