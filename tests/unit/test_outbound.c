@@ -301,6 +301,78 @@ static void many_go_at_the_same_time(void **state)
     free(calls);
 }
 
+static void count_turn(uv_prepare_t *h)
+{
+    (*(int *)h->data)++;
+}
+
+static void time_over(uv_timer_t *t)
+{
+    uv_stop(t->loop);
+}
+
+/* Turns of the loop within ms. */
+static int turns_in(struct world *w, uint64_t ms)
+{
+    uv_prepare_t prepare = {0};
+    uv_timer_t timer;
+    int turns = 0;
+    uv_prepare_init(&w->loop, &prepare);
+    uv_timer_init(&w->loop, &timer);
+    prepare.data = &turns;
+    uv_prepare_start(&prepare, count_turn);
+    uv_timer_start(&timer, time_over, ms, 0);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&prepare, NULL);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(&w->loop, UV_RUN_NOWAIT);
+    return turns;
+}
+
+/* The peer closes each connection, which libcurl keeps nevertheless: the loop sees it once, not for ever, and the next request is sent
+ * on a new one. */
+static void a_connection_closed_while_idle_is_replaced(void **state)
+{
+    struct world *w = *state;
+    peer_start(&w->peer, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    for (int i = 0; i < 3; i++) {
+        struct call c;
+        start(w, &c, w->peer.url, (struct outbound_options){.body = SLICE("x")});
+        wait_for(w, &c);
+        assert_int_equal(c.err, 0);
+        assert_string_equal(c.body, "hi");
+        assert_in_range(turns_in(w, 50), 1, 20);
+        release(&c);
+    }
+    peer_stop(&w->peer);
+    str_release(&w->peer.got);
+}
+
+/* What one request had set does not come back with the next one on the same handle. */
+static void a_handle_forgets_the_request_before(void **state)
+{
+    static const char *const headers[] = {"X-Secret: one", "Content-Type: text/plain", NULL};
+    struct world *w = *state;
+    struct call c;
+    peer_start(&w->peer, "HTTP/1.1 204 Fine\r\n\r\n");
+    start(w, &c, w->peer.url,
+          (struct outbound_options){.method = "PUT", .headers = headers, .body = SLICE("first")});
+    wait_for(w, &c);
+    assert_non_null(strstr(w->peer.got.p, "X-Secret: one\r\n"));
+    release(&c);
+    start(w, &c, w->peer.url, (struct outbound_options){0});
+    wait_for(w, &c);
+    peer_stop(&w->peer);
+    assert_int_equal(c.status, 204);
+    assert_true(slice_starts(str_slice(&w->peer.got), "POST / HTTP/1.1\r\n"));
+    assert_non_null(strstr(w->peer.got.p, "Content-Length: 0\r\n"));
+    assert_null(strstr(w->peer.got.p, "X-Secret"));
+    assert_null(strstr(w->peer.got.p, "text/plain"));
+    assert_null(strstr(w->peer.got.p, "first"));
+    str_release(&w->peer.got);
+    release(&c);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -312,6 +384,8 @@ int main(void)
         TEST(a_slow_resolver_holds_nobody_up),
         TEST(it_is_prepared_off_the_loop),
         TEST(many_go_at_the_same_time),
+        TEST(a_connection_closed_while_idle_is_replaced),
+        TEST(a_handle_forgets_the_request_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
