@@ -1,5 +1,6 @@
 /* metrics.c - /metrics in the text format of Prometheus. Names follow its rules: base units,
  * _total for counters. */
+#include "api/kube_feed.h"
 #include "api/resources.h"
 #include "api/work.h"
 #include "base/check.h"
@@ -47,7 +48,7 @@ static void add_http(struct str *s, const struct http_server *server)
         labelled(s, "pawl_http_responses_total", "class", classes[i], h.responses_by_class[i]);
 }
 
-static void add_engine(struct str *s, const struct engine *e)
+static void add_engine(struct str *s, struct engine *e)
 {
     const struct engine_stats n = engine_stats(e);
     metric(s, "pawl_runs_running", "gauge", "Runs being carried out.", n.running);
@@ -57,6 +58,8 @@ static void add_engine(struct str *s, const struct engine *e)
     metric(s, "pawl_paused", "gauge", "1 while everything is paused.", n.paused);
     metric(s, "pawl_paused_pipelines", "gauge", "Pipelines that are paused.", n.paused_pipelines);
     metric(s, "pawl_paused_triggers", "gauge", "Triggers that are paused.", n.paused_triggers);
+    metric(s, "pawl_arkevents", "gauge", "ArkEvents.",
+           HASH_COUNT(engine_catalog(e)->arks));
     head(s, "pawl_runs_ended_total", "counter", "Runs that ended, by status.");
     for (enum run_status i = RUN_SUCCESS; i <= RUN_CANCELLED; i++)
         labelled(s, "pawl_runs_ended_total", "status", run_status_name(i), n.runs_ended[i]);
@@ -97,6 +100,8 @@ static void get(struct http_request *req, void *ctx)
     labelled(&s, "pawl_build_info", "version", PAWL_VERSION, 1);
     add_http(&s, a->http);
     add_engine(&s, a->host->engine);
+    metric(&s, "pawl_kube_watches", "gauge", "Watches of the Kubernetes-style API that are open.",
+           kube_feed_readers(a));
     if (a->journal != NULL)
         add_journal(&s, a->journal);
     metric(&s, "process_resident_memory_bytes", "gauge", "Resident memory.", resident_bytes());
