@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+import nats
 import pawl
 
 LIB = os.path.join(pawl.ROOT, "tests", "lib")
@@ -165,3 +166,37 @@ def test_damaged_table_is_refused_and_said(make_daemon):
     d.get("/api/v1/event-log").expect(503)
     d.get("/api/v1/runs").expect(200)
     assert "the database is damaged" in d.stderr()
+
+
+@pytest.mark.skipif(not nats.available(), reason="nats-server is not installed")
+@pytest.mark.parametrize("fault", ("enospc", "fsync"))
+def test_messages_of_nats_wait_for_the_disk(make_daemon, preload, tmp_path, fault):
+    """They are fed again in their order after a failed commit; none is acknowledged before, none is left out, none comes twice."""
+    file = tmp_path / "fault"
+    file.write_text("")
+    server = nats.Server(str(tmp_path / "nats")).start()
+    try:
+        client = server.client()
+        client.add_stream("ORDERS", ["orders.>"])
+        d = make_daemon("--nats-url", server.url, env=environment(preload, file))
+        d.create_trigger(d.create_pipeline(executor={"type": "pull"}), "topic", {"topic": "nats:orders.new"})
+        pawl.wait_until(lambda: client.consumers("ORDERS"), what="the consumer")
+        sent = [b"%d" % i for i in range(300)]
+        client.publish_many("orders.new", sent[:100])
+        file.write_text(fault)
+        client.publish_many("orders.new", sent[100:200])
+        pawl.wait_until(lambda: "commit failed" in d.stderr(), what="a failed commit")
+        assert client.consumers("ORDERS")[0]["num_ack_pending"] >= 100
+        client.publish_many("orders.new", sent[200:])
+        file.write_text("")
+
+        def events():
+            with d.db() as db:
+                return [bytes(row[0]) for row in db.execute("SELECT payload FROM events WHERE source = 'topic' ORDER BY key")]
+
+        pawl.wait_until(lambda: len(events()) >= len(sent), 30, "all events")
+        assert events() == sent
+        pawl.wait_until(lambda: client.consumers("ORDERS")[0]["num_ack_pending"] == 0, 30, "acknowledgements")
+        assert events() == sent
+    finally:
+        server.kill()

@@ -1,4 +1,5 @@
 """Topics of NATS JetStream: every message that the server acknowledged makes exactly one event, whoever is killed or goes away when."""
+import base64
 import json
 import os
 import shutil
@@ -232,6 +233,44 @@ def test_work_queues_and_interest_streams_lose_nothing(make_daemon, make_server)
         assert client.api(f"STREAM.INFO.{r}")["state"]["messages"] == 0
 
 
+def test_what_went_to_somebody_else_is_waited_for(make_daemon, server):
+    """Another client takes some of the consumer's messages and dies: they come again behind newer ones, and must not be taken for old."""
+    daemon = make_daemon("--nats-url", server.url)
+    client, thief = server.client(), server.client()
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    consumer = client.consumers("ORDERS")[0]["name"]
+    total = 0
+    for _ in range(3):
+        thief.put(f"$JS.API.CONSUMER.MSG.NEXT.ORDERS.{consumer}", b'{"batch": 3, "expires": 2000000000}')
+        client.publish_many("orders.new", numbers(20, total))
+        total += 20
+        wait_payloads(daemon, numbers(total))
+    wait_acknowledged(client)
+    assert "delivered to somebody else" in daemon.stderr()
+
+
+def test_lost_acknowledgements_make_no_second_event(make_daemon, make_server):
+    permissions = 'permissions: { publish: { allow: [">"], deny: ["$JS.ACK.>"] } }'
+    server = make_server(config='accounts { A { jetstream: enabled, users: [ { user: "all", password: "x" }, '
+                                f'{{ user: "mute", password: "x", {permissions} }} ] }} }}\n').start()
+    client = server.client(user="all", **{"pass": "x"})
+    client.add_stream("ORDERS", ["orders.>"])
+    daemon = make_daemon(config={"nats_url": server.url, "nats_user": "mute", "nats_password": "x"})
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    client.publish_many("orders.new", numbers(50))
+    wait_payloads(daemon, numbers(50))
+    wait_until(lambda: client.consumers("ORDERS")[0]["num_redelivered"] == 50, 30, "redeliveries")
+    daemon.stop()
+    daemon.write_config({"nats_url": server.url, "nats_user": "all", "nats_password": "x"})
+    daemon.start()
+    client.publish("orders.new", b"50")
+    wait_payloads(daemon, numbers(51))
+    wait_acknowledged(client)
+    assert payloads(daemon) == numbers(51)
+
+
 def test_stopping_deletes_the_consumer_and_starting_again_begins_anew(make_daemon, server):
     daemon = make_daemon("--nats-url", server.url)
     client = server.client()
@@ -267,7 +306,7 @@ def test_a_message_that_is_too_large_is_terminated(make_daemon, make_server):
 
 
 def test_many_bytes_go_through_a_bounded_window(make_daemon, server):
-    daemon = make_daemon("--nats-url", server.url)
+    daemon = make_daemon("--nats-url", server.url, config={"journal_bytes_max": 1 << 20})  # two do not fit: the journal says no
     client = server.client()
     path = listen(daemon)
     wait_ready(daemon, path)
@@ -344,6 +383,46 @@ def test_credentials_in_the_url_are_not_shown(make_daemon, make_server):
     server.stop()
     wait_until(lambda: not state(daemon, path)["ready"], what="ready to become false")
     assert "s3cret" not in daemon.stderr() and "s3cret" not in daemon.get(path).body.decode()
+
+
+def base32_key(prefix, raw):
+    """An NKey as NATS writes it: base32 over prefix, key and CRC-16."""
+    data = bytes(prefix) + raw
+    crc = 0
+    for byte in data:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
+    return base64.b32encode(data + crc.to_bytes(2, "little")).decode().rstrip("=")
+
+
+def make_nkey(directory):
+    """A user's public NKey, and its seed."""
+    pem = os.path.join(directory, "nkey.pem")
+    openssl("genpkey", "-algorithm", "ed25519", "-out", pem)
+    seed = subprocess.run(["openssl", "pkey", "-in", pem, "-outform", "DER"], check=True, capture_output=True).stdout[-32:]
+    public = subprocess.run(["openssl", "pkey", "-in", pem, "-pubout", "-outform", "DER"], check=True, capture_output=True).stdout[-32:]
+    user, seed_type = 20 << 3, 18 << 3
+    return base32_key([user], public), base32_key([seed_type | user >> 5, (user & 31) << 3], seed)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_nkeys(make_daemon, make_server, tmp_path):
+    public, seed = make_nkey(str(tmp_path))
+    other = make_nkey(str(tmp_path))[1]
+    config = f'accounts {{ A {{ jetstream: enabled, users: [ {{ nkey: {public} }}, {{ user: "all", password: "x" }} ] }} }}\n'
+    server = make_server(config=config).start()
+    server.client(user="all", **{"pass": "x"}).add_stream("ORDERS", ["orders.>"])
+    for name, text in (("right", seed), ("wrong", other)):
+        file = tmp_path / name
+        file.write_text(text)
+        d = make_daemon(config={"nats_url": server.url, "nats_nkey": public, "nats_nkey_seed": str(file)})
+        path = listen(d)
+        if name == "right":
+            wait_ready(d, path)
+        else:
+            wait_reason(d, path, "uthorization")
+        assert text not in d.stderr()
 
 
 def openssl(*args):
