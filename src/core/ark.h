@@ -12,6 +12,10 @@
 #include "core/catalog.h"
 #include "core/effect.h"
 
+/* What the targets of one firing are given by look-ups, together. An event for which that would be more fires nothing: many look-ups of
+ * a large body are a flood. */
+#define ARK_INPUTS_BYTES_MAX ((size_t)8 << 20)
+
 /* Why it is ready, or is not. Stored: never renumber. */
 enum ark_reason {
     ARK_WEBHOOK_READY = 0, /* ready: these three, by what it waits for */

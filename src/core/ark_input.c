@@ -3,6 +3,14 @@
 #include "core/engine_internal.h"
 #include <string.h>
 
+struct inputs {
+    struct template_values values;
+    json_t *body;
+    struct str output;
+    char fired_at[RFC3339_LEN + 1];
+    size_t bytes_left;
+};
+
 static bool wants_input(const struct rule_targets *all)
 {
     for (size_t i = 0; i < all->count; i++)
@@ -12,7 +20,7 @@ static bool wants_input(const struct rule_targets *all)
 }
 
 /* The payload of a completion (completion.c) is an object with the run's output, null when there was none. */
-static void take_output(struct ark_inputs *in)
+static void take_output(struct inputs *in)
 {
     const json_t *output = json_object_get(in->body, "output");
     if (output == NULL || json_is_null(output))
@@ -24,13 +32,10 @@ static void take_output(struct ark_inputs *in)
     in->values.output = str_slice(&in->output);
 }
 
-void ark_inputs_begin(struct ark_inputs *in, struct now now, const struct trigger *t,
-                      const struct event *ev)
+static void find_values(struct inputs *in, struct now now, const struct trigger *t,
+                        const struct event *ev)
 {
     struct diag ignored;
-    *in = (struct ark_inputs){0};
-    if (!wants_input(t->def->rule.targets))
-        return;
     rfc3339_format(now.wall, in->fired_at);
     const char *path = ark_of(t)->path;
     in->values.name = slice_of(strchr(path, '/') + 1);
@@ -44,38 +49,65 @@ void ark_inputs_begin(struct ark_inputs *in, struct now now, const struct trigge
         in->values.body = in->body;
 }
 
-struct slice ark_inputs_make(struct engine *e, const struct ark_inputs *in,
-                             const struct rule_target *target)
+/* Appends an object of what the texts have become. */
+static bool render(const struct inputs *in, json_t *texts, struct str *ret)
 {
     const char *name;
     json_t *text;
-    struct str value = {0}, all = {0};
-    if (target->input == NULL)
-        return SLICE_NONE;
-    json_t *texts = json_parse_object(slice_of(target->input), NULL);
-    CHECK(texts != NULL); /* it was checked when it was applied */
-    str_add_char(&all, '{');
+    struct str value = {0};
+    bool fits = true;
+    str_add_char(ret, '{');
     json_object_foreach(texts, name, text)
     {
         const struct slice t = {json_string_value(text), json_string_length(text)};
-        if (all.len > 1)
-            str_add_char(&all, ',');
-        str_add_json(&all, slice_of(name));
-        str_add_char(&all, ':');
+        if (ret->len > 1)
+            str_add_char(ret, ',');
+        str_add_json(ret, slice_of(name));
+        str_add_char(ret, ':');
         str_reset(&value);
-        template_render(t, &in->values, &value);
-        str_add_json(&all, value.p != NULL ? str_slice(&value) : SLICE(""));
+        fits = template_render(t, &in->values, in->bytes_left, &value);
+        if (!fits)
+            break;
+        str_add_json(ret, value.p != NULL ? str_slice(&value) : SLICE(""));
+        fits = ret->len < in->bytes_left;
+        if (!fits)
+            break;
     }
-    str_add_char(&all, '}');
-    const struct slice ret = keep(e, str_slice(&all));
-    json_decref(texts);
+    str_add_char(ret, '}');
     str_release(&value);
-    str_release(&all);
-    return ret;
+    return fits;
 }
 
-void ark_inputs_end(struct ark_inputs *in)
+static bool make_one(struct engine *e, struct inputs *in, const struct rule_target *target,
+                     struct slice *ret)
 {
-    json_decref(in->body);
-    str_release(&in->output);
+    struct str all = {0};
+    json_t *texts = json_parse_object(slice_of(target->input), NULL);
+    CHECK(texts != NULL); /* it was checked when it was applied */
+    const bool fits = render(in, texts, &all);
+    if (fits) {
+        in->bytes_left -= all.len < in->bytes_left ? all.len : in->bytes_left;
+        *ret = keep(e, str_slice(&all));
+    }
+    json_decref(texts);
+    str_release(&all);
+    return fits;
+}
+
+bool ark_inputs_make(struct engine *e, struct now now, const struct trigger *t,
+                     const struct event *ev, struct slice **ret)
+{
+    const struct rule_targets *all = t->def->rule.targets;
+    struct inputs in = {.bytes_left = ARK_INPUTS_BYTES_MAX};
+    bool fits = true;
+    *ret = arena_zalloc(&e->filling->arena, all->count * sizeof(**ret));
+    if (!wants_input(all))
+        return true;
+    find_values(&in, now, t, ev);
+    for (size_t i = 0; fits && i < all->count; i++)
+        if (all->items[i].input != NULL)
+            fits = make_one(e, &in, &all->items[i], &(*ret)[i]);
+    json_decref(in.body);
+    str_release(&in.output);
+    return fits;
 }

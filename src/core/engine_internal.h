@@ -216,18 +216,10 @@ void ark_pipeline_changed(struct engine *e, struct now now, const char *path); /
 
 /* ---- ark_input.c ---- */
 
-/* What the targets of one firing get as input. */
-struct ark_inputs {
-    struct template_values values;
-    json_t *body;
-    struct str output;
-    char fired_at[RFC3339_LEN + 1];
-};
-void ark_inputs_begin(struct ark_inputs *in, struct now now, const struct trigger *t,
-                      const struct event *ev);
-struct slice ark_inputs_make(struct engine *e, const struct ark_inputs *in,
-                             const struct rule_target *target); /* absent: the event's payload */
-void ark_inputs_end(struct ark_inputs *in);
+/* What the targets of one firing get as input, one for each, in the batch; an absent one: the event's payload. False: too much for
+ * one firing (ARK_INPUTS_BYTES_MAX). */
+bool ark_inputs_make(struct engine *e, struct now now, const struct trigger *t,
+                     const struct event *ev, struct slice **ret);
 
 /* ---- active.c ---- */
 

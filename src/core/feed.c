@@ -268,29 +268,28 @@ static struct uuid *fire_own(struct engine *e, struct now now, struct effect_put
 }
 
 /* Starts all targets, each with its input. */
-static struct uuid *fire_targets(struct engine *e, struct now now, const struct event *ev,
-                                 struct effect_put_event *rec, struct trigger *t)
+static struct uuid *fire_targets(struct engine *e, struct now now, struct effect_put_event *rec,
+                                 struct trigger *t, const struct slice *inputs)
 {
     const struct rule_targets *all = t->def->rule.targets;
     struct uuid *runs = arena_alloc(&e->filling->arena, all->count * sizeof(*runs));
-    struct ark_inputs in;
-    ark_inputs_begin(&in, now, t, ev);
     for (size_t i = 0; i < all->count; i++) {
         const struct rule_target *target = &all->items[i];
         struct pipeline *p = catalog_pipeline_at(&e->catalog, slice_of(target->path));
-        runs[i] = make_run(e, now, p, t, rec, UUID_NIL, ark_inputs_make(e, &in, target));
+        runs[i] = make_run(e, now, p, t, rec, UUID_NIL, inputs[i]);
         if (all->forbids)
             active_started(e, ark_of(t), runs[i], p);
     }
-    ark_inputs_end(&in);
     return runs;
 }
 
 static void fire(struct engine *e, struct now now, const struct event *ev,
-                 struct effect_put_event *rec, struct trigger *t, struct decision *ret)
+                 struct effect_put_event *rec, struct trigger *t, const struct slice *inputs,
+                 struct decision *ret)
 {
     ret->run_count = t->pipeline != NULL ? 1 : t->def->rule.targets->count;
-    ret->runs = t->pipeline != NULL ? fire_own(e, now, rec, t) : fire_targets(e, now, ev, rec, t);
+    ret->runs =
+        t->pipeline != NULL ? fire_own(e, now, rec, t) : fire_targets(e, now, rec, t, inputs);
     fired(e, now, t, ret->runs[0]);
     if (ev->dedupe && !rec->dedupe) {
         rec->dedupe = true;
@@ -299,11 +298,25 @@ static void fire(struct engine *e, struct now now, const struct event *ev,
     }
 }
 
+/* Before anything makes room for its runs: those that are under way must not end for nothing. */
+static enum verdict prepare(struct engine *e, struct now now, const struct event *ev,
+                            const struct trigger *t, struct slice **ret_inputs,
+                            struct slice *ret_detail)
+{
+    if (t->pipeline != NULL || ark_inputs_make(e, now, t, ev, ret_inputs))
+        return VERDICT_FIRED;
+    *ret_detail = SLICE("the inputs that its targets would be given are longer than 8 MiB");
+    return VERDICT_NO_MATCH;
+}
+
 static void decide(struct engine *e, struct now now, const struct event *ev,
                    struct effect_put_event *rec, struct trigger *t, struct decision *ret)
 {
+    struct slice *inputs = NULL; /* of its targets */
     *ret = (struct decision){.trigger = t->id};
     ret->verdict = judge(e, now, ev, t, &ret->detail);
+    if (ret->verdict == VERDICT_FIRED)
+        ret->verdict = prepare(e, now, ev, t, &inputs, &ret->detail);
     if (ret->verdict == VERDICT_FIRED && concurrency_make_room(e, now, t))
         ret->verdict = judge(e, now, ev, t, &ret->detail); /* what ended may have made t fire */
     e->stats.verdicts[ret->verdict]++;
@@ -312,7 +325,7 @@ static void decide(struct engine *e, struct now now, const struct event *ev,
     if (must_hold_back(ev, t, ret->verdict))
         hold_back(e, now, t, rec);
     if (ret->verdict == VERDICT_FIRED)
-        fire(e, now, ev, rec, t, ret);
+        fire(e, now, ev, rec, t, inputs, ret);
 }
 
 /* ---- events ---- */

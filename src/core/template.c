@@ -138,12 +138,14 @@ static void add_value(struct slice look_up, const struct template_values *v, str
         str_add_slice(ret, v->output);
 }
 
-void template_render(struct slice text, const struct template_values *v, struct str *ret)
+bool template_render(struct slice text, const struct template_values *v, size_t bytes_max,
+                     struct str *ret)
 {
-    for (size_t at = 0; at < text.len;) {
+    for (size_t at = 0; at < text.len && ret->len <= bytes_max;) {
         const struct piece p = next_piece(text, &at);
         str_add_slice(ret, p.plain);
         if (p.look_up.p != NULL)
             add_value(p.look_up, v, ret);
     }
+    return ret->len <= bytes_max;
 }

@@ -28,7 +28,9 @@ struct template_values {
 /* 0, or -EINVAL with *reterr saying what stands between which braces and what may stand there; its column is the byte, from 1. */
 int template_check(struct slice text, struct diag *reterr);
 
-/* Appends the text with its look-ups replaced. It must have passed template_check(). */
-void template_render(struct slice text, const struct template_values *v, struct str *ret);
+/* Appends the text with its look-ups replaced. It must have passed template_check(). False when *ret has become longer than that: it
+ * is not whole then, and longer by one value at most. */
+bool template_render(struct slice text, const struct template_values *v, size_t bytes_max,
+                     struct str *ret);
 
 #endif

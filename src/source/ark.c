@@ -137,6 +137,9 @@ static void answer_refused(struct call *c, const struct decision *d)
                  d->detail.len > 0 ? d->detail.p : "");
         if (d->verdict == VERDICT_CONCURRENCY)
             answer_error(c, DIAG_RESOURCE_EXHAUSTED, 1, message);
+        else if (d->verdict == VERDICT_NO_MATCH)
+            answer_error(c, DIAG_PAYLOAD_TOO_LARGE, 0,
+                         message); /* nothing else can be wrong with it */
         else
             answer_error(c, DIAG_FAILED_PRECONDITION, 0, message);
     }

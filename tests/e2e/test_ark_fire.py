@@ -261,6 +261,21 @@ def test_how_large_a_body_may_be(daemon):
     assert daemon.event(e)["status"]["firedCount"] == 1
 
 
+def test_inputs_that_would_be_a_flood(daemon):
+    """Of one large body, many times over: nothing starts, nor is any run replaced for it."""
+    daemon.create_team("t")
+    daemon.create_team("r", ["/bin/sleep", "300"], concurrency={"max_runs": 1, "policy": "replace"})
+    going = daemon.fire_event(daemon.create_event("before", "r")).expect(202).json()["runs"][0]
+    daemon.wait_run(going, "running")
+    for name, texts in (("one", {"a": "{{ .trigger.body }}" * 800}), ("fields", {f"f{i}": "{{ .trigger.body }}" for i in range(40)})):
+        e = daemon.create_event(name, "r", {"team": "t", "input": texts})
+        r = daemon.fire_event(e, {"b": "x" * 500_000}).expect(413)
+        assert r.error == "PAYLOAD_TOO_LARGE" and "8 MiB" in r.message
+        assert daemon.event(e)["status"].get("firedCount", 0) == 0
+    assert [r["id"] for r in daemon.all_runs()] == [going] and daemon.run(going)["status"] == "running"
+    daemon.post(f"/api/v1/runs/{going}/cancel").expect(200)
+
+
 def test_a_replay_gets_the_same_input(daemon, tmp_path):
     daemon.create_team("t", script(f'cat; [ -e "{tmp_path}/go" ]'))
     e = daemon.create_event("e", {"team": "t", "input": {"x": "{{ .trigger.body.x }} at {{ .trigger.firedAt }}"}})

@@ -44,7 +44,7 @@ static void test_render(void **state)
         struct str got = {0};
         str_add_cstr(&got, "");
         assert_int_equal(template_check(slice_of(rows[i].text), NULL), 0);
-        template_render(slice_of(rows[i].text), &v, &got);
+        assert_true(template_render(slice_of(rows[i].text), &v, SIZE_MAX, &got));
         if (strcmp(got.p != NULL ? got.p : "", rows[i].want) != 0)
             fail_msg("'%s' gives '%s', not '%s'", rows[i].text, got.p, rows[i].want);
         str_release(&got);
