@@ -10,6 +10,7 @@ struct change {
     struct ark_view view;
     char *memory;
     size_t bytes;
+    json_t *config, *previous; /* parsed for the first who looks at them; NULL before */
 };
 
 /* What those are told who want it in the same shape: the last piece that was made for them. */
@@ -46,6 +47,8 @@ static void drop_first(struct kube_feed *f)
     struct change *c = change_at(f, f->first++);
     f->lost = c->view.version;
     f->bytes -= c->bytes;
+    json_decref(c->config);
+    json_decref(c->previous);
     free(c->memory);
 }
 
@@ -98,13 +101,21 @@ bool kube_feed_find(const struct api *a, uint64_t version, uint64_t *ret_number)
 
 /* ---- what it means to a reader ---- */
 
-/* False: nothing. An object that begins to be what a reader selects comes to be for it, and one that ceases to is gone. */
-static bool translate(const struct kube_want *w, const struct ark_view *v, enum ark_change *ret)
+static bool wants(const struct kube_want *w, struct slice config, json_t **parsed)
 {
+    if (*parsed == NULL && kube_looks_at_config(w))
+        *parsed = json_parse_object(config, NULL);
+    return kube_wants_parsed(w, *parsed);
+}
+
+/* False: nothing. An object that begins to be what a reader selects comes to be for it, and one that ceases to is gone. */
+static bool translate(const struct kube_want *w, struct change *c, enum ark_change *ret)
+{
+    const struct ark_view *v = &c->view;
     if (!kube_wants_path(w, v->path))
         return false;
-    const bool is = kube_wants_config(w, v->config);
-    const bool was = v->previous.p != NULL ? kube_wants_config(w, v->previous) : is;
+    const bool is = wants(w, v->config, &c->config);
+    const bool was = v->previous.p != NULL ? wants(w, v->previous, &c->previous) : is;
     const bool before = v->what != ARK_ADDED && was, after = v->what != ARK_DELETED && is;
     *ret = !before ? ARK_ADDED : after ? ARK_MODIFIED : ARK_DELETED;
     if (before && after)
@@ -138,9 +149,10 @@ enum kube_news kube_feed_take(struct api *a, const struct kube_reader *r, uint64
         return KUBE_LOST;
     if (number == f->end)
         return KUBE_NONE;
-    const struct ark_view *v = &change_at(f, number)->view;
-    *ret_version = v->version;
-    *ret_piece = translate(r->want, v, &what) ? piece_of(f, r->shape, v, number, what) : NULL;
+    struct change *c = change_at(f, number);
+    *ret_version = c->view.version;
+    *ret_piece =
+        translate(r->want, c, &what) ? piece_of(f, r->shape, &c->view, number, what) : NULL;
     return KUBE_CHANGE;
 }
 

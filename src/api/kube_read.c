@@ -156,16 +156,26 @@ bool kube_wants_path(const struct kube_want *w, struct slice path)
     return ret;
 }
 
-bool kube_wants_config(const struct kube_want *w, struct slice config)
+bool kube_looks_at_config(const struct kube_want *w)
 {
-    if (!is_secret(w) && selector_is_empty(&w->labels))
+    return is_secret(w) || !selector_is_empty(&w->labels);
+}
+
+bool kube_wants_parsed(const struct kube_want *w, const json_t *v)
+{
+    if (!kube_looks_at_config(w))
         return true;
-    json_t *v = json_parse_object(config, NULL);
     const json_t *labels = json_object_get(json_object_get(v, "metadata"), "labels");
     const char *type = json_string_value(
         json_object_get(json_object_get(json_object_get(v, "spec"), "source"), "type"));
-    const bool ret = selector_matches(&w->labels, is_secret(w) ? NULL : labels) &&
-                     (!is_secret(w) || (type != NULL && strcmp(type, "webhook") == 0));
+    return selector_matches(&w->labels, is_secret(w) ? NULL : labels) &&
+           (!is_secret(w) || (type != NULL && strcmp(type, "webhook") == 0));
+}
+
+bool kube_wants_config(const struct kube_want *w, struct slice config)
+{
+    json_t *v = kube_looks_at_config(w) ? json_parse_object(config, NULL) : NULL;
+    const bool ret = kube_wants_parsed(w, v);
     json_decref(v);
     return ret;
 }

@@ -33,6 +33,9 @@ bool kube_want_same_shape(const struct kube_want *a, const struct kube_want *b);
 bool kube_wants_path(const struct kube_want *w, struct slice path);
 /* Whether, with that config, it is wanted. kube_wants_path() is so. */
 bool kube_wants_config(const struct kube_want *w, struct slice config);
+/* The same with a config that has been parsed, for those who ask for many; NULL will do where it is not looked at. */
+bool kube_wants_parsed(const struct kube_want *w, const json_t *config);
+bool kube_looks_at_config(const struct kube_want *w);
 
 /* Appends it: an object, or a row of a table. A Secret's token is read from db; NULL: from the catalog, on the loop. */
 void kube_add_item(const struct kube_want *w, struct db *db, const struct ark_view *v, struct wall now, struct str *ret);

@@ -448,6 +448,22 @@ def test_many_watchers_see_every_change(daemon):
     create(daemon, "after")  # those that have gone hold up nobody
 
 
+def test_a_slow_watcher_gets_what_it_missed(daemon):
+    """More than any queue holds: then it is the last state that counts."""
+    since = version(daemon.get(all_of()).json())
+    text = "x" * 50000
+    with Watch(daemon, f"{all_of()}?resourceVersion={since}") as w, Watch(daemon, f"{all_of()}?labelSelector=a=b") as labelled:
+        for i in range(200):
+            create(daemon, f"e{i:03}", annotations={"text": text}, labels={"a": "b"})
+        patch(daemon, one("e000"), {"metadata": {"labels": {"last": "change"}}}).expect(200)
+        for stream in (w, labelled):
+            last = {}
+            for _, o in stream:
+                last[o["metadata"]["name"]] = o
+                if len(last) == 200 and "last" in last["e000"]["metadata"]["labels"]:
+                    break
+
+
 # ---- secrets ----
 
 def test_secrets(daemon):
