@@ -222,6 +222,13 @@ def binary_of(name, *libraries):
     return out
 
 
+def target_of(name):
+    """Builds bench/NAME.c with pawl's libraries in it, where ./dev bench has built pawl, and returns the program."""
+    build = os.path.join(ROOT, "build", "release")
+    subprocess.run(["ninja", "-C", build, "--quiet", "bench/" + name], stdout=subprocess.DEVNULL, check=True)
+    return os.path.join(build, "bench", name)
+
+
 # ---- results ----
 
 def median(values):
