@@ -21,7 +21,7 @@ struct talk {
     struct process process;
     struct process_end end;
     struct str out[3];
-    bool closed[3], started, ended;
+    bool closed[3], begun, started, ended; /* begun: and not ended */
 };
 
 static char *const env[] = {"PATH=/usr/bin:/bin", NULL};
@@ -47,6 +47,7 @@ static void note_ended(struct process *p, const struct process_end *e)
 {
     struct talk *t = container_of(p, struct talk, process);
     t->ended = true;
+    t->begun = false;
     t->end = *e;
 }
 
@@ -69,6 +70,10 @@ static void spawner_closed(void *arg)
 static int teardown(void **state)
 {
     struct talk *t = *state;
+    if (t->begun)
+        process_stop(&t->process); /* the test has failed in between: nobody else would */
+    while (t->begun)
+        uv_run(&t->loop, UV_RUN_ONCE);
     spawner_close(t->spawner, spawner_closed, t);
     uv_run(&t->loop, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(&t->loop) == 0);
@@ -82,6 +87,7 @@ static void begin(struct talk *t, char *script)
 {
     static char *argv[] = {"sh", "-c", NULL, NULL};
     argv[2] = script;
+    t->begun = true;
     process_start(&t->process, t->spawner,
                   &(struct process_options){.argv = argv,
                                             .env = env,
