@@ -116,7 +116,8 @@ static void begin_step(struct job *j)
 {
     const struct step *s = &j->steps->items[j->current];
     const bool only = j->steps->count == 1;
-    j->start.step = j->log->step = only ? SLICE_NONE : s->name;
+    j->start.step = only ? SLICE_NONE : s->name;
+    run_log_begin_step(j->log, j->start.step, j->current + 1 == j->steps->count);
     j->start.timeout_ms = only ? shorter(s->timeout_ms, j->timeout_ms) : s->timeout_ms;
     if (j->current > 0)
         j->start.previous = j->previous.len > 0 ? str_slice(&j->previous) : SLICE("");

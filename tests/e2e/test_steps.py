@@ -537,3 +537,13 @@ def test_a_new_version_with_other_steps(daemon, tmp_path):
     assert daemon.wait_run(old, "success")["output"] == "old\n"
     run = daemon.wait_run(start(daemon, p), "success")
     assert run["output"] == "new\n" and statuses(run) == [("uno", "success")]
+
+
+def test_a_noisy_step_leaves_room_for_the_next(daemon):
+    noisy = {"name": "noisy", "argv": ["/bin/sh", "-c", "yes 'a line like all the others' | head -n 40000"]}
+    run = begin(daemon, noisy, {"name": "next", "argv": ["/bin/echo", "heard"]})
+    daemon.wait_run(run, "success")
+    log = daemon.get(f"/api/v1/runs/{run}/logs").expect(200).json()
+    assert log["truncated"] is True
+    assert [line["message"] for line in log["logs"] if line["step"] == "next"] == ["heard"]
+    assert [line["step"] for line in log["logs"] if line.get("truncated")] == ["noisy"]

@@ -112,6 +112,26 @@ static void test_log_is_bounded(void **state)
     run_log_unref(l);
 }
 
+/* However much the first steps say, the later ones have room, and the whole stays bounded. */
+static void test_steps_leave_room_for_each_other(void **state)
+{
+    enum { STEPS = 100 };
+    struct run_log *l = run_log_create(1);
+    char name[16];
+    for (int i = 0; i < STEPS; i++) {
+        snprintf(name, sizeof(name), "step-%d", i);
+        run_log_begin_step(l, slice_of(name), i == STEPS - 1);
+        if (i != 4) /* that one is quiet */
+            for (int n = 0; n < 20000 && !l->full; n++)
+                add(l, STDOUT_FILENO, "one of very many lines of text that a step has written\n");
+        add(l, STDOUT_FILENO, "over\n");
+    }
+    assert_non_null(strstr(l->text.p, "\"step\":\"step-4\",\"message\":\"over\""));
+    assert_non_null(strstr(l->text.p, "[log truncated at 524288 bytes]"));
+    assert_true(l->text.len <= RUN_LOG_BYTES_MAX + STEPS * 200);
+    run_log_unref(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +142,7 @@ int main(void)
         cmocka_unit_test(test_long_line_is_split_between_characters),
         cmocka_unit_test(test_pieces_give_the_same_lines),
         cmocka_unit_test(test_log_is_bounded),
+        cmocka_unit_test(test_steps_leave_room_for_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,17 @@ struct run_log *run_log_create(uint32_t attempt)
     struct run_log *l = mem_zalloc(sizeof(*l));
     l->attempt = attempt;
     l->refs = 1;
+    l->bytes_max = RUN_LOG_BYTES_MAX;
     return l;
+}
+
+void run_log_begin_step(struct run_log *l, struct slice step, bool is_last)
+{
+    const size_t used = l->text.len < RUN_LOG_BYTES_MAX ? l->text.len : RUN_LOG_BYTES_MAX;
+    const size_t left = RUN_LOG_BYTES_MAX - used;
+    l->step = step;
+    l->bytes_max = used + (is_last ? left : left / 2);
+    l->full = false;
 }
 
 struct run_log *run_log_ref(struct run_log *l)
@@ -56,13 +66,12 @@ static void add_line(struct run_log *l, int fd, struct slice line, struct wall n
     begin_object(l, fd, now);
     str_add_json(&l->text, line);
     str_add_cstr(&l->text, "}\n");
-    if (l->text.len <= RUN_LOG_BYTES_MAX)
+    if (l->text.len <= l->bytes_max)
         return;
     l->text.len = len_before;
     l->full = true;
     begin_object(l, fd, now);
-    str_printf(&l->text, "\"[log truncated at %d bytes]\",\"truncated\":true}\n",
-               RUN_LOG_BYTES_MAX);
+    str_printf(&l->text, "\"[log truncated at %zu bytes]\",\"truncated\":true}\n", l->bytes_max);
 }
 
 static void flush_partial(struct run_log *l, int fd, struct wall now)

@@ -105,10 +105,11 @@ int attempts_add(struct db *db, int64_t run_key, struct str *ret)
 
 /* ---- logs ---- */
 
-static bool ends_with(struct slice text, const char *end)
+/* Within a string of it the quotes would be escaped. */
+static bool is_truncated(struct slice log)
 {
-    const size_t len = strlen(end);
-    return text.len >= len && memcmp(text.p + text.len - len, end, len) == 0;
+    static const char mark[] = "\"truncated\":true}";
+    return log.len > 0 && memmem(log.p, log.len, mark, sizeof(mark) - 1) != NULL;
 }
 
 /* Lines of JSON become the elements of an array. */
@@ -136,8 +137,7 @@ void run_logs_add(struct str *ret, struct uuid id, uint32_t attempt, struct slic
     str_add_u64(ret, attempt);
     str_add_cstr(ret, ",\"logs\":[");
     add_lines(ret, log);
-    str_printf(ret, "],\"truncated\":%s}",
-               ends_with(log, "\"truncated\":true}") ? "true" : "false");
+    str_printf(ret, "],\"truncated\":%s}", is_truncated(log) ? "true" : "false");
 }
 
 /* Of a run that waits for its next attempt the last one's log is that of the attempt before. */
