@@ -155,6 +155,13 @@ static const char *text_of(const json_t *v, const char *name)
     return text != NULL ? text : "";
 }
 
+/* What a document says stands in messages: it must not reach a terminal as it is. */
+static void print_safely(const char *text)
+{
+    for (; *text != '\0'; text++)
+        fputc((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text, stderr);
+}
+
 static int print_problems(const json_t *answer)
 {
     size_t i;
@@ -162,10 +169,13 @@ static int print_problems(const json_t *answer)
     json_array_foreach(all, i, p)
     {
         const char *field = text_of(p, "field");
-        fprintf(stderr, "%s:%lld:%lld: %s%s%s\n", text_of(p, "file"),
+        fprintf(stderr, "%s:%lld:%lld: ", text_of(p, "file"),
                 (long long)json_integer_value(json_object_get(p, "line")),
-                (long long)json_integer_value(json_object_get(p, "column")), field,
-                *field != '\0' ? ": " : "", text_of(p, "message"));
+                (long long)json_integer_value(json_object_get(p, "column")));
+        print_safely(field);
+        fputs(*field != '\0' ? ": " : "", stderr);
+        print_safely(text_of(p, "message"));
+        fputc('\n', stderr);
     }
     return cli_failed(&cli_apply, "%s", text_of(json_object_get(answer, "error"), "message"));
 }

@@ -143,8 +143,11 @@ static json_t *list_triggers(struct server *s, const struct kind *k, const char 
                        object_text(pipeline, "layer"), object_text(pipeline, "name"));
         json_t *items = good ? fetch_pages(s, path, "triggers") : NULL;
         good = items != NULL;
-        json_array_foreach(items, j, item) if (json_object_get(item, "pipeline_id") != NULL)
-            json_array_append_new(ret, trigger_manifest(k, item, pipeline));
+        json_array_foreach(items, j, item)
+        {
+            if (strcmp(object_text(item, "type"), "arkevent") != 0) /* a kind of its own */
+                json_array_append_new(ret, trigger_manifest(k, item, pipeline));
+        }
         json_decref(items);
         free(path);
     }

@@ -355,7 +355,8 @@ def test_get_in_all_forms(run):
 
 
 def test_what_get_prints_can_be_applied(run):
-    run("apply", "-f", "-", stdin=stream(PIPELINE, HOOK, ZONE, AFTER, CHAIN, EVENTS))
+    team = PIPELINE.replace("name: load, namespace: data", "name: my-team, namespace: ai-team").replace("bronze", "team")
+    run("apply", "-f", "-", stdin=stream(PIPELINE, HOOK, ZONE, AFTER, CHAIN, team, EVENTS))
     for kind in ("pipelines", "triggers", "zones", "ae"):
         for form in ("yaml", "json"):
             printed = run("get", kind, "-A", "-o", form)

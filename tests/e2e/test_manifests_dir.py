@@ -253,3 +253,26 @@ def test_too_many_documents_change_nothing(start, directory):
     put(directory, "b.yaml", "---".join(pipeline(f"p{i}") for i in range(1001)))
     assert "more than 1000 documents" in wait_state(d, "b.yaml", "error")["problems"][0]["message"]
     assert names(d) == ["a"]
+
+
+ZONE = """
+apiVersion: pawl.dev/v1
+kind: LandingZone
+metadata: {{name: z{n}, namespace: data}}
+spec: {{path: {path}}}
+"""
+
+
+def test_landing_zones_are_watched_once_it_is_ready_and_stopping_waits_for_none(start, directory, tmp_path):
+    zones = [ZONE.format(n=n, path=tmp_path / f"z{n}") for n in range(20)]
+    put(directory, "z.yaml", "---".join(zones[:10]))
+    d = start()
+    answer = d.get("/api/v1/landing-zones").json()
+    assert {z["status"] for z in answer["landing_zones"]} <= {"watching", "error"} and answer["total"] == 10
+    put(directory, "z.yaml", "---".join(zones))
+    d.restart()
+    assert d.get("/api/v1/landing-zones").json()["total"] == 20
+    (tmp_path / "file").write_text("")
+    put(directory, "z.yaml", zones[0] + "---" + ZONE.format(n=99, path=tmp_path / "file" / "below"))
+    assert wait_state(d, "z.yaml", "error")["problems"][0]["field"] == "spec.path"
+    assert d.get("/api/v1/landing-zones").json()["total"] == 20
