@@ -13,7 +13,7 @@ import nats_crash
 import pytest
 from pawl import wait_until
 
-pytestmark = pytest.mark.skipif(not nats.available(), reason="nats-server is not installed")
+pytestmark = pytest.mark.skipif(not nats.available(), reason="nats-server is not installed, or pawl was built without NATS topics")
 
 
 @pytest.fixture
