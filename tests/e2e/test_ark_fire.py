@@ -394,3 +394,23 @@ def test_ten_thousand_callers_wait(make_daemon):
 def is_sanitized():
     with open(binary(), "rb") as f:
         return b"__asan_init" in f.read()
+
+
+def test_the_key_is_lost(daemon):
+    """Calls go on; the Secret cannot be read until the event is made again."""
+    daemon.create_team("t")
+    e = daemon.create_event("e", "t")
+    token = daemon.event_token(e)
+    daemon.stop()
+    key = os.path.join(daemon.data, "secret.key")
+    os.chmod(key, 0o644)
+    _, why = daemon.start_fails()
+    assert "secret.key" in why and "0600" in why
+    os.unlink(key)
+    daemon.start()
+    daemon.fire_event(e, token=token).expect(202)
+    r = daemon.get("/api/v1/namespaces/ai/secrets/e-webhook-token")
+    assert r.status >= 400 or "token" not in r.json().get("data", {}), r
+    daemon.delete(daemon.event_path(e)).expect(200)
+    daemon.create_event("e", "t")
+    daemon.fire_event(e).expect(202)
