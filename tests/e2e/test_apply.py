@@ -393,3 +393,14 @@ def test_the_example_works(run, make_daemon):
     d = make_daemon("--manifests", example)
     assert {f["state"] for f in d.get("/api/v1/manifests").json()["files"]} == {"applied"}
     assert d.get("/api/v1/pipelines/default/silver/count/triggers").json()["total"] == 2
+
+
+def test_the_documents_of_the_documentation(run):
+    with open(os.path.join(pawl.ROOT, "docs", "manifests.md"), encoding="utf-8") as f:
+        text = re.search(r"```yaml\n(.*?)```", f.read(), re.S).group(1)
+    assert re.findall(r"^(\w+)\.\S+ created", run("apply", "-f", "-", stdin=text), re.M) == ["pipeline", "trigger", "landingzone", "arkevent"]
+
+
+def test_what_a_document_says_does_not_reach_the_terminal_as_it_is(run):
+    err = run("apply", "-f", "-", stdin=AFTER.replace("spec: {", 'spec: {"a\\e[31m\\nb": 1, '), code=1)
+    assert "\x1b" not in err and "a?[31m?b" in err

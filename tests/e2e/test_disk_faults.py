@@ -200,3 +200,42 @@ def test_messages_of_nats_wait_for_the_disk(make_daemon, preload, tmp_path, faul
         assert events() == sent
     finally:
         server.kill()
+
+
+MANIFESTS = "\n---\n".join(f"""apiVersion: pawl.dev/v1
+kind: {kind}
+metadata: {{name: x, namespace: n}}
+spec: {{{spec}}}""" for kind, spec in (("Pipeline", "executor: {type: pull}"), ("LandingZone", ""),
+                                      ("Trigger", "pipeline: x, type: webhook, config: {}")))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_manifests_that_cannot_be_written_are_not_applied(faulty, fault):
+    d = faulty
+    d.set_fault(fault)
+    expect_unavailable(d.request("POST", "/api/v1/apply", MANIFESTS.encode()))
+    d.set_fault("")
+    assert d.get("/api/v1/pipelines").json()["total"] == 0 == d.get("/api/v1/landing-zones").json()["total"]
+    results = d.request("POST", "/api/v1/apply", MANIFESTS.encode()).expect(200).json()["results"]
+    assert {r["result"] for r in results} == {"created"}
+    d.set_fault(fault)
+    expect_unavailable(d.request("POST", "/api/v1/apply?prune=true&namespace=n", b""))
+    d.set_fault("")
+    again = d.request("POST", "/api/v1/apply", MANIFESTS.encode()).expect(200).json()["results"]
+    assert {r["result"] for r in again} == {"unchanged"}
+
+
+def test_a_directory_of_manifests_waits_for_the_disk(make_daemon, preload, tmp_path):
+    fault, directory = tmp_path / "fault", tmp_path / "manifests"
+    fault.write_text("")
+    directory.mkdir()
+    d = make_daemon("--manifests", str(directory), env=environment(preload, fault))
+    (tmp_path / "full").write_text("enospc")
+    (tmp_path / "full").rename(fault)
+    (tmp_path / "new").write_text(MANIFESTS)
+    (tmp_path / "new").rename(directory / "a.yaml")
+    pawl.wait_until(lambda: "manifests cannot be applied now" in d.stderr())
+    assert d.get("/api/v1/pipelines").json()["total"] == 0
+    (tmp_path / "none").write_text("")
+    (tmp_path / "none").rename(fault)
+    pawl.wait_until(lambda: d.get("/api/v1/pipelines").json()["total"] == 1)
