@@ -226,6 +226,7 @@ static int record_beginnings(struct kafka_flow *f)
         struct event ev = {.source = "topic", .type = SLICE("beginning")};
         struct position pos = position_of(f, p, name);
         p->next = f->places[i].next;
+        p->dirty = f->places[i].committed != p->next;
         if (engine_position(f->host->engine, &pos) && (int64_t)pos.at >= p->next)
             p->settled = p->next;
         else if (feed(f, p, &ev, p->next) < 0)
@@ -526,7 +527,8 @@ static void close_now(struct kafka_flow *f)
     timer_cancel(f->host->timers, &f->commit);
     timer_cancel(f->host->timers, &f->tick);
     collect_offsets(f, true);
-    kafka_consumer_close(f->consumer, f->places, f->away ? 0 : f->part_count, f->ended, flow_closed, f);
+    kafka_consumer_close(f->consumer, f->places, f->away ? 0 : f->part_count, f->ended, flow_closed,
+                         f);
 }
 
 /* While they cannot be placed they need not be fetched, to be dropped. */

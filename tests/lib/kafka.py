@@ -68,6 +68,8 @@ class Cluster:
         self.ask("up")
 
     def stop(self):
+        if self.process.stdin.closed:
+            return
         self.process.kill()
         self.process.wait()
         self.process.stdin.close()

@@ -201,8 +201,23 @@ static int look_up_work(struct kafka_consumer *c)
     return err;
 }
 
+/* Where the group has nothing yet, its members learn where it begins before anything is consumed. */
+static int commit_beginnings(struct kafka_consumer *c)
+{
+    rd_kafka_topic_partition_list_t *l = c->lib->topic_partition_list_new((int)c->count + 1);
+    for (size_t i = 0; i < c->count; i++)
+        if (c->places[i].committed < 0)
+            c->lib->topic_partition_list_add(l, c->topic, c->places[i].partition)->offset =
+                c->places[i].next;
+    const int err = commit_list(c, l);
+    c->lib->topic_partition_list_destroy(l);
+    return err;
+}
+
 static int place_work(struct kafka_consumer *c)
 {
+    if (commit_beginnings(c) != 0)
+        return -EIO;
     rd_kafka_topic_partition_list_t *l = make_list(c);
     const rd_kafka_resp_err_t err = c->lib->assign(c->rk, l);
     c->lib->topic_partition_list_destroy(l);
