@@ -58,8 +58,7 @@ static void add_engine(struct str *s, struct engine *e)
     metric(s, "pawl_paused", "gauge", "1 while everything is paused.", n.paused);
     metric(s, "pawl_paused_pipelines", "gauge", "Pipelines that are paused.", n.paused_pipelines);
     metric(s, "pawl_paused_triggers", "gauge", "Triggers that are paused.", n.paused_triggers);
-    metric(s, "pawl_arkevents", "gauge", "ArkEvents.",
-           HASH_COUNT(engine_catalog(e)->arks));
+    metric(s, "pawl_arkevents", "gauge", "ArkEvents.", HASH_COUNT(engine_catalog(e)->arks));
     head(s, "pawl_runs_ended_total", "counter", "Runs that ended, by status.");
     for (enum run_status i = RUN_SUCCESS; i <= RUN_CANCELLED; i++)
         labelled(s, "pawl_runs_ended_total", "status", run_status_name(i), n.runs_ended[i]);

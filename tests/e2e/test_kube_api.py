@@ -464,6 +464,39 @@ def test_a_slow_watcher_gets_what_it_missed(daemon):
                     break
 
 
+@pytest.mark.parametrize("query", ["", "?watch=true", "?watch=true&resourceVersion=1"])
+def test_clients_that_take_nothing(daemon, query):
+    """Long answers to those who do not read them, leave, or are there when the daemon stops."""
+    text = "x" * 100000
+    for i in range(120):
+        create(daemon, f"e{i:03}", annotations={"text": text})
+    lazy = [Wire((daemon.host, daemon.port)) for _ in range(6)]
+    for w in lazy:
+        w.send(f"GET {all_of()}{query} HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert w._until(b"\r\n\r\n").startswith(b"HTTP/1.1 200")
+    for w in lazy[:3]:
+        w.close()
+    lazy[3].shutdown_write()
+    create(daemon, "new")
+    daemon.get("/health").expect(200)
+    daemon.stop()
+    for w in lazy[3:]:
+        w.close()
+
+
+def test_stop_while_lists_are_read(daemon):
+    for i in range(30):
+        create(daemon, f"e{i:03}", annotations={"text": "x" * 50000})
+    for n in range(5):
+        wires = [Wire((daemon.host, daemon.port)) for _ in range(20)]
+        for i, w in enumerate(wires):
+            w.send(f"GET {all_of()}?watch={'true' if i % 2 else 'false'} HTTP/1.1\r\nHost: x\r\n\r\n")
+        daemon.stop()
+        for w in wires:
+            w.close()
+        daemon.start()
+
+
 # ---- secrets ----
 
 def test_secrets(daemon):

@@ -339,6 +339,41 @@ static void changes_are_told_in_order(void **state)
     engine_recycle(w->engine, b);
 }
 
+static void a_change_says_what_was_before(void **state)
+{
+    struct world *w = *state;
+    struct arkevent *a = add(w, webhook_rule(NULL));
+    struct rule r = webhook_rule(NULL);
+    engine_change_ark(w->engine, w->now, a,
+                      trigger_def_create(SLICE("{\"spec\":{\"x\":1}}"), true, 0, &r), SLICE("x"),
+                      true, NULL);
+    struct batch *b = engine_take(w->engine);
+    const struct effect *f = b->first;
+    while (f->type != EFFECT_ARK_CHANGED)
+        f = f->next;
+    assert_true(slice_is(f->ark_changed.previous, "{\"spec\":{}}"));
+    assert_true(slice_is(f->ark_changed.config, "{\"spec\":{\"x\":1}}"));
+    engine_settle(w->engine, w->now, b, 0);
+    engine_recycle(w->engine, b);
+}
+
+/* It has not been found since then, whichever target it is. */
+static void another_missing_target_is_no_transition(void **state)
+{
+    struct world *w = *state;
+    struct arkevent *a = add(w, webhook_rule(NULL));
+    const struct ark_state before = a->state;
+    assert_string_equal(before.missing, TEAM("a"));
+    pass(w, 5000);
+    add_team(w, TEAM("a"));
+    assert_string_equal(a->state.missing, TEAM("b"));
+    assert_int_equal(a->state.reason_since.ms, before.reason_since.ms);
+    assert_true(a->state.version > before.version);
+    add_team(w, TEAM("b"));
+    assert_int_equal(a->state.reason, ARK_WEBHOOK_READY);
+    assert_int_equal(a->state.reason_since.ms, w->now.wall.ms);
+}
+
 /* ---- undo ---- */
 
 static void nothing_of_a_failed_batch_stays(void **state)
@@ -396,6 +431,8 @@ int main(void)
         TEST(each_kind_is_ready_in_its_own_way),
         TEST(a_schedule_moves_on_without_firing),
         TEST(changes_are_told_in_order),
+        TEST(a_change_says_what_was_before),
+        TEST(another_missing_target_is_no_transition),
         TEST(nothing_of_a_failed_batch_stays),
         TEST(an_event_that_was_not_made_is_gone),
     };
