@@ -396,20 +396,40 @@ def base32_key(prefix, raw):
     return base64.b32encode(data + crc.to_bytes(2, "little")).decode().rstrip("=")
 
 
-def make_nkey(directory):
-    """A user's public NKey, and its seed."""
-    pem = os.path.join(directory, "nkey.pem")
-    openssl("genpkey", "-algorithm", "ed25519", "-out", pem)
-    seed = subprocess.run(["openssl", "pkey", "-in", pem, "-outform", "DER"], check=True, capture_output=True).stdout[-32:]
-    public = subprocess.run(["openssl", "pkey", "-in", pem, "-pubout", "-outform", "DER"], check=True, capture_output=True).stdout[-32:]
-    user, seed_type = 20 << 3, 18 << 3
-    return base32_key([user], public), base32_key([seed_type | user >> 5, (user & 31) << 3], seed)
+USER, ACCOUNT, OPERATOR, SEED = 20 << 3, 0, 14 << 3, 18 << 3
+
+
+class NKey:
+    """A key pair as NATS has them: .public, .seed, and what it signs."""
+
+    def __init__(self, directory, name, kind):
+        self.directory = str(directory)
+        self.pem = os.path.join(self.directory, f"{name}.pem")
+        openssl("genpkey", "-algorithm", "ed25519", "-out", self.pem)
+        self.public = base32_key([kind], self.der("-pubout"))
+        self.seed = base32_key([SEED | kind >> 5, (kind & 31) << 3], self.der())
+
+    def der(self, *args):
+        return subprocess.run(["openssl", "pkey", "-in", self.pem, "-outform", "DER", *args], check=True, capture_output=True).stdout[-32:]
+
+    def jwt(self, subject, name, claims):
+        """What this key says of another one."""
+        def part(data):
+            return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+        body = {"jti": name, "iat": int(time.time()), "iss": self.public, "name": name, "sub": subject.public, "nats": {"version": 2, **claims}}
+        text = part(b'{"typ":"JWT","alg":"ed25519-nkey"}') + b"." + part(json.dumps(body).encode())
+        file = os.path.join(self.directory, "to-sign")
+        with open(file, "wb") as f:
+            f.write(text)
+        signature = subprocess.run(["openssl", "pkeyutl", "-sign", "-inkey", self.pem, "-rawin", "-in", file], check=True, capture_output=True).stdout
+        return (text + b"." + part(signature)).decode()
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 def test_nkeys(make_daemon, make_server, tmp_path):
-    public, seed = make_nkey(str(tmp_path))
-    other = make_nkey(str(tmp_path))[1]
+    ours = NKey(tmp_path, "ours", USER)
+    public, seed, other = ours.public, ours.seed, NKey(tmp_path, "other", USER).seed
     config = f'accounts {{ A {{ jetstream: enabled, users: [ {{ nkey: {public} }}, {{ user: "all", password: "x" }} ] }} }}\n'
     server = make_server(config=config).start()
     server.client(user="all", **{"pass": "x"}).add_stream("ORDERS", ["orders.>"])
@@ -423,6 +443,34 @@ def test_nkeys(make_daemon, make_server, tmp_path):
         else:
             wait_reason(d, path, "uthorization")
         assert text not in d.stderr()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_credentials_files(make_daemon, make_server, tmp_path):
+    operator, system, account, user = (NKey(tmp_path, n, k) for n, k in (
+        ("operator", OPERATOR), ("system", ACCOUNT), ("account", ACCOUNT), ("user", USER)))
+    limits = {name: -1 for name in ("subs", "data", "payload", "imports", "exports", "conn", "leaf", "mem_storage", "disk_storage", "streams", "consumer")}
+    limits["wildcards"] = True
+    no_storage = {k: v for k, v in limits.items() if k not in ("mem_storage", "disk_storage", "streams", "consumer")}
+    user_jwt = account.jwt(user, "pawl", {"type": "user", "pub": {}, "sub": {}, "subs": -1, "data": -1, "payload": -1})
+    server = make_server(config=f"""operator: {operator.jwt(operator, "o", {"type": "operator"})}
+system_account: {system.public}
+resolver: MEMORY
+resolver_preload {{
+  {system.public}: {operator.jwt(system, "s", {"type": "account", "limits": no_storage})}
+  {account.public}: {operator.jwt(account, "a", {"type": "account", "limits": limits})}
+}}
+""").start()
+    right, wrong = tmp_path / "right.creds", tmp_path / "wrong.creds"
+    for file, seed in ((right, user.seed), (wrong, NKey(tmp_path, "other", USER).seed)):
+        file.write_text(f"-----BEGIN NATS USER JWT-----\n{user_jwt}\n------END NATS USER JWT------\n\n"
+                        f"-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n")
+    daemon = make_daemon("--nats-url", server.url, "--nats-credentials", str(right))
+    wait_reason(daemon, listen(daemon), "no JetStream stream has this subject")
+    for file, says in ((wrong, "uthorization"), (tmp_path / "absent.creds", "absent.creds")):
+        d = make_daemon("--nats-url", server.url, "--nats-credentials", str(file))
+        wait_reason(d, listen(d), says)
+        assert user_jwt not in d.stderr() and user.seed not in d.stderr()
 
 
 def openssl(*args):
