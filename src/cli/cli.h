@@ -28,7 +28,7 @@ struct cli_command {
 
 extern const struct cli_command *const cli_commands[]; /* in the order of `pawl help`, ends with NULL */
 extern const struct cli_command cli_serve; /* src/app defines it: the daemon */
-extern const struct cli_command cli_apply, cli_cron, cli_delete, cli_describe, cli_get, cli_help, cli_key, cli_logs, cli_pause, cli_publish, cli_replay, cli_resume, cli_version,
+extern const struct cli_command cli_apply, cli_cancel, cli_cron, cli_delete, cli_describe, cli_get, cli_help, cli_key, cli_logs, cli_pause, cli_publish, cli_replay, cli_resume, cli_runs, cli_version,
     cli_worker;
 
 const struct cli_command *cli_command_find(const char *name);

@@ -5,9 +5,9 @@
 
 /* The order of `pawl help`. */
 const struct cli_command *const cli_commands[] = {
-    &cli_serve,  &cli_apply,   &cli_get,    &cli_describe, &cli_delete, &cli_cron,
-    &cli_key,    &cli_logs,    &cli_replay, &cli_publish,  &cli_pause,  &cli_resume,
-    &cli_worker, &cli_version, &cli_help,   NULL,
+    &cli_serve, &cli_apply,  &cli_get,    &cli_describe, &cli_delete, &cli_cron,
+    &cli_key,   &cli_runs,   &cli_logs,   &cli_cancel,   &cli_replay, &cli_publish,
+    &cli_pause, &cli_resume, &cli_worker, &cli_version,  &cli_help,   NULL,
 };
 
 const struct cli_command *cli_command_find(const char *name)

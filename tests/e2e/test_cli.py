@@ -28,11 +28,11 @@ def test_version(args):
 @pytest.mark.parametrize("args", [["help"], ["--help"], ["-h"]])
 def test_help_lists_the_commands(args):
     text = printed(*args)
-    for command in ("serve", "cron", "key", "logs", "replay", "worker", "version", "help"):
+    for command in ("serve", "cron", "key", "runs", "logs", "cancel", "replay", "worker", "version", "help"):
         assert re.search(rf"^  {command} ", text, re.M)
 
 
-@pytest.mark.parametrize("command", ["serve", "cron", "key", "logs", "replay", "worker", "version", "help"])
+@pytest.mark.parametrize("command", ["serve", "cron", "key", "runs", "logs", "cancel", "replay", "worker", "version", "help"])
 def test_each_command_explains_itself(command):
     text = printed("help", command)
     assert text.startswith(f"usage: pawl {command}")

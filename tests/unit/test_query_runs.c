@@ -28,7 +28,8 @@ static void run_from_pending_to_success(void **state)
     store_write(s);
     assert_int_equal(query_run(s->db, f.run, &s->text, NULL), 0);
     expect_text(s,
-                "{'id':'%s','pipeline_id':'%s','pipeline_version':1,'event_id':'%s',"
+                "{'id':'%s','pipeline_id':'%s','pipeline':'default.bronze.orders','pipeline_"
+                "version':1,'event_id':'%s',"
                 "'trigger_id':'%s','trigger':'trigger:webhook','status':'pending','attempt':1,"
                 "'started_at':null,'finished_at':null,'duration_ms':null,'output':null,"
                 "'error':null,'dead':false,'replay_of':null,'replayed_as':null,"

@@ -57,6 +57,8 @@ static void add_run(struct stmt *q, struct str *ret)
     add_id(ret, column_row_id(q, 0));
     str_add_cstr(ret, ",\"pipeline_id\":");
     add_id(ret, column_uuid(q, 8));
+    str_add_cstr(ret, ",\"pipeline\":");
+    add_text(ret, column_slice(q, 18), "null");
     str_add_cstr(ret, ",\"pipeline_version\":");
     str_add_i64(ret, column_int(q, 3));
     str_add_cstr(ret, ",\"event_id\":");
@@ -89,7 +91,7 @@ static int add_run_at(struct db *db, int64_t key, int64_t output_bytes_max, stru
                    " (SELECT a.error FROM run_attempts a WHERE a.run = r.key"
                    " AND a.attempt = r.attempt - 1 AND r.state IN ('p', 'd', 'w')))), "
                    "substr(o.output, 1, ?2),"
-                   " length(o.output), y.original, y.original_rest, z.run, z.rest FROM runs r"
+                   " length(o.output), y.original, y.original_rest, z.run, z.rest, p.path FROM runs r"
                    " LEFT JOIN replays y ON y.run = r.key LEFT JOIN replays z ON z.run ="
                    " (SELECT max(run) FROM replays WHERE original = r.key)"
                    " LEFT JOIN pipelines p ON p.key = r.pipeline"
