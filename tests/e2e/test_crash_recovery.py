@@ -239,14 +239,14 @@ def pulled(d, marks, peer, **fields):
 
 
 SERVICE = """
-import json, sys, os, time
+import json, sys, os, threading
 def mark(name, text):
     with open(os.environ[name], "a") as f: f.write(text + "\\n")
 mark("WORKERS", str(os.getpid()))
 for line in sys.stdin:
     e = json.loads(line)
     mark("MARKS", f"{e['id']} {e['attempt']} begin")
-    time.sleep(os.getpid() % 20 / 1000)
+    threading.Event().wait(os.getpid() % 20 / 1000)
     mark("MARKS", f"{e['id']} {e['attempt']} end")
     print(json.dumps({"id": e["id"], "status": "success"}), flush=True)
 """

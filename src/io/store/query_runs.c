@@ -83,20 +83,20 @@ static void add_run(struct stmt *q, struct str *ret)
 static int add_run_at(struct db *db, int64_t key, int64_t output_bytes_max, struct str *ret)
 {
     struct stmt q;
-    if (stmt_begin(&q, db,
-                   "SELECT r.key, r.rest, r.event, r.version, " RUN_STATE
-                   ", r.attempt, r.started_at,"
-                   " iif(" RUN_IS_LEFT ", p.deleted_at, r.finished_at), p.id, t.id, t.label,"
-                   " iif(" RUN_IS_LEFT ", '" PIPELINE_DELETED "', ifnull(o.error,"
-                   " (SELECT a.error FROM run_attempts a WHERE a.run = r.key"
-                   " AND a.attempt = r.attempt - 1 AND r.state IN ('p', 'd', 'w')))), "
-                   "substr(o.output, 1, ?2),"
-                   " length(o.output), y.original, y.original_rest, z.run, z.rest, p.path FROM runs r"
-                   " LEFT JOIN replays y ON y.run = r.key LEFT JOIN replays z ON z.run ="
-                   " (SELECT max(run) FROM replays WHERE original = r.key)"
-                   " LEFT JOIN pipelines p ON p.key = r.pipeline"
-                   " LEFT JOIN triggers t ON t.key = r.trigger"
-                   " LEFT JOIN run_outputs o ON o.run = r.key WHERE r.key = ?1") == 0) {
+    if (stmt_begin(
+            &q, db,
+            "SELECT r.key, r.rest, r.event, r.version, " RUN_STATE ", r.attempt, r.started_at,"
+            " iif(" RUN_IS_LEFT ", p.deleted_at, r.finished_at), p.id, t.id, t.label,"
+            " iif(" RUN_IS_LEFT ", '" PIPELINE_DELETED "', ifnull(o.error,"
+            " (SELECT a.error FROM run_attempts a WHERE a.run = r.key"
+            " AND a.attempt = r.attempt - 1 AND r.state IN ('p', 'd', 'w')))), "
+            "substr(o.output, 1, ?2),"
+            " length(o.output), y.original, y.original_rest, z.run, z.rest, p.path FROM runs r"
+            " LEFT JOIN replays y ON y.run = r.key LEFT JOIN replays z ON z.run ="
+            " (SELECT max(run) FROM replays WHERE original = r.key)"
+            " LEFT JOIN pipelines p ON p.key = r.pipeline"
+            " LEFT JOIN triggers t ON t.key = r.trigger"
+            " LEFT JOIN run_outputs o ON o.run = r.key WHERE r.key = ?1") == 0) {
         bind_int(&q, 1, key);
         bind_int(&q, 2, output_bytes_max);
     }
