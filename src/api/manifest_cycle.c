@@ -16,8 +16,16 @@ struct reached {
     UT_hash_handle hh;
 };
 
+/* The set's triggers of one pipeline. */
+struct starters {
+    const char *path;
+    VEC(const struct manifest_doc *) docs;
+    UT_hash_handle hh;
+};
+
 struct search {
     const struct manifest_set *set;
+    struct starters *starters; /* by path */
     const struct catalog *catalog;
     const char *target;
     VEC(struct reached *) list;
@@ -59,12 +67,6 @@ static bool is_replaced(const struct search *s, const struct trigger *t)
     return d != NULL;
 }
 
-/* One trigger of a cycle says that it is wanted: that is enough. */
-static bool leads_on(const struct manifest_doc *d, const char *path)
-{
-    return d->trigger != NULL && !d->trigger->rule.allows_cycle && strcmp(d->upstream, path) == 0;
-}
-
 static bool climb_all(struct search *s, size_t i)
 {
     const char *path = s->list.items[i]->path;
@@ -74,11 +76,11 @@ static bool climb_all(struct search *s, size_t i)
         DL_FOREACH (p->triggers, t)
             if (!is_replaced(s, t) && climb(s, &t->def->rule, i))
                 return true;
-    for (size_t k = 0; k < s->set->docs.len; k++) {
-        const struct manifest_doc *d = s->set->docs.items[k];
-        if (leads_on(d, path) && climb(s, &d->trigger->rule, i))
+    const struct starters *own;
+    HASH_FIND(hh, s->starters, path, strlen(path), own);
+    for (size_t k = 0; own != NULL && k < own->docs.len; k++)
+        if (climb(s, &own->docs.items[k]->trigger->rule, i))
             return true;
-    }
     return false;
 }
 
@@ -118,14 +120,54 @@ static void check(struct manifest_set *set, struct search *s, struct manifest_do
     release(s);
 }
 
+/* One trigger of a cycle says that it is wanted: that is enough. */
+static bool leads_on(const struct manifest_doc *d)
+{
+    return d->trigger != NULL && d->trigger->rule.upstream_count > 0 &&
+           !d->trigger->rule.allows_cycle;
+}
+
+static struct starters *collect(const struct manifest_set *s)
+{
+    struct starters *all = NULL, *own;
+    for (size_t i = 0; i < s->docs.len; i++) {
+        const struct manifest_doc *d = s->docs.items[i];
+        if (!leads_on(d))
+            continue;
+        HASH_FIND(hh, all, d->upstream, strlen(d->upstream), own);
+        if (own == NULL) {
+            own = mem_zalloc(sizeof(*own));
+            own->path = d->upstream;
+            HASH_ADD_KEYPTR(hh, all, own->path, strlen(own->path), own);
+        }
+        vec_push(&own->docs, d);
+    }
+    return all;
+}
+
+static void collected_release(struct starters *all)
+{
+    struct starters *own, *tmp;
+    HASH_ITER (hh, all, own, tmp) {
+        HASH_DEL(all, own);
+        vec_release(&own->docs);
+        free(own);
+    }
+}
+
 void manifest_plan_cycles(struct manifest_set *s, struct api *a)
 {
+    struct starters *starters = collect(s);
     for (size_t i = 0; i < s->docs.len; i++) {
         struct manifest_doc *d = s->docs.items[i];
         struct search search = {
-            .set = s, .catalog = engine_catalog(a->host->engine), .target = d->upstream};
-        if (d->trigger != NULL && d->trigger->rule.upstream_count > 0 &&
-            !d->trigger->rule.allows_cycle && d->result != MANIFEST_UNCHANGED)
+            .set = s,
+            .starters = starters,
+            .catalog = engine_catalog(a->host->engine),
+            .target = d->upstream,
+        };
+        if (leads_on(d) && d->result != MANIFEST_UNCHANGED)
             check(s, &search, d);
     }
+    collected_release(starters);
 }

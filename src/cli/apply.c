@@ -287,9 +287,7 @@ static int run(const struct flags *f)
 const struct cli_command cli_apply = {
     .name = "apply",
     .args = "-f FILE|DIR|- [--prune] [--dry-run] [-n NS] [--server URL]",
-    .help = "Makes what manifests describe: pipelines, landing zones, triggers and ArkEvents. All "
-            "of it, or\n"
-            "nothing when there is something wrong in any of them.",
+    .help = "Makes what manifests describe: pipelines, landing zones, triggers, ArkEvents.",
     .flags = flags,
     .run = run,
 };
