@@ -21,6 +21,7 @@ struct host;
 
 /* What the operator said about brokers outside. */
 struct broker_settings {
+    json_t *topics; /* object: a plain name, and the broker's topic that it stands for; NULL: none */
     char *kafka_brokers; /* "host:port,host:port" */
     char *kafka_group_prefix;
     json_t *kafka; /* object of librdkafka's properties; NULL: none. Has secrets */
@@ -61,6 +62,10 @@ extern const struct topic_backend *const topic_backends[]; /* ends with NULL */
 
 /* The backend of a name, checked; NULL with *reterr. */
 const struct topic_backend *topic_backend_of(struct slice topic, struct diag *reterr);
+
+/* The name that the operator made a plain name stand for, or the name itself. b may be NULL. */
+struct slice topic_meant(const struct broker_settings *b, struct slice topic);
+int topic_meant_check(const struct broker_settings *b, struct diag *reterr); /* what the operator said; -EINVAL: it makes no sense */
 
 extern const struct topic_backend topic_embedded;
 extern const struct topic_backend topic_nats; /* where it was built in (PAWL_NATS) */

@@ -61,6 +61,8 @@ static const struct setting settings[] = {
      "how long topics keep messages that do not say otherwise, 0 for ever; default 168"},
     {"topic_bytes_max", SET_NUMBER, AT(topic_bytes_max), NULL, GIB, 0, 1024 * 1024 * GIB,
      "how many bytes of messages such a topic keeps, 0 for any number; default 1 GiB"},
+    {"topics", SET_OBJECT, AT(brokers.topics), NULL, 0, 0, 0,
+     "plain names of topics that stand for a broker's, such as orders: nats:orders.new"},
     {"kafka_brokers", SET_TEXT, AT(brokers.kafka_brokers), "127.0.0.1:9092", 0, 0, 0,
      "HOST:PORT of Kafka brokers for kafka: topics, comma-separated; default 127.0.0.1:9092"},
     {"kafka_group_prefix", SET_TEXT, AT(brokers.kafka_group_prefix), "pawl.", 0, 0, 0,

@@ -231,7 +231,8 @@ static int take_names(struct call *c, struct diag *reterr)
 {
     struct diag why;
     c->topic = c->req->params[0];
-    const struct topic_backend *b = topic_backend_of(c->topic, &why);
+    const struct broker_settings *brokers = c->source->host->brokers;
+    const struct topic_backend *b = topic_backend_of(topic_meant(brokers, c->topic), &why);
     if (b == NULL)
         return diag_set(reterr, why.code, "topic: %s", why.msg);
     if (b != &topic_embedded)
@@ -304,9 +305,15 @@ static int check(struct host *h, json_t *config, json_t *old, struct trigger_dra
     struct diag why;
     if (parse(config, &c, reterr) < 0)
         return -EINVAL;
-    if (topic_backend_of(slice_of(c.topic), &why) == NULL)
+    const struct slice meant = topic_meant(h->brokers, slice_of(c.topic));
+    if (topic_backend_of(meant, &why) == NULL)
         return diag_set(reterr, why.code, "config.topic: %s", why.msg);
-    config_keep(config, ret);
+    if (slice_is(meant, c.topic)) {
+        config_keep(config, ret);
+        return 0;
+    }
+    *ret = (struct trigger_draft){.config = json_copy(config)};
+    CHECK(json_object_set_new(ret->config, "topic", json_stringn(meant.p, meant.len)) == 0);
     return 0;
 }
 
@@ -384,6 +391,8 @@ static bool start_backends(struct source *s, struct diag *reterr)
 
 static struct source *start(struct host *h, struct http_server *http, struct diag *reterr)
 {
+    if (topic_meant_check(h->brokers, reterr) < 0)
+        return NULL;
     struct source *s = mem_zalloc(sizeof(*s));
     s->host = h;
     s->repeats.host = h;

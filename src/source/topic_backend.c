@@ -1,6 +1,7 @@
 /* topic_backend.c - the table of kinds of topics. */
 #include "pawl/topic.h"
 #include "base/check.h"
+#include "core/topic.h"
 #include <string.h>
 
 const struct topic_backend *const topic_backends[] = {
@@ -51,4 +52,40 @@ const struct topic_backend *topic_backend_of(struct slice topic, struct diag *re
             return NULL;
         }
     return b->check(topic, reterr) == 0 ? b : NULL;
+}
+
+struct slice topic_meant(const struct broker_settings *b, struct slice topic)
+{
+    const char *name;
+    json_t *other;
+    if (b != NULL && b->topics != NULL)
+        json_object_foreach(b->topics, name, other)
+        {
+            if (slice_is(topic, name))
+                return slice_of(json_string_value(other));
+        }
+    return topic;
+}
+
+int topic_meant_check(const struct broker_settings *b, struct diag *reterr)
+{
+    const char *name;
+    json_t *other;
+    struct diag why;
+    if (b == NULL || b->topics == NULL)
+        return 0;
+    json_object_foreach(b->topics, name, other)
+    {
+        if (!topic_name_valid(slice_of(name)))
+            return diag_set(reterr, DIAG_INVALID_ARGUMENT, "topics: '%s' " TOPIC_NAME_RULE, name);
+        const struct topic_backend *t =
+            json_is_string(other) ? topic_backend_of(slice_of(json_string_value(other)), &why)
+                                  : NULL;
+        if (t == NULL && json_is_string(other))
+            return diag_set(reterr, DIAG_INVALID_ARGUMENT, "topics.%s: %s", name, why.msg);
+        if (t == NULL || t == &topic_embedded)
+            return diag_set(reterr, DIAG_INVALID_ARGUMENT,
+                            "topics.%s: must be a broker's topic, such as nats:orders.new", name);
+    }
+    return 0;
 }

@@ -352,6 +352,25 @@ def test_messages_are_not_published_through_pawl(daemon):
     assert r.status == 400 and "NATS JetStream" in r.message
 
 
+def test_a_plain_name_may_stand_for_a_subject(make_daemon, server):
+    daemon = make_daemon(config={"nats_url": server.url, "topics": {"orders-topic": "nats:orders.new"}})
+    path = listen(daemon, topic="orders-topic")
+    wait_ready(daemon, path)
+    server.client().publish("orders.new", b"1")
+    wait_payloads(daemon, [b"1"])
+    r = daemon.post("/api/v1/topics/orders-topic/messages", b"x").expect(400)
+    assert "NATS JetStream" in r.message
+    daemon.post("/api/v1/topics/other/messages", b"x").expect(202)
+
+
+@pytest.mark.parametrize("topics,says", [
+    ({"a b": "nats:x"}, "topics: 'a b' must be"), ({"a": "b"}, "topics.a: must be a broker's topic"), ({"a": 1}, "topics.a: must be a broker's"),
+    ({"a": "nats:x..y"}, "topics.a: must be nats: and a subject"),
+])
+def test_plain_names_that_stand_for_nothing_are_refused(make_daemon, topics, says):
+    assert says in make_daemon(start=False, config={"topics": topics}).start_fails()[1]
+
+
 # ---- who one is, and TLS ----
 IDENTITIES = {
     "user": ('authorization { user: "pawl", password: "s3cret-pass" }\n', {"nats_user": "pawl", "nats_password": "s3cret-pass"},
