@@ -12,7 +12,7 @@ def document(name):
 
 def test_every_setting_is_documented_and_no_other():
     section = pawl.cli("help", "config").stdout.split("Triggers, by")[0]
-    settings = set(re.findall(r"^ +([a-z_]+) +(?:string|integer|boolean)", section, re.M))
+    settings = set(re.findall(r"^ +([a-z_]+) +(?:string|integer|boolean|object)", section, re.M))
     text = document("configuration.md").split("## The file")[1].split("## Limits")[0]
     assert settings == set(re.findall(r"^\| `([a-z_]+)` \|", text, re.M))
 
