@@ -439,7 +439,7 @@ def test_firings_and_conditions_are_seen(daemon):
 
 
 def test_many_watchers_see_every_change(daemon):
-    watches = [Watch(daemon, all_of()) for _ in range(200)]
+    watches = [Watch(daemon, all_of()) for _ in range(1000)]
     for i in range(20):
         create(daemon, f"e{i:02}")
     for w in watches:
