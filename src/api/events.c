@@ -94,7 +94,7 @@ static struct trigger_def *make_def(struct host *h, json_t *config, struct diag 
     return def;
 }
 
-static void subscribe(struct api *a, struct http_request *req, struct pipeline *p, json_t *config,
+static void subscribe(struct api *a, struct http_request *req, struct pipeline *p,
                       struct trigger_def *def)
 {
     struct engine *e = a->host->engine;
@@ -103,7 +103,9 @@ static void subscribe(struct api *a, struct http_request *req, struct pipeline *
     char label[TRIGGER_LABEL_SIZE];
     struct writing *w = writing_make(a, req, sizeof(*w), started);
     struct trigger *t = find_ours(p->triggers), *extra;
+    json_t *config = json_parse_object(slice_of(def->config), NULL);
     type->label(config, label);
+    json_decref(config);
     while (t != NULL && (extra = find_ours(t->next)) != NULL)
         engine_drop_trigger(e, now, extra, NULL);
     if (t != NULL)
@@ -119,7 +121,7 @@ static void start_with(struct api *a, struct http_request *req, struct pipeline 
     json_t *config = make_config(spec, pinned, &why);
     struct trigger_def *def = config != NULL ? make_def(a->host, config, &why) : NULL;
     if (def != NULL)
-        subscribe(a, req, p, config, def);
+        subscribe(a, req, p, def);
     else
         http_respond_diag(req, &why);
     json_decref(config);
