@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define TOPICS_SHOWN 1000 /* by name, of each kind; the others are not */
+
 static void head(struct str *s, const char *name, const char *type, const char *help)
 {
     str_printf(s, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -67,6 +69,32 @@ static void add_engine(struct str *s, struct engine *e)
         labelled(s, "pawl_decisions_total", "verdict", verdict_name(v), n.verdicts[v]);
 }
 
+/* A topic's name may be anything that a broker takes. */
+static void of_topic(struct str *s, const char *name, const char *topic, uint64_t n)
+{
+    str_printf(s, "%s{topic=", name);
+    str_add_json(s, slice_of(topic));
+    str_printf(s, "} %llu\n", (unsigned long long)n);
+}
+
+static void add_topics(struct str *s, const struct host *h)
+{
+    const struct catalog *c = engine_catalog(h->engine);
+    const struct topic *t;
+    const struct subscribed *u;
+    const char *why;
+    size_t n = 0;
+    metric(s, "pawl_topics", "gauge", "Embedded topics.", HASH_COUNT(c->topics));
+    head(s, "pawl_topic_messages_total", "counter", "Messages that a topic ever had.");
+    for (t = c->topics; t != NULL && n < TOPICS_SHOWN; t = t->hh.next, n++)
+        of_topic(s, "pawl_topic_messages_total", t->name, t->state.next_offset);
+    head(s, "pawl_topic_ready", "gauge", "1 while a topic that triggers listen to is consumed.");
+    for (u = c->subscribed, n = 0; u != NULL && h->topics != NULL && n < TOPICS_SHOWN;
+         u = u->hh.next, n++)
+        of_topic(s, "pawl_topic_ready", u->topic,
+                 h->topics->ready(h->topics, slice_of(u->topic), &why));
+}
+
 static void add_journal(struct str *s, const struct journal *j)
 {
     const struct journal_stats n = journal_stats(j);
@@ -99,6 +127,7 @@ static void get(struct http_request *req, void *ctx)
     labelled(&s, "pawl_build_info", "version", PAWL_VERSION, 1);
     add_http(&s, a->http);
     add_engine(&s, a->host->engine);
+    add_topics(&s, a->host);
     metric(&s, "pawl_kube_watches", "gauge", "Watches of the Kubernetes-style API that are open.",
            kube_feed_readers(a));
     if (a->journal != NULL)

@@ -60,6 +60,22 @@ def test_metrics_count(daemon):
     assert after["pawl_http_connections"] >= 1
 
 
+def test_topics_show(daemon):
+    assert metrics(daemon)["pawl_topics"] == 0
+    daemon.create_trigger(daemon.create_pipeline(executor={"type": "pull"}), "topic", {"topic": "orders"})
+    for _ in range(3):
+        daemon.post("/api/v1/topics/orders/messages", b"x").expect(202)
+    daemon.post("/api/v1/topics/other/messages", b"x").expect(202)
+    for _ in range(2):
+        m = metrics(daemon)
+        assert m["pawl_topics"] == 2
+        assert m['pawl_topic_messages_total{topic="orders"}'] == 3 and m['pawl_topic_messages_total{topic="other"}'] == 1
+        assert m['pawl_topic_ready{topic="orders"}'] == 1 and 'pawl_topic_ready{topic="other"}' not in m
+        daemon.restart()
+    daemon.delete("/api/v1/topics/orders").expect(204)
+    assert 'pawl_topic_messages_total{topic="orders"}' not in metrics(daemon)
+
+
 def test_pending_runs_show(daemon):
     t = daemon.create_webhook_trigger(daemon.create_pipeline(executor={"type": "pull"}))
     for _ in range(3):

@@ -188,11 +188,14 @@ def test_the_server_is_away_at_the_start(make_daemon, make_server):
     daemon = make_daemon("--nats-url", server.url)
     path = listen(daemon)
     wait_reason(daemon, path, "cannot connect to NATS")
+    metric = 'pawl_topic_ready{topic="nats:orders.new"} '
+    assert metric + "0\n" in daemon.get("/metrics").body.decode()
     server.start()
     wait_reason(daemon, path, "no JetStream stream has this subject")
     client = server.client()
     client.add_stream("ORDERS", ["orders.>"])
     wait_ready(daemon, path)
+    assert metric + "1\n" in daemon.get("/metrics").body.decode()
     client.publish("orders.new", b"1")
     wait_payloads(daemon, [b"1"])
     assert daemon.stderr().count("no JetStream stream has this subject") == 1
@@ -361,6 +364,16 @@ def test_a_plain_name_may_stand_for_a_subject(make_daemon, server):
     r = daemon.post("/api/v1/topics/orders-topic/messages", b"x").expect(400)
     assert "NATS JetStream" in r.message
     daemon.post("/api/v1/topics/other/messages", b"x").expect(202)
+    assert [r["trigger"] for r in daemon.all_runs()] == ["trigger:topic:nats:orders.new"]
+    daemon.stop()
+    daemon.write_config({"nats_url": server.url})
+    daemon.start()
+    wait_ready(daemon, path)
+    server.client().publish("orders.new", b"2")
+    wait_until(lambda: len(daemon.all_runs()) == 2, what="a message of the subject, still")
+    daemon.post(path).expect(200)
+    daemon.post("/api/v1/topics/orders-topic/messages", b"3").expect(202)  # the name is its own again
+    assert sorted(r["trigger"] for r in daemon.all_runs())[0] == "trigger:topic:orders-topic"
 
 
 @pytest.mark.parametrize("topics,says", [
