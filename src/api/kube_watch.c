@@ -117,10 +117,12 @@ static bool follow(struct watch *w)
     case KUBE_CHANGE:
         break;
     }
+    w->next++;
+    if (version <= w->version)
+        return true; /* a reader of the store saw it on disk before the loop learned that it was */
     if (piece != NULL)
         CHECK(http_stream_write(w->req, piece));
     w->version = version;
-    w->next++;
     return true;
 }
 

@@ -1,5 +1,6 @@
 """The Kubernetes-style API, byte by byte: what kubectl relies on, and what it never sends."""
 import base64
+import concurrent.futures
 import json
 import pathlib
 
@@ -446,6 +447,27 @@ def test_many_watchers_see_every_change(daemon):
         assert w.take(20) == [("ADDED", f"e{i:02}") for i in range(20)]
         w.close()
     create(daemon, "after")  # those that have gone hold up nobody
+
+
+def test_a_watch_that_begins_amid_changes_tells_each_once(daemon):
+    """What is on disk already may not have come to those who watch yet."""
+    created, count = create(daemon), 100
+
+    def change():
+        with daemon.session() as call:
+            for i in range(count):
+                call("PATCH", one(), {"metadata": {"labels": {"n": str(i)}}}, dict(MERGE)).expect(200)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        changing = pool.submit(change)
+        watches = [Watch(daemon, f"{all_of()}?resourceVersion={version(created)}") for _ in range(400)]
+        changing.result()
+    for w in watches:
+        seen = [version(created)]
+        while seen[-1] < version(created) + count:
+            seen.append(version(next(w)[1]))
+            assert seen[-1] > seen[-2]
+        w.close()
 
 
 def test_a_slow_watcher_gets_what_it_missed(daemon):
