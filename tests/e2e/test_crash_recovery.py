@@ -293,10 +293,15 @@ def kill_workers(marks, rng, stop, killed):
                     killed.append(pid)
 
 
+# Their server may be at work for a daemon that is gone, and gets a request again when it closes a kept connection instead of answering.
+ELSEWHERE = ("sent", "handed over")
+
+
 def check_run(r, kind, begun):
-    """It succeeded, in an attempt that took place once, and every attempt before it says how it ended."""
+    """It succeeded, in an attempt that took place, once, and every attempt before it says how it ended."""
+    count = begun.count((r["id"], str(r["attempt"])))
     assert r["status"] == "success", (kind, r)
-    assert begun.count((r["id"], str(r["attempt"]))) == 1, (kind, r)
+    assert count >= 1 if kind in ELSEWHERE else count == 1, (kind, r)
     assert [a["attempt"] for a in r["attempts"]] == list(range(1, r["attempt"] + 1)), (kind, r)
     assert all(a["status"] in ("failed", "interrupted") and a["error"] for a in r["attempts"][:-1]), (kind, r)
     tried = {int(attempt) for run, attempt in begun if run == r["id"]}
@@ -329,12 +334,13 @@ def test_killed_at_random_moments(make_daemon, tmp_path):
             for t in threads:
                 t.join()
     text = marks.text()
-    assert overlaps("".join(line for line in text.splitlines(True) if runs.get(line.split()[0]) not in ("sent", "handed over"))) == [], \
-        f"PAWL_SEED={SEED}"  # a server may be at work for a daemon that is gone
+    here = [line for line in text.splitlines(True) if runs.get(line.split()[0]) not in ELSEWHERE]
+    assert overlaps("".join(here)) == [], f"PAWL_SEED={SEED}"
     begun = [tuple(line.split()[:2]) for line in text.splitlines() if line.endswith("begin")]
     for run, kind in runs.items():
         check_run(d.run(run), kind, begun)
-    assert len(begun) == len(set(begun)), f"PAWL_SEED={SEED}"
+    here = [line for line in here if line.endswith("begin\n")]
+    assert len(here) == len(set(here)), f"PAWL_SEED={SEED}"
     assert killed and peer.codes <= {200, 403, 409}
     assert len(d.all_runs()) == len(runs)
     with d.db() as con:
