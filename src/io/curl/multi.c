@@ -1,9 +1,12 @@
-/* libcurl says which sockets it wants watched and when it wants to be called: on_socket() and on_timeout() note that down and do no
- * more, as they are called from inside of it. Whatever then happens goes in through act(), which also collects what has ended.
+/* libcurl says which sockets it wants watched and when it wants to be called: on_socket() and
+ * on_timeout() note that down and do no more, as they are called from inside of it. Whatever then
+ * happens goes in through act(), which also collects what has ended.
  *
- * Between two requests on a connection libcurl wants its socket not watched. To tell that to epoll twice for each request costs more
- * than the rare event on an idle connection: so the sockets of connections, which are opened and closed by us, are watched on, and not
- * any more when something came that nobody wanted. Other sockets (its resolver's) may be closed as soon as they are not wanted. */
+ * Between two requests on a connection libcurl wants its socket not watched. To tell that to epoll
+ * twice for each request costs more than the rare event on an idle connection: so the sockets of
+ * connections, which are opened and closed by us, are watched on, until something comes that nobody
+ * wanted. All others may be closed as soon as they are not wanted: those of the resolver, and of
+ * connections that could not be made, which some versions close without telling. */
 #include "io/curl/multi.h"
 #include "base/check.h"
 #include "base/mem.h"
@@ -16,9 +19,10 @@ struct multi_watch {
     uv_poll_t poll;
     struct multi *multi;
     curl_socket_t fd;
-    bool lasting; /* until we close it */
-    int wanted;   /* by libcurl: UV_READABLE, UV_WRITABLE */
-    int active;   /* what the loop was told */
+    uint64_t cookie; /* of a socket that we opened; 0: another one */
+    bool has_poll;
+    int wanted; /* by libcurl: UV_READABLE, UV_WRITABLE */
+    int active; /* what the loop was told */
     UT_hash_handle hh;
 };
 
@@ -78,6 +82,11 @@ static void watch_closed(uv_handle_t *h)
 
 static void set_active(struct multi_watch *w, int events)
 {
+    if (!w->has_poll) {
+        CHECK(uv_poll_init_socket(w->multi->loop, &w->poll, w->fd) == 0);
+        w->has_poll = true;
+        w->multi->open++;
+    }
     if (events == 0)
         uv_poll_stop(&w->poll);
     else if (events != w->active)
@@ -88,6 +97,10 @@ static void set_active(struct multi_watch *w, int events)
 static void unwatch(struct multi_watch *w)
 {
     HASH_DEL(w->multi->watches, w);
+    if (!w->has_poll) {
+        free(w);
+        return;
+    }
     uv_poll_stop(&w->poll);
     uv_close((uv_handle_t *)&w->poll, watch_closed);
 }
@@ -99,14 +112,26 @@ static struct multi_watch *find(const struct multi *m, curl_socket_t fd)
     return w;
 }
 
-static struct multi_watch *watch(struct multi *m, curl_socket_t fd, bool lasting)
+/* Tells it from all that had, or will have, the same number. 0: it is no socket. */
+static uint64_t cookie_of(curl_socket_t fd)
+{
+    uint64_t cookie = 0;
+    socklen_t len = sizeof(cookie);
+    return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 ? cookie : 0;
+}
+
+/* It is open, and will be until close_socket(): an answer was waited for, so it was connected. */
+static bool is_lasting(const struct multi_watch *w)
+{
+    return w->cookie != 0 && (w->wanted & UV_READABLE) != 0 && cookie_of(w->fd) == w->cookie;
+}
+
+static struct multi_watch *watch(struct multi *m, curl_socket_t fd, uint64_t cookie)
 {
     struct multi_watch *w = mem_zalloc(sizeof(*w));
     w->multi = m;
     w->fd = fd;
-    w->lasting = lasting;
-    CHECK(uv_poll_init_socket(m->loop, &w->poll, fd) == 0);
-    m->open++;
+    w->cookie = cookie;
     HASH_ADD_INT(m->watches, fd, w);
     return w;
 }
@@ -119,13 +144,15 @@ static int on_socket(CURL *h, curl_socket_t fd, int what, void *arg, void *of_so
     if (w == NULL && over)
         return 0;
     if (w == NULL)
-        w = watch(m, fd, false);
+        w = watch(m, fd, 0);
+    if (over && !is_lasting(w)) {
+        unwatch(w); /* it is closed, or may be as soon as this returns */
+        return 0;
+    }
     w->wanted = over ? 0
                      : ((what & CURL_POLL_IN) ? UV_READABLE : 0) |
                            ((what & CURL_POLL_OUT) ? UV_WRITABLE : 0);
-    if (over && !w->lasting)
-        unwatch(w); /* it may be closed as soon as this returns */
-    else if (w->wanted != 0)
+    if (!over)
         set_active(w, w->wanted);
     return 0;
 }
@@ -140,7 +167,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     struct multi_watch *stale = find(m, fd);
     if (stale != NULL)
         unwatch(stale); /* closed behind our back */
-    watch(m, fd, true);
+    watch(m, fd, cookie_of(fd));
     return fd;
 }
 
