@@ -348,6 +348,29 @@ static void a_connection_closed_while_idle_is_replaced(void **state)
     str_release(&w->peer.got);
 }
 
+/* Connections that cannot be made come and go between those that are kept; each number of a socket is used again. */
+static void refused_ones_among_kept_ones(void **state)
+{
+    struct world *w = *state;
+    peer_start(&w->peer, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    for (int i = 0; i < 30; i++) {
+        struct call fine, refused;
+        char *url = mem_printf("http://localhost%s", strrchr(w->peer.url, ':'));
+        start(w, &refused, "http://localhost:1/", (struct outbound_options){0});
+        start(w, &fine, url, (struct outbound_options){0});
+        wait_for(w, &fine);
+        wait_for(w, &refused);
+        assert_int_equal(fine.status, 200);
+        assert_string_equal(fine.body, "hi");
+        assert_int_equal(refused.err, -EIO);
+        release(&fine);
+        release(&refused);
+        free(url);
+    }
+    peer_stop(&w->peer);
+    str_release(&w->peer.got);
+}
+
 /* What one request had set does not come back with the next one on the same handle. */
 static void a_handle_forgets_the_request_before(void **state)
 {
@@ -385,6 +408,7 @@ int main(void)
         TEST(it_is_prepared_off_the_loop),
         TEST(many_go_at_the_same_time),
         TEST(a_connection_closed_while_idle_is_replaced),
+        TEST(refused_ones_among_kept_ones),
         TEST(a_handle_forgets_the_request_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
