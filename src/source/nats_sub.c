@@ -7,12 +7,8 @@
  *
  *     DROPPING  nobody listens any more: the consumer is deleted, wherever it was
  *     ENDED     the commits that are on their way are waited for, then nothing
- *
- * `held` has the messages in the order of their sequence: those that were fed, then from `next` on those that wait. A message's memory is
- * kept until its commit, so that after a failed one the same messages can be fed again. What a session leaves behind when it
- * ends is forgotten: the server delivers it again.
  */
-#include "source/nats_sub.h"
+#include "source/nats_held.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -28,158 +24,29 @@
 #include <utlist.h>
 
 #define ANSWER_MS_MAX 5000
-#define AGAIN_MS 1000            /* after something failed */
-#define AGAIN_SOON_MS 100        /* after a gap: what was acknowledged is being counted */
-#define FEED_AGAIN_MS 20         /* the journal is full */
-#define FEED_AGAIN_FAILED_MS 500 /* a commit has failed */
-#define PULL_S_MAX 30            /* how long a request for messages stays open */
+#define AGAIN_MS 1000     /* after something failed */
+#define AGAIN_SOON_MS 100 /* after a gap: what was acknowledged is being counted */
+#define PULL_S_MAX 30     /* how long a request for messages stays open */
 #define PULL_MS_MAX (PULL_S_MAX * 1000 + ANSWER_MS_MAX)
-#define REDELIVERY_MS_MAX                                                                          \
-    (3 *                                                                                           \
-     NATS_ACK_WAIT_MS) /* without one of those that are waited for: ask again how many there are */
+/* Without one of those that are waited for: how many there are is asked again. */
+#define REDELIVERY_MS_MAX (3 * NATS_ACK_WAIT_MS)
 #define REDELIVERY_TRIES_MAX 10 /* then those that are still missing are gone from the stream */
-#define MESSAGE_KEY_LEN_MAX 255
-#define POSITION_SIZE (NATS_SUBJECT_LEN_MAX + NATS_NAME_SIZE + 80)
-
-enum state {
-    DOWN,
-    FIND_STREAM,
-    ASK_STREAM,
-    ASK_CONSUMER,
-    MAKE_CONSUMER,
-    CONSUMING,
-    LATER,
-    DROPPING,
-    ENDED,
-};
-
-struct held {
-    struct ticket ticket;
-    struct nats_sub *sub;
-    uint64_t seq;
-    struct nats_message message;
-    bool fed;       /* its ticket will be redeemed */
-    bool forgotten; /* its session is over: it is in no list, its message is released */
-    struct held *prev, *next;
-};
-
-struct nats_sub {
-    struct nats_hub *hub;
-    uint32_t id;
-    enum state state;
-    bool wanted;
-    char *topic;
-    const char *subject; /* in topic */
-    char consumer[NATS_NAME_SIZE];
-    void (*ended)(void *arg);
-    void *arg;
-    char why[256];
-
-    uint64_t asked; /* the number that the answer will have */
-    struct timer
-        timer; /* LATER: again; CONSUMING: the request for messages is lost; else: no answer */
-
-    /* from FIND_STREAM on, ASK_STREAM on */
-    char stream[NATS_NAME_SIZE];
-    struct nats_stream_info info;
-    char position[POSITION_SIZE];
-
-    /* CONSUMING */
-    uint64_t high;      /* the last new sequence that came */
-    uint64_t count;     /* deliveries */
-    uint64_t missing;   /* messages that come again, to be waited for before anything is fed */
-    unsigned tries;     /* at that */
-    uint64_t pull_left; /* messages that the open request still wants; 0: there is none */
-    bool one_by_one;    /* a message is larger than what a request wants */
-    struct timer redelivery, feed_again;
-
-    struct held *held, *next; /* DL; the first that waits, NULL: none */
-    size_t held_count, held_bytes;
-    size_t fed_count; /* tickets on their way, of forgotten ones, too */
-    bool failed;      /* a commit has; nothing is fed until the others are back */
-};
 
 static void begin(struct nats_sub *s);
-static void feed(struct nats_sub *s);
-static void pull(struct nats_sub *s);
-
-static struct timers *timers(struct nats_sub *s)
-{
-    return s->hub->host->timers;
-}
-
-/* ---- messages that are held ---- */
-
-static void release(struct nats_sub *s, const struct nats_message *m)
-{
-    nats_link_release(s->hub->link, m->handle);
-}
-
-static void let_go(struct nats_sub *s, struct held *h)
-{
-    DL_DELETE(s->held, h);
-    s->held_count--;
-    s->held_bytes -= h->message.data.len;
-    release(s, &h->message);
-}
-
-static void forget_all(struct nats_sub *s)
-{
-    struct held *h, *tmp;
-    DL_FOREACH_SAFE (s->held, h, tmp) {
-        let_go(s, h);
-        h->forgotten = true;
-        if (!h->fed)
-            free(h);
-    }
-    s->next = NULL;
-}
-
-static void acknowledge(struct nats_sub *s, const struct nats_message *m, struct slice how)
-{
-    nats_link_send(s->hub->link, m->reply.p, NULL, how);
-}
-
-static void hold(struct nats_sub *s, const struct nats_message *m, uint64_t seq,
-                 struct held *before)
-{
-    struct held *h = mem_zalloc(sizeof(*h));
-    h->sub = s;
-    h->seq = seq;
-    h->message = *m;
-    if (before != NULL)
-        DL_PREPEND_ELEM(s->held, before, h);
-    else
-        DL_APPEND(s->held, h);
-    s->held_count++;
-    s->held_bytes += m->data.len;
-    if (s->next == NULL || s->next == before)
-        s->next = h;
-}
-
-/* The one that has the sequence, or the first one behind its place. NULL: that is at the end. */
-static struct held *find_place(const struct nats_sub *s, uint64_t seq)
-{
-    struct held *h;
-    DL_FOREACH (s->held, h)
-        if (h->seq >= seq)
-            return h;
-    return NULL;
-}
 
 /* ---- the end ---- */
 
 static void stop_timers(struct nats_sub *s)
 {
-    timer_cancel(timers(s), &s->timer);
-    timer_cancel(timers(s), &s->redelivery);
-    timer_cancel(timers(s), &s->feed_again);
+    timer_cancel(nats_sub_timers(s), &s->timer);
+    timer_cancel(nats_sub_timers(s), &s->redelivery);
+    timer_cancel(nats_sub_timers(s), &s->feed_again);
 }
 
 static void end(struct nats_sub *s)
 {
     stop_timers(s);
-    forget_all(s);
+    held_forget_all(s);
     s->state = ENDED;
     if (s->fed_count == 0)
         s->ended(s->arg); /* may be gone now */
@@ -194,16 +61,16 @@ void nats_sub_stop(struct nats_sub *s)
 /* ---- sessions ---- */
 
 /* Whatever the session had is given up. */
-static void leave(struct nats_sub *s, enum state to, uint64_t again_ms)
+static void leave(struct nats_sub *s, enum nats_sub_state to, uint64_t again_ms)
 {
     stop_timers(s);
-    forget_all(s);
+    held_forget_all(s);
     s->failed = false;
     s->state = to;
     s->pull_left = 0;
     s->asked++; /* what still comes in answers nothing */
     if (to == LATER)
-        timer_set(timers(s), &s->timer, again_ms);
+        timer_set(nats_sub_timers(s), &s->timer, again_ms);
 }
 
 static void fail(struct nats_sub *s, const char *why)
@@ -215,7 +82,7 @@ static void fail(struct nats_sub *s, const char *why)
     leave(s, LATER, AGAIN_MS);
 }
 
-static void ask(struct nats_sub *s, enum state state, const char *what, const char *names,
+static void ask(struct nats_sub *s, enum nats_sub_state state, const char *what, const char *names,
                 struct slice body)
 {
     char subject[2 * NATS_NAME_SIZE + 64], reply[128];
@@ -224,12 +91,12 @@ static void ask(struct nats_sub *s, enum state state, const char *what, const ch
     snprintf(subject, sizeof(subject), "$JS.API.%s%s", what, names);
     snprintf(reply, sizeof(reply), "%s.%u.%llu", s->hub->inbox, s->id,
              (unsigned long long)s->asked);
-    timer_set(timers(s), &s->timer, state == CONSUMING ? PULL_MS_MAX : ANSWER_MS_MAX);
+    timer_set(nats_sub_timers(s), &s->timer, state == CONSUMING ? PULL_MS_MAX : ANSWER_MS_MAX);
     if (!nats_link_send(s->hub->link, subject, reply, body))
         fail(s, "a request to NATS could not be sent");
 }
 
-static void ask_of_consumer(struct nats_sub *s, enum state state, const char *what)
+static void ask_of_consumer(struct nats_sub *s, enum nats_sub_state state, const char *what)
 {
     char names[2 * NATS_NAME_SIZE];
     snprintf(names, sizeof(names), "%s.%s", s->stream, s->consumer);
@@ -290,14 +157,14 @@ static void make_consumer(struct nats_sub *s)
 static void wait_for_redelivery(struct nats_sub *s)
 {
     if (s->missing > 0)
-        timer_set(timers(s), &s->redelivery, REDELIVERY_MS_MAX);
+        timer_set(nats_sub_timers(s), &s->redelivery, REDELIVERY_MS_MAX);
     else
-        timer_cancel(timers(s), &s->redelivery);
+        timer_cancel(nats_sub_timers(s), &s->redelivery);
 }
 
 static void consume(struct nats_sub *s, const struct nats_consumer_info *info)
 {
-    timer_cancel(timers(s), &s->timer);
+    timer_cancel(nats_sub_timers(s), &s->timer);
     s->state = CONSUMING;
     s->high = info->delivered_seq;
     s->count = info->delivered_count;
@@ -314,13 +181,13 @@ static void consume(struct nats_sub *s, const struct nats_consumer_info *info)
     wait_for_redelivery(s);
     log_info("topic is consumed", LOG_STR("topic", s->topic), LOG_STR("stream", s->stream),
              LOG_STR("consumer", s->consumer), LOG_INT("redelivered", s->missing));
-    pull(s);
+    nats_sub_pull(s);
 }
 
 /* ---- taking messages ---- */
 
 /* Asks for as many as there is room for; the journal makes room. */
-static void pull(struct nats_sub *s)
+void nats_sub_pull(struct nats_sub *s)
 {
     char names[2 * NATS_NAME_SIZE];
     if (s->state != CONSUMING || s->pull_left > 0 || s->hub->host->stopping ||
@@ -342,7 +209,7 @@ static void pull(struct nats_sub *s)
 static void pull_ended(struct nats_sub *s)
 {
     s->pull_left = 0;
-    timer_cancel(timers(s), &s->timer);
+    timer_cancel(nats_sub_timers(s), &s->timer);
 }
 
 /* The server says that the request for messages has ended. */
@@ -353,10 +220,10 @@ static void pull_refused(struct nats_sub *s, const struct nats_message *m)
         return; /* a heartbeat */
     pull_ended(s);
     if (m->status == 404 || m->status == 408) {
-        pull(s);
+        nats_sub_pull(s);
     } else if (m->status == 409 && text != NULL && strstr(text, "Size") != NULL) {
         s->one_by_one = s->held_count == 0;
-        pull(s);
+        nats_sub_pull(s);
     } else if (m->status == 409 && text != NULL && strstr(text, "Exceeded") != NULL) {
         leave(s, LATER, AGAIN_MS);
     } else {
@@ -370,17 +237,17 @@ static void pull_refused(struct nats_sub *s, const struct nats_message *m)
 /* One of those that are waited for, or one that is here or was committed. */
 static void take_again(struct nats_sub *s, const struct nats_message *m, uint64_t seq)
 {
-    struct held *place = find_place(s, seq);
+    struct held *place = held_find(s, seq);
     const bool here = place != NULL && place->seq == seq;
     if (s->missing > 0 && !here) {
-        hold(s, m, seq, place);
+        held_add(s, m, seq, place);
         s->missing--;
         wait_for_redelivery(s);
         return;
     }
     if (!here)
-        acknowledge(s, m, SLICE("+ACK"));
-    release(s, m);
+        held_acknowledge(s, m, SLICE("+ACK"));
+    held_release(s, m);
 }
 
 static void refuse_large(struct nats_sub *s, const struct nats_message *m, uint64_t seq)
@@ -388,8 +255,8 @@ static void refuse_large(struct nats_sub *s, const struct nats_message *m, uint6
     log_warn("message is too large and was terminated", LOG_STR("topic", s->topic),
              LOG_STR("stream", s->stream), LOG_INT("sequence", seq), LOG_INT("bytes", m->data.len),
              LOG_INT("bytes_max", NATS_PAYLOAD_BYTES_MAX));
-    acknowledge(s, m, SLICE("+TERM"));
-    release(s, m);
+    held_acknowledge(s, m, SLICE("+TERM"));
+    held_release(s, m);
     if (seq > s->high)
         s->high = seq;
     else if (s->missing > 0)
@@ -401,13 +268,13 @@ void nats_sub_deliver(struct nats_sub *s, const struct nats_message *m, uint64_t
                       uint64_t count)
 {
     if (s->state != CONSUMING) {
-        release(s, m);
+        held_release(s, m);
         return;
     }
     if (count > s->count + 1) {
         log_warn("messages were delivered to somebody else, they are waited for",
                  LOG_STR("topic", s->topic), LOG_INT("messages", count - s->count - 1));
-        release(s, m);
+        held_release(s, m);
         leave(s, LATER, AGAIN_SOON_MS);
         return;
     }
@@ -420,89 +287,12 @@ void nats_sub_deliver(struct nats_sub *s, const struct nats_message *m, uint64_t
         refuse_large(s, m, seq);
     } else if (seq > s->high) {
         s->high = seq;
-        hold(s, m, seq, NULL);
+        held_add(s, m, seq, NULL);
     } else {
         take_again(s, m, seq);
     }
-    feed(s);
-    pull(s);
-}
-
-/* ---- to the journal and back ---- */
-
-static struct slice header(struct nats_sub *s, const struct nats_message *m, const char *name)
-{
-    const struct slice v = slice_of(nats_link_header(s->hub->link, m->handle, name));
-    return v.len > 0 && utf8_valid(v) ? v : SLICE_NONE;
-}
-
-static void settled(struct ticket *t, const struct outcome *o)
-{
-    struct held *h = container_of(t, struct held, ticket);
-    struct nats_sub *s = h->sub;
-    s->fed_count--;
-    h->fed = false;
-    if (h->forgotten) {
-        free(h);
-        if (s->state == ENDED && s->fed_count == 0)
-            s->ended(s->arg);
-        return;
-    }
-    if (o->err == 0) {
-        acknowledge(s, &h->message, SLICE("+ACK"));
-        let_go(s, h);
-        free(h);
-    } else {
-        s->failed = true;
-    }
-    if (s->failed && s->fed_count == 0) {
-        s->failed = false;
-        s->next = s->held;
-        timer_set(timers(s), &s->feed_again, FEED_AGAIN_FAILED_MS);
-    }
-    pull(s);
-}
-
-static int feed_one(struct nats_sub *s, struct held *h)
-{
-    struct host *host = s->hub->host;
-    const struct position at = {.subscription = slice_of(s->position), .at = h->seq};
-    struct event ev = {
-        .source = "topic",
-        .type = SLICE("message"),
-        .subject = h->message.subject,
-        .scope = slice_of(s->topic),
-        .key = topic_match_key(slice_of(s->topic)),
-        .message_key = header(s, &h->message, "Nats-Msg-Id"),
-        .content_type = header(s, &h->message, "Content-Type"),
-        .payload = h->message.data,
-        .position = &at,
-        .ticket = &h->ticket,
-    };
-    if (ev.message_key.len > MESSAGE_KEY_LEN_MAX)
-        ev.message_key = SLICE_NONE;
-    h->ticket.done = settled;
-    return host->feed(host, &ev);
-}
-
-static void feed(struct nats_sub *s)
-{
-    while (s->next != NULL && s->missing == 0 && !s->failed && !s->hub->host->stopping &&
-           !wheel_is_set(&s->feed_again.w)) {
-        struct held *h = s->next;
-        if (feed_one(s, h) < 0) {
-            timer_set(timers(s), &s->feed_again, FEED_AGAIN_MS);
-            return;
-        }
-        h->fed = true;
-        s->fed_count++;
-        s->next = h->next;
-    }
-}
-
-static void feed_again(struct timer *t)
-{
-    feed(container_of(t, struct nats_sub, feed_again));
+    held_feed(s);
+    nats_sub_pull(s);
 }
 
 /* ---- answers ---- */
@@ -629,7 +419,7 @@ struct nats_sub *nats_sub_create(struct nats_hub *hub, struct slice topic, uint3
     s->subject = strchr(s->topic, ':') + 1;
     s->timer.fired = timed_out;
     s->redelivery.fired = not_redelivered;
-    s->feed_again.fired = feed_again;
+    s->feed_again.fired = held_feed_again;
     hmac_sha256((struct slice){(const char *)hub->host->seal->key, SEAL_KEY_SIZE}, &topic, 1, hash);
     nats_consumer_name(slice_of(s->subject), hash, s->consumer);
     begin(s);
