@@ -173,8 +173,10 @@ static bool ready(struct topic_link *l, struct slice topic, const char **ret_why
         return kafka_flow_ready(i->flow, ret_why);
     if (i != NULL)
         *ret_why = "the subscription before this one is still ending";
-    else
+    else if (l->item_count >= FLOWS_MAX)
         *ret_why = "as many Kafka topics are consumed as may be, 100";
+    else
+        *ret_why = "it could not be begun: no descriptor was left";
     return false;
 }
 

@@ -8,7 +8,8 @@ import pawl
 import pytest
 from pawl import wait_until
 
-pytestmark = pytest.mark.skipif(not kafka.available(), reason="a C compiler or librdkafka-dev is not installed")
+pytestmark = pytest.mark.skipif(not kafka.available(), reason="a C compiler or librdkafka-dev is not installed, or pawl was built without it")
+QUICK = {"session.timeout.ms": 2000, "heartbeat.interval.ms": 300}  # who was killed is missed soon
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +40,8 @@ def cluster(make_cluster):
 @pytest.fixture
 def make_pawl(cluster, make_daemon):
     """A daemon that has the cluster's brokers."""
-    def make(properties=None, brokers=None, **kw):
-        config = {"kafka_brokers": brokers or cluster.bootstraps, "kafka": properties or {}}
+    def make(properties=None, **kw):
+        config = {"kafka_brokers": cluster.bootstraps, "kafka": {**QUICK, **(properties or {})}}
         return make_daemon(config=config, **kw)
     return make
 
@@ -159,7 +160,7 @@ def test_the_own_position_is_the_truth(make_pawl, cluster):
     first = cluster.produce("orders", count=5)
     wait_payloads(d, first)
     d.stop()
-    d.write_config({"kafka_brokers": cluster.bootstraps, "kafka_group_prefix": "other."})
+    d.write_config({"kafka_brokers": cluster.bootstraps, "kafka_group_prefix": "other.", "kafka": QUICK})
     d.start()
     wait_ready(d)
     wait_payloads(d, first + cluster.produce("orders", first=5, count=1))
@@ -167,7 +168,7 @@ def test_the_own_position_is_the_truth(make_pawl, cluster):
 
 
 def test_killed_under_load(make_pawl, cluster):
-    d = make_pawl(properties={"session.timeout.ms": 6000})
+    d = make_pawl()
     listen(d)
     wait_ready(d)
     expected = []
@@ -213,7 +214,7 @@ def test_a_full_disk_rewinds(make_pawl, cluster, tmp_path):
 
 
 def test_a_small_journal_slows_it_down_and_loses_nothing(make_pawl, cluster):
-    d = make_pawl(brokers=None)
+    d = make_pawl()
     d.stop()
     d.write_config({"kafka_brokers": cluster.bootstraps, "journal_bytes_max": 1 << 20})
     d.start()
@@ -277,7 +278,7 @@ def test_more_members_than_partitions(make_pawl, cluster):
 # ---- what goes away and comes back ----
 
 def test_brokers_go_away_and_come_back(make_pawl, cluster):
-    d = make_pawl(properties={"session.timeout.ms": 6000})
+    d = make_pawl()
     listen(d)
     wait_ready(d)
     expected = cluster.produce("orders", count=5)
@@ -325,7 +326,7 @@ def test_a_topic_that_was_made_anew(make_pawl, cluster, make_cluster):
     other = make_cluster()
     other.topic("orders")
     second = other.produce("orders", count=5)
-    d.write_config({"kafka_brokers": other.bootstraps})
+    d.write_config({"kafka_brokers": other.bootstraps, "kafka": QUICK})
     d.start()
     wait_payloads(d, first + second)
     assert "made anew" in d.stderr()

@@ -292,7 +292,7 @@ static int close_work(struct kafka_consumer *c)
 static void run(struct worker_job *j, void *thread_state)
 {
     struct kafka_consumer *c = container_of(j, struct kafka_consumer, job);
-    c->err = c->work(c);
+    c->err = atomic_load(c->opt.hurry) && c->work != close_work ? -ECANCELED : c->work(c);
 }
 
 /* ---- jobs, on the loop ---- */

@@ -15,6 +15,7 @@ static const struct {
     {"bootstrap.servers", "kafka_brokers"},
     {"metadata.broker.list", "kafka_brokers"},
     {"group.id", "kafka_group_prefix"},
+    {"group.instance.id", NULL},
     {"enable.auto.commit", NULL},
     {"auto.commit.enable", NULL},
     {"enable.auto.offset.store", NULL},
