@@ -3,8 +3,9 @@
 #include <dlfcn.h>
 #include <pthread.h>
 
-/* Debian's name carries the minor version; a library built from source has the plain one. */
-static const char *const names[] = {"libnats.so.3.4", "libnats.so.3", "libnats.so"};
+/* cnats puts its minor version into the name: this is what pawl was built with. */
+#define LIBNATS_NAME "libnats.so." LIBNATS_VERSION
+#define PLAIN_NAME "libnats.so"
 
 static struct libnats table;
 static struct diag trouble; /* msg is empty when there was none */
@@ -32,12 +33,14 @@ static bool find_functions(void *library)
 
 static void load(void)
 {
-    void *library = NULL;
-    for (size_t i = 0; i < ARRAY_SIZE(names) && library == NULL; i++)
-        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    void *library = dlopen(LIBNATS_NAME, RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL)
+        library = dlopen(PLAIN_NAME, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL)
         diag_set(&trouble, DIAG_INTERNAL,
-                 "libnats cannot be loaded: install cnats (Debian: libnats3.4): %s", dlerror());
+                 "libnats cannot be loaded: install cnats " LIBNATS_VERSION
+                 " (Debian: libnats" LIBNATS_VERSION "): %s",
+                 dlerror());
     else if (find_functions(library) && table.nats_Open(-1) != NATS_OK)
         diag_set(&trouble, DIAG_INTERNAL, "libnats cannot be initialised");
 }
