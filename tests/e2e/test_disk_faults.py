@@ -3,6 +3,7 @@
 The faults come from tests/lib/fault_vfs.c, loaded into the real binary with LD_PRELOAD; what stands in a file decides which one hits.
 """
 import contextlib
+import itertools
 import os
 import sqlite3
 import subprocess
@@ -121,6 +122,58 @@ def test_faults_come_and_go_under_load(faulty):
     with d.db() as con:
         assert con.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
         assert con.execute("SELECT count(*) FROM events").fetchone() == con.execute("SELECT count(*) FROM runs").fetchone()
+
+
+def test_offsets_have_no_gap_when_publishing_fails(faulty):
+    """What was answered with 202 stands at its offset, what was refused stands nowhere, single or in batches, repeated or not."""
+    d = faulty
+    d.create_trigger(d.create_pipeline(executor={"type": "pull"}), "topic", {"topic": "orders"})
+    stored, refused, others = {}, set(), []  # offset -> payload
+    stop = threading.Event()
+
+    def publish(n):
+        for i in itertools.count():
+            if stop.is_set():
+                return
+            lines = [f'"{n}.{i}.{k}"' for k in range(3 if n % 2 else 1)]
+            headers = {"Content-Type": "application/x-ndjson"}
+            if n >= 4:
+                headers["Idempotency-Key"] = f"{n}.{i}"
+            r = d.post("/api/v1/topics/orders/messages", "\n".join(lines).encode(), headers=headers)
+            if r.status == 503 and n >= 4:
+                r = d.post("/api/v1/topics/orders/messages", "\n".join(lines).encode(), headers=headers)
+            if r.status == 202:
+                stored.update({r.json()["offset"] + k: line for k, line in enumerate(lines)})
+            elif r.status == 503:
+                refused.update(lines)
+            else:
+                others.append(r)
+
+    threads = [threading.Thread(target=publish, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    try:
+        for fault in FAULTS:
+            n, m = len(stored), len(refused)
+            pawl.wait_until(lambda: len(stored) > n + 20, what="published messages")
+            d.set_fault(fault)
+            pawl.wait_until(lambda: len(refused) > m + 20, what="refused messages")
+            d.set_fault("")
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not others
+    d.kill()
+    d.start()
+    d.post("/api/v1/topics/orders/messages", b"last").expect(202)
+    stored[len(stored)] = "last"
+    found, page = {}, {"next_offset": 0, "end_offset": 1}
+    while page["next_offset"] < page["end_offset"]:
+        page = d.get(f"/api/v1/topics/orders/messages?limit=200&offset={page['next_offset']}").expect(200).json()
+        found.update({m["offset"]: m["payload"] for m in page["messages"]})
+    assert found == stored and sorted(found) == list(range(len(stored)))
+    assert len(d.all_runs()) == len(stored)
 
 
 def test_run_that_ends_while_the_disk_fails_is_recorded_later(faulty, tmp_path):
