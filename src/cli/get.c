@@ -37,12 +37,13 @@ static const struct flag delete_flags[] = {
 /* A column: its heading, and where its value is. */
 struct column {
     const char *name, *path;
-    bool age; /* the value is a time */
+    bool age;              /* the value is a time */
+    const char *otherwise; /* what it is where the object does not say; NULL: nothing is shown */
 };
 
 static const struct column columns[][8] = {
     [KIND_ARK] = {{"TYPE", "spec.source.type"},
-                  {"SUSPENDED", "spec.suspended"},
+                  {"SUSPENDED", "spec.suspended", .otherwise = "false"},
                   {"FIRED", "status.firedCount"},
                   {"LAST FIRED", "status.lastFiredAt"},
                   {"NEXT FIRE", "status.nextFireAt"},
@@ -73,6 +74,8 @@ static void add_value(struct str *s, const struct column *c, const json_t *objec
         str_add_cstr(s, json_string_value(v));
     else if (v != NULL && !json_is_null(v))
         str_add_json_value(s, v);
+    else if (c->otherwise != NULL)
+        str_add_cstr(s, c->otherwise);
 }
 
 static void add_row(struct table *t, const struct kind *k, const json_t *object, bool with_ns)

@@ -8,7 +8,10 @@
 #include <strings.h>
 
 static const struct kind kinds[] = {
-    {KIND_ARK, "ArkEvent", "arkonis.dev/v1alpha1", {"arkevents", "arkevent", "arkevt", "ae", NULL}},
+    {KIND_ARK,
+     "ArkEvent",
+     "arkonis.dev/v1alpha1",
+     {"arkevents", "arkevent", "arkev", "arkevt", "ae", NULL}},
     {KIND_PIPELINE, "Pipeline", "pawl.dev/v1", {"pipelines", "pipeline", "pl", NULL}},
     {KIND_TRIGGER, "Trigger", "pawl.dev/v1", {"triggers", "trigger", "tr", NULL}},
     {KIND_ZONE,

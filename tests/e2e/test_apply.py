@@ -346,6 +346,7 @@ def test_get_in_all_forms(run):
     assert lines(run("get", "zones", "-n", "data"))[1][0] == "inbox"
     assert [row[:2] for row in lines(run("get", "ae", "-n", "ai-team"))] == [
         ["NAME", "TYPE"], ["daily-report", "cron"], ["pipeline-trigger", "webhook"], ["post-research-trigger", "team-output"]]
+    assert lines(run("get", "arkev", "daily-report", "-n", "ai-team"))[1][:4] == ["daily-report", "cron", "false", "0"]
     assert run("get", "arkevents", "-n", "ai-team", "-o", "name").splitlines()[0] == "arkevent.arkonis.dev/daily-report"
     assert json.loads(run("get", "pipeline", "bronze.load", "-n", "data", "-o", "json"))["spec"]["executor"]["argv"] == ["cat"]
     assert len(json.loads(run("get", "ae", "-A", "-o", "json"))["items"]) == 3
