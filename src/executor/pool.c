@@ -273,7 +273,6 @@ static struct pool *make_pool(struct pools *ps, struct pool_key key, struct slic
         .all = ps,
         .config = json_incref(config),
         .path = mem_dup(path.p, path.len),
-        .instances_min = number_of(config, "min_instances", POOL_MIN_DEFAULT),
         .instances_max = number_of(config, "max_instances", POOL_MAX_DEFAULT),
         .per_instance = number_of(config, "per_instance", 1),
         .idle_ms = (uint64_t)(1000 * (json_is_number(idle) ? json_number_value(idle)
@@ -289,6 +288,12 @@ struct pool *pools_get(struct pools *ps, struct pool_key key, struct slice path,
     struct pool *p;
     HASH_FIND(hh, ps->table, &key, sizeof(key), p);
     return p != NULL ? p : make_pool(ps, key, path, config);
+}
+
+void pool_keep_ready(struct pool *p)
+{
+    p->instances_min = number_of(p->config, "min_instances", POOL_MIN_DEFAULT);
+    pool_serve(p);
 }
 
 /* Its instances notice it when they look at their idle time: those that have nothing to do look now. */

@@ -131,6 +131,9 @@ struct pools *pools_create(struct dispatcher *d, struct host *h);
 /* The pool with that key, made by a checked config when there is none. It is gone after the next pool_serve() that finds nothing in it. */
 struct pool *pools_get(struct pools *ps, struct pool_key key, struct slice path, json_t *config);
 
+/* From now on p has min_instances. One that was made for a late run of an old version only has what its runs need. */
+void pool_keep_ready(struct pool *p);
+
 /* Retires the pools of a pipeline, or of all with pipeline 0, but for those with that version; 0: of all versions. */
 void pools_retire(struct pools *ps, int64_t pipeline, uint32_t except_version);
 

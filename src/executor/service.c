@@ -98,7 +98,7 @@ static void *service_open(struct dispatcher *d, struct host *h)
 static void service_provide(void *kept, const struct run_start *s, json_t *config)
 {
     if (json_integer_value(json_object_get(config, "min_instances")) > 0)
-        pool_serve(pools_get(kept, key_of(s), s->pipeline, config));
+        pool_keep_ready(pools_get(kept, key_of(s), s->pipeline, config));
 }
 
 static void service_withdraw(void *kept, int64_t pipeline_key, uint32_t except_version)

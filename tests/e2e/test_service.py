@@ -197,6 +197,18 @@ def test_a_new_version_gets_new_workers(daemon, worker, tmp_path):
     wait_until(lambda: children(daemon) == {new}, what="the old worker to end")
 
 
+def test_a_late_run_of_an_old_version_leaves_no_workers(daemon, worker):
+    p = make(daemon, worker, min_instances=1, max_instances=1, idle_seconds=0.1, name="late")
+    path = f"/api/v1/pipelines/default/{p['layer']}/late"
+    daemon.post(f"{path}/pause", {}).expect(200)
+    run = start(daemon, p)
+    daemon.put(path, {"executor": {**p["executor"], "min_instances": 0}}).expect(200)
+    wait_until(lambda: not children(daemon), what="the end of the old version's worker")
+    daemon.post(f"{path}/resume", {}).expect(200)
+    assert daemon.wait_run(run, "success")["pipeline_version"] == 1
+    wait_until(lambda: not children(daemon), what="the end of the worker for the late run")
+
+
 def test_crash_loop(daemon):
     p = make(daemon, ["/bin/sh", "-c", "exit 127"], max_instances=2)
     ids = [start(daemon, p, n=i) for i in range(6)]
