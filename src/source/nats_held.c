@@ -57,13 +57,15 @@ void held_add(struct nats_sub *s, const struct nats_message *m, uint64_t seq, st
         s->next = h;
 }
 
+/* From the end: what is delivered again comes in order, too. */
 struct held *held_find(const struct nats_sub *s, uint64_t seq)
 {
-    struct held *h;
-    DL_FOREACH (s->held, h)
-        if (h->seq >= seq)
-            return h;
-    return NULL;
+    struct held *place = NULL, *h = s->held != NULL ? s->held->prev : NULL;
+    while (h != NULL && h->seq >= seq) {
+        place = h;
+        h = h == s->held ? NULL : h->prev;
+    }
+    return place;
 }
 
 /* ---- to the journal and back ---- */

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define NATS_PAYLOAD_BYTES_MAX (1 << 20)   /* of one message; a larger one is terminated, and logged */
-#define NATS_HELD_MAX 4096                 /* messages taken from the server and not acknowledged, per topic */
+#define NATS_HELD_MAX 16384                /* messages taken from the server and not acknowledged, per topic */
 #define NATS_HELD_BYTES_MAX (16u << 20)    /* likewise */
 #define NATS_ACK_WAIT_MS 2000              /* then the server delivers again what was not acknowledged */
 
