@@ -72,6 +72,19 @@ def test_a_key_is_no_webhook_token(locked):
     locked.fire(locked.api_key).expect(404)
 
 
+def test_an_event_is_called_with_its_token_alone(locked):
+    locked.create_team("t")
+    e = locked.create_event("e", "t")
+    key, token = locked.api_key, locked.event_token(e)
+    locked.api_key = None
+    locked.fire_event(e, token=token).expect(202)
+    locked.fire_event(e, token="", query=f"token={token}", headers=basic("me", key)).expect(202)
+    locked.fire_event(e, token=key).expect(401)
+    locked.fire_event(e, token="", headers={"X-Api-Key": key}).expect(401)
+    locked.get("/api/v1/namespaces/ai/secrets/e-webhook-token").expect(401)
+    locked.get("/api/v1/pipelines", headers={"Authorization": f"Bearer {token}"}).expect(401)
+
+
 def test_keys_change_while_it_runs(daemon):
     key = add_key(daemon.data, "first")
     wait_until(lambda: daemon.get("/api/v1/pipelines").status == 401, what="the key to be asked for")
