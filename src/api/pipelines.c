@@ -69,6 +69,14 @@ static void default_text(json_t *body, const char *name, const char *text)
         json_object_set_new(body, name, json_string(text));
 }
 
+/* The slug of the name, or of the id that is given, for a name that has none: it may be in any script. */
+static bool make_slug(const json_t *body, const char *name, char ret[SLUG_LEN_MAX + 1])
+{
+    const char *id = json_string_value(json_object_get(body, "id"));
+    return slug_make(slice_of(name), ret) ||
+           (name[0] != '\0' && id != NULL && slug_make(slice_of(id), ret));
+}
+
 /* A pipeline without a layer is one of those that events start, and may be called what people like: the slug is made of that, and what
  * differs from it is kept as the title. */
 static void take_short_form(json_t *body)
@@ -76,7 +84,7 @@ static void take_short_form(json_t *body)
     if (json_object_get(body, "layer") == NULL) {
         char slug[SLUG_LEN_MAX + 1];
         const char *name = json_string_value(json_object_get(body, "name"));
-        if (name != NULL && slug_make(slice_of(name), slug) && strcmp(slug, name) != 0) {
+        if (name != NULL && make_slug(body, name, slug) && strcmp(slug, name) != 0) {
             default_text(body, "title", name);
             json_object_set_new(body, "name", json_string(slug));
         }

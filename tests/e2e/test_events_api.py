@@ -134,6 +134,12 @@ def test_a_given_id(daemon):
     create(daemon, id="pipeline-abc123")
 
 
+def test_a_name_in_any_script(daemon):
+    p = create(daemon, id="Orders_1", name="주문 처리")
+    assert (p["id"], p["name"], p["title"]) == ("Orders_1", "orders_1", "주문 처리")
+    daemon.post("/api/v1/pipelines/", {**NEW, "id": "1st", "name": "주문 처리"}).expect(400)
+
+
 @pytest.mark.parametrize("fields,says", [
     ({"id": "a.b"}, "id: "), ({"id": ""}, "id: "), ({"id": 5}, "id: "), ({"id": "-x"}, "id: "), ({"id": "x" * 64}, "id: "),
     ({"name": "!!!"}, "name: "), ({"name": "42"}, "name: "), ({"name": None}, "name: "), ({"steps": []}, "steps"),
