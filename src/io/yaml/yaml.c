@@ -180,7 +180,7 @@ static bool next(struct reader *r)
 
 static const struct {
     const char *tag;
-    enum scalar_kind kind;
+    enum scalar_kind kind = SCALAR_NULL;
 } scalar_tags[] = {
     {"!", SCALAR_STRING},           {YAML_STR_TAG, SCALAR_STRING}, {YAML_INT_TAG, SCALAR_INT},
     {YAML_FLOAT_TAG, SCALAR_FLOAT}, {YAML_BOOL_TAG, SCALAR_BOOL},  {YAML_NULL_TAG, SCALAR_NULL},
@@ -219,7 +219,7 @@ static bool check_collection_tag(struct reader *r, const yaml_char_t *tag, const
 
 static json_t *read_scalar(struct reader *r)
 {
-    enum scalar_kind kind;
+    enum scalar_kind kind = SCALAR_NULL;
     const char *why;
 
     if (!charge(r, 1, r->event.data.scalar.length) || !find_scalar_kind(r, &kind))
