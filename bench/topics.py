@@ -19,6 +19,8 @@ import time
 
 from peers import BODY, Pawl, Table, Workplace, binary_of, machine, median, paired, wrk
 
+import kafka
+import kafka_crash
 import nats
 import nats_crash
 import pawl
@@ -137,6 +139,17 @@ def show_crashes(work, table, kills, restarts):
     table.at_most("of these without exactly one event", len(wrong), 0, "{:.0f}")
 
 
+def show_kafka_crashes(work, table, kills, outages):
+    with kafka_crash.KafkaCrash(work.directory("kafka"), 1, log=lambda text: print(text, file=sys.stderr)) as c:
+        c.go(kills, outages)
+        wrong = c.judge()
+    print("\n".join(wrong[:50]))
+    table.at_least("pawl killed, with Kafka", c.kills, kills, "{:.0f}")
+    table.at_least("Kafka's brokers away and back", c.outages, outages, "{:.0f}")
+    table.row("messages acknowledged by Kafka meanwhile", f"{len(c.acknowledged):,}")
+    table.at_most("of these without exactly one event (Kafka)", len(wrong), 0, "{:.0f}")
+
+
 # A broker's measurements are rows here, too: a function of (work, seconds) that returns messages per second.
 PARTS = {"webhook": measure_webhook, "single": measure_single, "batch": measure_batch}
 if nats.available():
@@ -147,8 +160,8 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--seconds", type=int, default=5, help="per measurement")
-    p.add_argument("--kills", type=int, default=20, help="of pawl, with NATS")
-    p.add_argument("--restarts", type=int, default=20, help="of nats-server")
+    p.add_argument("--kills", type=int, default=20, help="of pawl, with NATS, and with Kafka")
+    p.add_argument("--restarts", type=int, default=20, help="of nats-server; outages of Kafka")
     a = p.parse_args()
     work, rounds = Workplace("topics"), []
     for i in range(a.rounds):
@@ -166,6 +179,8 @@ def main():
         t.at_least("JetStream to runs, messages per second", median([r["jetstream"] for r in rounds]), 20000, "{:,.0f}")
         t.at_least("JetStream to runs / plain consumption", paired(rounds, lambda r: r["jetstream"], lambda r: r["plain"]), 0.5)
         show_crashes(work, t, a.kills, a.restarts)
+    if kafka.available():
+        show_kafka_crashes(work, t, a.kills, a.restarts)
     work.close()
     print(f"{a.rounds} rounds of {a.seconds} s; {machine()}")
     return t.show()

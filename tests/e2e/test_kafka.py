@@ -4,12 +4,13 @@ import subprocess
 import threading
 
 import kafka
+import kafka_crash
 import pawl
 import pytest
 from pawl import wait_until
 
 pytestmark = pytest.mark.skipif(not kafka.available(), reason="a C compiler or librdkafka-dev is not installed, or pawl was built without it")
-QUICK = {"session.timeout.ms": 2000, "heartbeat.interval.ms": 300}  # who was killed is missed soon
+QUICK = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}  # who was killed is missed soon
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +187,13 @@ def test_killed_under_load(make_pawl, cluster):
         d.start()
     t.join()
     wait_payloads(d, expected, 90)
+
+
+def test_killed_and_cut_off_under_load(tmp_path):
+    with kafka_crash.KafkaCrash(tmp_path, 1) as c:
+        c.go(kills=2, outages=1)
+        assert c.judge() == []
+        assert len(c.acknowledged) > 500
 
 
 def test_a_full_disk_rewinds(make_pawl, cluster, tmp_path):

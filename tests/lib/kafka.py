@@ -26,12 +26,13 @@ def built_in():
 def available():
     """Whether Kafka topics can be tested here: pawl has them, and there are a compiler and librdkafka with its headers for the mock cluster."""
     return built_in() and shutil.which("cc") is not None and subprocess.run(
-        ["cc", "-fsyntax-only", "-x", "c", SOURCE], capture_output=True, check=False).returncode == 0
+        ["cc", "-fsyntax-only", "-x", "c", "-"], input=b"#include <librdkafka/rdkafka.h>\n#include <librdkafka/rdkafka_mock.h>\n", capture_output=True,
+        check=False).returncode == 0
 
 
 def build(directory):
     program = os.path.join(str(directory), "kafka_mock")
-    subprocess.run(["cc", "-O1", "-D_GNU_SOURCE", "-o", program, SOURCE, "-lrdkafka"], check=True)
+    subprocess.run(["cc", "-O1", "-D_GNU_SOURCE", "-o", program, SOURCE, "-lrdkafka", "-lpthread"], check=True)
     return program
 
 
@@ -63,6 +64,19 @@ class Cluster:
 
     def large(self, topic, size, partition=0):
         self.ask("large", topic, partition, size)
+
+    def flood(self, topic, partitions, per_second):
+        """Produces in the background until flooded(), which returns what was acknowledged."""
+        self.ask("flood", topic, partitions, per_second)
+        self.flooded_partitions = partitions
+
+    def flooded(self):
+        rounds = self.ask("flooded")
+        return {f"{p}:{i}".encode() for p in range(self.flooded_partitions) for i in range(rounds)}
+
+    def end(self, topic, partition=0):
+        """The offset that the next message will get."""
+        return self.ask("end", topic, partition)
 
     def committed(self, group, topic, partition=0):
         return self.ask("committed", group, topic, partition)

@@ -6,20 +6,32 @@
  *     produce TOPIC PARTITION FIRST COUNT    messages "PARTITION:FIRST", ...; answered when all of them are acknowledged
  *     message TOPIC PARTITION KEY TYPE TEXT  one with a key and a content-type header; "-" is none
  *     large TOPIC PARTITION BYTES            one of that size
+ *     flood TOPIC PARTITIONS PER_SECOND      as produce, on and on, over all partitions, in the background, until:
+ *     flooded                   ends it; answered when all are acknowledged, with the number of messages of each partition
+ *     end TOPIC PARTITION       the offset that the next message will get
  *     committed GROUP TOPIC PARTITION        the group's offset, -1001: none
  *     down, up                  all brokers
  */
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static rd_kafka_t *host, *producer;
 static rd_kafka_mock_cluster_t *cluster;
 static const char *bootstraps;
 static int brokers;
 static long failed;
+
+static pthread_t flooder;
+static atomic_bool flooding;
+static char flood_topic[300];
+static long flood_partitions, flood_pause_ns, flood_rounds;
 
 static void say(const char *what, long n)
 {
@@ -100,6 +112,46 @@ static void produce_many(const char *topic, int partition, long first, long coun
     flush();
 }
 
+static void *flood(void *arg)
+{
+    char text[64];
+    const struct timespec pause = {0, flood_pause_ns};
+    for (flood_rounds = 0; atomic_load(&flooding); flood_rounds++) {
+        for (int p = 0; p < (int)flood_partitions; p++) {
+            const int len = snprintf(text, sizeof(text), "%d:%ld", p, flood_rounds);
+            produce(flood_topic, p, NULL, NULL, text, (size_t)len);
+        }
+        rd_kafka_poll(producer, 0);
+        nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+static void begin_flood(const char *topic, long partitions, long per_second)
+{
+    snprintf(flood_topic, sizeof(flood_topic), "%s", topic);
+    flood_partitions = partitions;
+    flood_pause_ns = 999999999 / (per_second / partitions);
+    atomic_store(&flooding, true);
+    say("ok", pthread_create(&flooder, NULL, flood, NULL));
+}
+
+static void end_flood(void)
+{
+    atomic_store(&flooding, false);
+    pthread_join(flooder, NULL);
+    const rd_kafka_resp_err_t err = rd_kafka_flush(producer, 60000);
+    say(err == 0 && failed == 0 ? "ok" : "failed", flood_rounds);
+}
+
+static void tell_end(const char *topic, int partition)
+{
+    int64_t low, high;
+    const rd_kafka_resp_err_t err =
+        rd_kafka_query_watermark_offsets(producer, topic, partition, &low, &high, 10000);
+    say(err == 0 ? "ok" : "failed", (long)high);
+}
+
 static void produce_large(const char *topic, int partition, size_t bytes)
 {
     char *text = malloc(bytes);
@@ -145,6 +197,12 @@ static void obey(const char *line)
         produce_large(a, (int)x, (size_t)y);
     else if (sscanf(line, "committed %299s %299s %ld", a, b, &x) == 3)
         tell_committed(a, b, (int)x);
+    else if (sscanf(line, "flood %299s %ld %ld", a, &x, &y) == 3)
+        begin_flood(a, x, y);
+    else if (strcmp(line, "flooded\n") == 0)
+        end_flood();
+    else if (sscanf(line, "end %299s %ld", a, &x) == 2)
+        tell_end(a, (int)x);
     else if (strcmp(line, "down\n") == 0)
         set_all(rd_kafka_mock_broker_set_down);
     else if (strcmp(line, "up\n") == 0)
