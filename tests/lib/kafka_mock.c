@@ -6,7 +6,7 @@
  *     produce TOPIC PARTITION FIRST COUNT    messages "PARTITION:FIRST", ...; answered when all of them are acknowledged
  *     message TOPIC PARTITION KEY TYPE TEXT  one with a key and a content-type header; "-" is none
  *     large TOPIC PARTITION BYTES            one of that size
- *     flood TOPIC PARTITIONS PER_SECOND      as produce, on and on, over all partitions, in the background, until:
+ *     flood TOPIC PARTITIONS PER_SECOND      (about) as produce, on and on, over all partitions, in the background, until:
  *     flooded                   ends it; answered when all are acknowledged, with the number of messages of each partition
  *     end TOPIC PARTITION       the offset that the next message will get
  *     committed GROUP TOPIC PARTITION        the group's offset, -1001: none
@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static rd_kafka_t *host, *producer;
 static rd_kafka_mock_cluster_t *cluster;
@@ -31,7 +30,8 @@ static long failed;
 static pthread_t flooder;
 static atomic_bool flooding;
 static char flood_topic[300];
-static long flood_partitions, flood_pause_ns, flood_rounds;
+static long flood_partitions, flood_rounds;
+static int flood_pause_ms;
 
 static void say(const char *what, long n)
 {
@@ -115,14 +115,12 @@ static void produce_many(const char *topic, int partition, long first, long coun
 static void *flood(void *arg)
 {
     char text[64];
-    const struct timespec pause = {0, flood_pause_ns};
     for (flood_rounds = 0; atomic_load(&flooding); flood_rounds++) {
         for (int p = 0; p < (int)flood_partitions; p++) {
             const int len = snprintf(text, sizeof(text), "%d:%ld", p, flood_rounds);
             produce(flood_topic, p, NULL, NULL, text, (size_t)len);
         }
-        rd_kafka_poll(producer, 0);
-        nanosleep(&pause, NULL);
+        rd_kafka_poll(producer, flood_pause_ms);
     }
     return NULL;
 }
@@ -131,7 +129,7 @@ static void begin_flood(const char *topic, long partitions, long per_second)
 {
     snprintf(flood_topic, sizeof(flood_topic), "%s", topic);
     flood_partitions = partitions;
-    flood_pause_ns = 999999999 / (per_second / partitions);
+    flood_pause_ms = (int)(1000 * partitions / per_second);
     atomic_store(&flooding, true);
     say("ok", pthread_create(&flooder, NULL, flood, NULL));
 }
