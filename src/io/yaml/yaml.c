@@ -180,7 +180,7 @@ static bool next(struct reader *r)
 
 static const struct {
     const char *tag;
-    enum scalar_kind kind = SCALAR_NULL;
+    enum scalar_kind kind;
 } scalar_tags[] = {
     {"!", SCALAR_STRING},           {YAML_STR_TAG, SCALAR_STRING}, {YAML_INT_TAG, SCALAR_INT},
     {YAML_FLOAT_TAG, SCALAR_FLOAT}, {YAML_BOOL_TAG, SCALAR_BOOL},  {YAML_NULL_TAG, SCALAR_NULL},
