@@ -23,6 +23,7 @@ struct sync_wait {
     struct http_request *req;
     struct mono since;
     uint64_t timeout_ms;
+    bool gone; /* the caller has closed its side */
     struct sync_wait *prev, *next;
     size_t count, ended;
     struct sync_one runs[];
@@ -162,9 +163,23 @@ static void timed_out(struct timer *t)
 {
     struct sync_wait *w = container_of(t, struct sync_wait, deadline);
     char after[DURATION_TEXT_MAX], why[DURATION_TEXT_MAX + 32];
+    if (w->gone) {
+        give_up(w, "the caller has closed its side");
+        return;
+    }
     duration_format(w->timeout_ms, after);
     snprintf(why, sizeof(why), "timed out after %s", after);
     give_up(w, why);
+}
+
+/* It may have left, or just have nothing more to say: only an answer would tell. */
+static void caller_gone(struct http_request *req)
+{
+    struct sync_wait *w = req->handling;
+    if (elapsed_ms(w) + SYNC_GONE_MS >= w->timeout_ms)
+        return;
+    w->gone = true;
+    timer_set(w->list->host->timers, &w->deadline, SYNC_GONE_MS);
 }
 
 void sync_wait_start(struct sync_waits *l, struct http_request *req, const struct sync_run *runs,
@@ -180,6 +195,8 @@ void sync_wait_start(struct sync_waits *l, struct http_request *req, const struc
     w->count = n;
     DL_APPEND(l->waits, w);
     timer_set(l->host->timers, &w->deadline, timeout_ms);
+    req->handling = w;
+    http_on_gone(req, caller_gone);
     for (size_t i = 0; i < n; i++) {
         struct sync_one *o = &w->runs[i];
         *o = (struct sync_one){.wait = w, .name = runs[i].name};

@@ -8,9 +8,8 @@
  *
  * After 504 the run goes on; it is also the answer when the daemon stops waiting because it stops.
  *
- * `output` is as core/output_doc.h says. durationMs counts from the
- * event's commit. A client that is gone is waited for nevertheless; that costs no more than its
- * request.
+ * `output` is as core/output_doc.h says. durationMs counts from the event's commit. A caller that closes its side is waited for a
+ * little longer only: most likely nobody is there any more.
  */
 #ifndef SOURCE_SYNC_H
 #define SOURCE_SYNC_H
@@ -19,6 +18,7 @@
 
 #define SYNC_TIMEOUT_MS_DEFAULT (60 * 1000)
 #define SYNC_TIMEOUT_MS_MAX (5 * 60 * 1000) /* longer ones are shortened to it */
+#define SYNC_GONE_MS (5 * 1000)             /* for callers that have closed their side */
 
 struct sync_mode {
     bool wanted;

@@ -347,6 +347,23 @@ def test_the_run_goes_on_without_its_caller(daemon, tmp_path):
     wait_until(lambda: sockets(daemon) <= before, what="the sockets of those who left")
 
 
+def test_who_has_left_is_not_waited_for(daemon, tmp_path):
+    daemon.create_team("t", waits_for(tmp_path / "go"))
+    e = daemon.create_event("e", "t")
+    before = sockets(daemon)
+    head = f"POST /triggers/{e}/fire?mode=sync&timeout=5m HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {daemon.event_token(e)}\r\nContent-Length: 2\r\n\r\n"
+    with daemon.wire() as left:
+        left.send(head + "{}")
+        wait_until(lambda: daemon.event(e)["status"].get("firedCount", 0) == 1, what="the call")
+    with daemon.wire() as listens:
+        answer = listens.send(head + "{}").shutdown_write().response().expect(504).json()
+        assert "closed its side" in answer["error"] and answer["durationMs"] < 60_000
+    wait_until(lambda: sockets(daemon) <= before, what="the sockets of those who left")
+    assert [r["status"] for r in daemon.all_runs()] == ["running"] * 2
+    (tmp_path / "go").touch()
+    wait_until(lambda: [r["status"] for r in daemon.all_runs()] == ["success"] * 2, what="the runs")
+
+
 def test_stopping_while_callers_wait(daemon, tmp_path):
     """What ends in time is answered; who waits for a worker's run is told that it goes on."""
     daemon.create_team("t", waits_for(tmp_path / "go"))
