@@ -7,6 +7,7 @@
 
 #define UNKNOWN_FORMAT                                                                             \
     "the body of the request was in an unknown format - accepted media types include: "
+#define JSON_PATCH "application/json-patch+json"
 #define WARNINGS_MAX 4 /* headers of an answer */
 
 /* ---- formats ---- */
@@ -64,19 +65,22 @@ static json_t *apply_operations(struct http_request *req, const struct kube_kind
     return ret;
 }
 
-json_t *kube_body_patched(struct http_request *req, const struct kube_kind *k, struct slice name,
-                          const json_t *doc, bool strategic)
+bool kube_body_is_patch(struct http_request *req, bool strategic)
 {
+    static const char *const patches[] = {JSON_PATCH, "application/merge-patch+json", NULL};
     const struct slice type = media_type(req);
-    const bool operations = slice_is_nocase(type, "application/json-patch+json");
+    if (is_one_of(type, patches) ||
+        (strategic && slice_is_nocase(type, "application/strategic-merge-patch+json")))
+        return true;
+    kube_fail(req, 415, UNKNOWN_FORMAT JSON_PATCH ", application/merge-patch+json", SLICE_NONE);
+    return false;
+}
+
+json_t *kube_body_patched(struct http_request *req, const struct kube_kind *k, struct slice name,
+                          const json_t *doc)
+{
+    const bool operations = slice_is_nocase(media_type(req), JSON_PATCH);
     struct diag why;
-    if (!operations && !slice_is_nocase(type, "application/merge-patch+json") &&
-        !(strategic && slice_is_nocase(type, "application/strategic-merge-patch+json"))) {
-        kube_fail(req, 415,
-                  UNKNOWN_FORMAT "application/json-patch+json, application/merge-patch+json",
-                  SLICE_NONE);
-        return NULL;
-    }
     json_t *patch = json_parse(req->body, &why), *ret = NULL;
     if (patch == NULL)
         kube_fail(req, 400, why.msg, SLICE_NONE);

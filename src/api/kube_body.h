@@ -8,10 +8,12 @@
 /* An object, as JSON (also without a Content-Type) or YAML. The caller owns it. */
 json_t *kube_body_object(struct http_request *req);
 
-/* `doc` after the patch in the body, an object: a merge patch or a JSON patch; a strategic merge patch, if that is accepted, is taken
- * as a merge patch. The caller owns it. */
-json_t *kube_body_patched(struct http_request *req, const struct kube_kind *k, struct slice name, const json_t *doc,
-                          bool strategic);
+/* Whether the body is a merge patch, a JSON patch or, where that is accepted, a strategic merge patch: 415 when not. It comes before
+ * all else: by it a client learns that an apply on the server's side is not supported, whether the object is there or not. */
+bool kube_body_is_patch(struct http_request *req, bool strategic);
+
+/* `doc` after the patch in the body, an object; a strategic merge patch is taken as a merge patch. The caller owns it. */
+json_t *kube_body_patched(struct http_request *req, const struct kube_kind *k, struct slice name, const json_t *doc);
 
 /* Whether it is of the kind, and of the name and namespace, that the request's path says; those that it does not mention are put in. Absent: the path does
  * not say. */

@@ -422,7 +422,7 @@ static void patch_known(struct changing *c)
     json_t *now = json_parse_object(str_slice(&text), NULL);
     str_release(&text);
     CHECK(now != NULL);
-    json_t *doc = kube_body_patched(c->reading.req, &kube_namespaces, c->name, now, true);
+    json_t *doc = kube_body_patched(c->reading.req, &kube_namespaces, c->name, now);
     json_decref(now);
     if (doc != NULL)
         store(c, doc);
@@ -465,7 +465,8 @@ static void replace(struct http_request *req, void *ctx)
 
 static void patch(struct http_request *req, void *ctx)
 {
-    change(req, ctx, patch_known);
+    if (kube_body_is_patch(req, true))
+        change(req, ctx, patch_known);
 }
 
 static void drop(struct http_request *req, void *ctx)

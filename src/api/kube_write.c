@@ -191,14 +191,14 @@ static json_t *patched(struct api *a, struct http_request *req, const struct ark
     json_t *now = json_parse_object(str_slice(&text), NULL);
     str_release(&text);
     CHECK(now != NULL);
-    json_t *ret = kube_body_patched(req, &kube_arkevents, req->params[1], now, false);
+    json_t *ret = kube_body_patched(req, &kube_arkevents, req->params[1], now);
     json_decref(now);
     return ret;
 }
 
 static void patch(struct http_request *req, void *ctx)
 {
-    struct arkevent *e = find(ctx, req);
+    struct arkevent *e = kube_body_is_patch(req, false) ? find(ctx, req) : NULL;
     json_t *doc = e != NULL ? patched(ctx, req, e) : NULL;
     if (doc != NULL)
         replace_doc(ctx, req, e, doc);
@@ -228,7 +228,7 @@ static void replace_status(struct http_request *req, void *ctx)
 
 static void patch_status(struct http_request *req, void *ctx)
 {
-    struct arkevent *e = find(ctx, req);
+    struct arkevent *e = kube_body_is_patch(req, false) ? find(ctx, req) : NULL;
     json_t *doc = e != NULL ? patched(ctx, req, e) : NULL;
     if (doc != NULL)
         keep_status(ctx, req, e, doc);

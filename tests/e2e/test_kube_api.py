@@ -232,9 +232,10 @@ def test_patch(daemon):
     check_status(patch(daemon, one(), {"metadata": {"resourceVersion": made["metadata"]["resourceVersion"]}}), 409, "Conflict")
     check_status(patch(daemon, one("zz"), {}), 404, "NotFound")
     for kind in ["application/strategic-merge-patch+json", "application/apply-patch+yaml", "application/json"]:
-        check_status(patch(daemon, one(), {}, {"Content-Type": kind}), 415, "UnsupportedMediaType",
-                     "the body of the request was in an unknown format - accepted media types include: "
-                     "application/json-patch+json, application/merge-patch+json")
+        for name in ("ev", "zz"):
+            check_status(patch(daemon, one(name), {}, {"Content-Type": kind}), 415, "UnsupportedMediaType",
+                         "the body of the request was in an unknown format - accepted media types include: "
+                         "application/json-patch+json, application/merge-patch+json")
     assert daemon.get(one()).json() == got
 
 
