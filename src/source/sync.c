@@ -92,12 +92,12 @@ static void answer_ended(struct sync_wait *w)
     for (size_t i = 0; i < w->count; i++)
         succeeded = succeeded && w->runs[i].succeeded;
     str_add_char(&body, '{');
-    if (w->runs[0].name.p != NULL)
+    if (w->runs[0].name.p != NULL) {
         add_results(w, succeeded, &body);
-    else
+    } else {
         str_add_slice(&body, str_slice(&w->runs[0].result));
-    if (w->runs[0].name.p == NULL)
         add_duration(w, &body);
+    }
     str_add_char(&body, '}');
     answer(w, succeeded ? 200 : 500, &body);
 }
