@@ -4,8 +4,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import ssl
+import struct
 import subprocess
+import threading
 import time
 
 import nats
@@ -181,6 +184,65 @@ def test_the_server_restarts_under_load(make_daemon, server):
     wait_ready(daemon, path)
     wait_payloads(daemon, numbers(total), timeout=60)
     wait_acknowledged(client, timeout=60)
+
+
+class Relay:
+    """Between pawl and a server: forwards both ways, and can break a connection so that much has arrived before the error."""
+
+    def __init__(self, server):
+        self.server, self.pairs, self.forwarded = server, [], 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"nats://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, far = self.listener.accept()[0], socket.create_connection(("127.0.0.1", self.server.port))
+            except OSError:
+                return
+            self.pairs.append((near, far))
+            for a, b in ((near, far), (far, near)):
+                threading.Thread(target=self.forward, args=(a, b, a is far), daemon=True).start()
+
+    def forward(self, a, b, count):
+        try:
+            while data := a.recv(4096):
+                b.sendall(data)
+                self.forwarded += len(data) if count else 0
+        except OSError:
+            pass
+
+    def reset(self):
+        for pair in self.pairs:
+            for s in pair:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                s.shutdown(socket.SHUT_RD)  # the threads end, too: only then the descriptor's last user is gone
+                s.close()
+        self.pairs = []
+
+
+def test_a_connection_is_reset_behind_messages(make_daemon, server):
+    """The error of the socket is seen before what had arrived is read."""
+    relay = Relay(server)
+    daemon = make_daemon("--nats-url", relay.url)
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    client = server.client()
+    client.publish("orders.new", b"first")
+    wait_payloads(daemon, [b"first"])
+    sent = [b"%05d" % i + b"x" * 1000 for i in range(150)]
+    daemon.process.send_signal(signal.SIGSTOP)
+    try:
+        before = relay.forwarded
+        client.publish_many("orders.new", sent)
+        wait_until(lambda: relay.forwarded - before > 150000, what="the messages to arrive")
+        relay.reset()
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)
+    wait_payloads(daemon, [b"first", *sent])
+    wait_acknowledged(client)
+    relay.listener.close()
 
 
 def test_the_server_is_away_at_the_start(make_daemon, make_server):

@@ -19,6 +19,12 @@ natsStatus adapter_attach(void **user, void *loop, natsConnection *nc, natsSock 
     return natsLibuv_Attach(user, loop, nc, fd);
 }
 
+bool adapter_reads(void *user)
+{
+    const natsLibuvEvents *nle = user;
+    return nle->handle != NULL && uv_is_active((const uv_handle_t *)nle->handle);
+}
+
 natsStatus adapter_read(void *user, bool add)
 {
     return natsLibuv_Read(user, add);

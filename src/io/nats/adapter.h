@@ -13,4 +13,7 @@ natsStatus adapter_read(void *user, bool add);
 natsStatus adapter_write(void *user, bool add);
 natsStatus adapter_detach(void *user);
 
+/* Whether the connection's socket is still polled; good until the connection is closed. It is not after an error of the socket. */
+bool adapter_reads(void *user);
+
 #endif

@@ -48,6 +48,7 @@ struct nats_link {
     natsConnection *nc;
     natsSubscription *all;
     natsSock fd;
+    void *user;   /* the adapter's */
     char *filter; /* of the subscription */
     uint64_t again_ms;
     struct timer again;
@@ -209,6 +210,7 @@ static void attach_wanted(uv_async_t *h)
     l->fd = c->fd;
     set_alive(c->fd);
     c->status = adapter_attach(c->user, l->opt.loop, c->nc, c->fd);
+    l->user = *c->user;
     uv_sem_post(&c->done);
 }
 
@@ -242,7 +244,9 @@ static void lost(struct nats_link *l)
     const char *detail = NULL;
     const natsStatus s = l->lib->natsConnection_GetLastError(l->nc, &detail);
     char why[256];
-    if (detail == NULL || *detail == '\0')
+    if (s == NATS_OK)
+        detail = "its socket has failed";
+    else if (detail == NULL || *detail == '\0')
         detail = l->lib->natsStatus_GetText(s);
     snprintf(why, sizeof(why), "the connection to NATS was lost: %s", detail);
     close_connection(l);
@@ -273,6 +277,13 @@ static void deliver(struct nats_link *l, natsMsg *msg)
     l->opt.message(l->opt.arg, &m);
 }
 
+/* When a socket has an error (the server was killed), libuv stops polling it and the adapter reads once. That may have been good data
+ * which had come before the error, so that the library has not seen the error, and will not. */
+static bool is_lost(const struct nats_link *l)
+{
+    return l->lib->natsConnection_IsClosed(l->nc) || !adapter_reads(l->user);
+}
+
 /* After the sockets were read. */
 static void take(uv_check_t *h)
 {
@@ -286,7 +297,7 @@ static void take(uv_check_t *h)
         else
             l->opt.unanswered(l->opt.arg);
     }
-    if (l->lib->natsConnection_IsClosed(l->nc))
+    if (is_lost(l))
         lost(l);
 }
 
