@@ -186,12 +186,13 @@ static void consume(struct nats_sub *s, const struct nats_consumer_info *info)
 
 /* ---- taking messages ---- */
 
-/* Asks for as many as there is room for; the journal makes room. */
+/* Asks for as many as there is room for. The journal makes room, unless those that are waited for have to come first. */
 void nats_sub_pull(struct nats_sub *s)
 {
     char names[2 * NATS_NAME_SIZE];
     if (s->state != CONSUMING || s->pull_left > 0 || s->hub->host->stopping ||
-        s->held_count > NATS_HELD_MAX / 2 || s->held_bytes > NATS_HELD_BYTES_MAX / 2)
+        (s->missing == 0 && s->held_count > NATS_HELD_MAX / 2) || s->held_count >= NATS_HELD_MAX ||
+        s->held_bytes > NATS_HELD_BYTES_MAX / 2)
         return;
     struct str body = {0};
     s->pull_left = s->one_by_one ? 1 : NATS_HELD_MAX - s->held_count;
