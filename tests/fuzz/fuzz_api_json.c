@@ -69,6 +69,11 @@ void http_server_route(struct http_server *s, const struct http_route *routes, s
 {
 }
 
+void http_on_gone(struct http_request *req, void (*gone)(struct http_request *req))
+{
+    /* Nobody leaves. */
+}
+
 void http_body_resume(struct http_request *req)
 {
 }
