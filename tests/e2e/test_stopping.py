@@ -30,13 +30,13 @@ HALF_WAY = ["GET /api/v1/runs/{run}/logs HTTP/1.1\r\nHost: x\r\n", "GET /api/v1/
 
 def test_requests_half_way_when_all_else_closes(make_daemon):
     """Nothing runs, so everything closes at once: these are told so, do not hold it up, and find nothing that is gone."""
-    d = make_daemon(config={"stop_grace_seconds": 1})
+    d = make_daemon(config={"stop_grace_seconds": 60})
     trigger = d.create_webhook_trigger(d.create_pipeline(argv=["/bin/true"]))
     run_id = d.fire_ok(trigger)
     d.wait_run(run_id, "success")
     wires = [d.wire().send(half.format(run=run_id, token=trigger["webhook_token"])) for half in HALF_WAY]
     d.get("/health").expect(200)  # all of the above has been read
-    d.signal(signal.SIGTERM)
+    d.begin_stop()
     for w in wires:
         r = w.send("\r\n").response().expect(503)
         assert r.error == "UNAVAILABLE" and r.headers["connection"] == "close"

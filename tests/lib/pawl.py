@@ -340,6 +340,12 @@ class Daemon:
         self.process.send_signal(signo)
         return self
 
+    def begin_stop(self):
+        """SIGTERM, and wait until it is taken notice of: whatever comes now comes to a daemon that stops."""
+        self.signal(signal.SIGTERM)
+        wait_until(lambda: '"msg":"stopping"' in self.stderr(), what="the daemon to begin to stop")
+        return self
+
     def stop(self, timeout=30.0):
         """SIGTERM and wait. Anything but a clean exit with code 0 fails the test."""
         if self.process is None:
