@@ -1,9 +1,9 @@
 #include "io/curl/libcurl.h"
 #include "base/check.h"
 #include "base/duration.h"
+#include "base/library.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -16,36 +16,20 @@
 static struct libcurl table;
 static struct diag trouble; /* msg is empty when there was none */
 
-static bool find_functions(void *library)
-{
-    const struct {
-        const char *name;
-        void **at;
-    } functions[] = {
+static const struct library_function functions[] = {
 #define ROW(name) {"curl_" #name, (void **)&table.name},
-        LIBCURL_FUNCTIONS(ROW)
+    LIBCURL_FUNCTIONS(ROW)
 #undef ROW
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
-        *functions[i].at = dlsym(library, functions[i].name);
-        if (*functions[i].at == NULL) {
-            diag_set(&trouble, DIAG_INTERNAL, LIBCURL_NAME " has no %s: it is too old",
-                     functions[i].name);
-            return false;
-        }
-    }
-    return true;
-}
+};
 
 static void load(void)
 {
-    void *library = dlopen(LIBCURL_NAME, RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL)
-        diag_set(&trouble, DIAG_INTERNAL,
-                 LIBCURL_NAME " cannot be loaded: install libcurl (Debian: libcurl4): %s",
-                 dlerror());
-    else if (find_functions(library) && table.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        diag_set(&trouble, DIAG_INTERNAL, LIBCURL_NAME " cannot be initialised");
+    void *library = library_open(LIBCURL_NAME, "install libcurl (Debian: libcurl4)", &trouble);
+    if (library == NULL ||
+        !library_find(library, LIBCURL_NAME, functions, ARRAY_SIZE(functions), &trouble))
+        return;
+    if (table.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        diag_set(&trouble, DIAG_UNAVAILABLE, LIBCURL_NAME " cannot be initialised");
 }
 
 const struct libcurl *libcurl_load(struct diag *reterr)

@@ -1,6 +1,6 @@
 #include "io/nats/libnats.h"
 #include "base/check.h"
-#include <dlfcn.h>
+#include "base/library.h"
 #include <pthread.h>
 
 /* cnats puts its minor version into the name: this is what pawl was built with. */
@@ -10,39 +10,25 @@
 static struct libnats table;
 static struct diag trouble; /* msg is empty when there was none */
 
-static bool find_functions(void *library)
-{
-    const struct {
-        const char *name;
-        void **at;
-    } functions[] = {
+static const struct library_function functions[] = {
 #define ROW(name) {#name, (void **)&table.name},
-        LIBNATS_FUNCTIONS(ROW)
+    LIBNATS_FUNCTIONS(ROW)
 #undef ROW
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
-        *functions[i].at = dlsym(library, functions[i].name);
-        if (*functions[i].at == NULL) {
-            diag_set(&trouble, DIAG_INTERNAL, "libnats has no %s: it is too old",
-                     functions[i].name);
-            return false;
-        }
-    }
-    return true;
-}
+};
 
 static void load(void)
 {
-    void *library = dlopen(LIBNATS_NAME, RTLD_NOW | RTLD_LOCAL);
+    static const char how[] =
+        "install cnats " LIBNATS_VERSION " (Debian: libnats" LIBNATS_VERSION ")";
+    struct diag why;
+    void *library = library_open(LIBNATS_NAME, how, &why);
     if (library == NULL)
-        library = dlopen(PLAIN_NAME, RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL)
-        diag_set(&trouble, DIAG_INTERNAL,
-                 "libnats cannot be loaded: install cnats " LIBNATS_VERSION
-                 " (Debian: libnats" LIBNATS_VERSION "): %s",
-                 dlerror());
-    else if (find_functions(library) && table.nats_Open(-1) != NATS_OK)
-        diag_set(&trouble, DIAG_INTERNAL, "libnats cannot be initialised");
+        library = library_open(PLAIN_NAME, how, &trouble);
+    if (library == NULL ||
+        !library_find(library, "libnats", functions, ARRAY_SIZE(functions), &trouble))
+        return;
+    if (table.nats_Open(-1) != NATS_OK)
+        diag_set(&trouble, DIAG_UNAVAILABLE, "libnats cannot be initialised");
 }
 
 const struct libnats *libnats_load(struct diag *reterr)
