@@ -16,6 +16,7 @@
 #include "io/http/http.h"
 #include "io/secret/secret.h"
 #include "pawl/source.h"
+#include "source/closing.h"
 #include "source/sync.h"
 #include <errno.h>
 #include <stdio.h>
@@ -27,10 +28,7 @@
 struct source {
     struct host *host;
     struct sync_waits syncs;
-    size_t open; /* calls without an answer */
-    bool stopping;
-    void (*closed)(void *arg);
-    void *arg;
+    struct closing closing; /* open: calls without an answer */
 };
 
 /* One request, in its arena. */
@@ -47,24 +45,12 @@ struct call {
 
 /* ---- answers ---- */
 
-static void call_done(void *arg)
-{
-    struct source *s = arg;
-    CHECK(s->open > 0);
-    if (--s->open > 0 || !s->stopping)
-        return;
-    void (*closed)(void *) = s->closed;
-    void *closed_arg = s->arg;
-    free(s);
-    closed(closed_arg);
-}
-
 static void answer_error(struct call *c, enum diag_code code, unsigned retry_after_s,
                          const char *message)
 {
     struct source *s = c->source;
     http_respond_error(c->req, code, retry_after_s, message);
-    call_done(s);
+    closing_end(&s->closing);
 }
 
 static void answer_unavailable(struct call *c)
@@ -104,7 +90,7 @@ static void answer_fired(struct call *c, const struct uuid *runs, size_t n)
     str_add_cstr(&body, "]}");
     http_respond_json(c->req, 202, str_slice(&body));
     str_release(&body);
-    call_done(s);
+    closing_end(&s->closing);
 }
 
 /* With one target its run's result is the answer; several have names. */
@@ -263,8 +249,8 @@ static void fire(struct http_request *req, void *ctx)
     c->ticket.done = decided;
     c->source = s;
     c->req = req;
-    s->open++;
-    if (s->stopping)
+    closing_begin(&s->closing);
+    if (s->closing.stopping)
         answer_unavailable(c);
     else
         feed(c);
@@ -371,24 +357,26 @@ static const struct trigger_type trigger_types[] = {
 
 /* ---- the source ---- */
 
+static void gone(struct closing *c)
+{
+    free(container_of(c, struct source, closing));
+}
+
 static struct source *start(struct host *h, struct http_server *http, struct diag *reterr)
 {
     struct source *s = mem_zalloc(sizeof(*s));
     s->host = h;
-    s->syncs = (struct sync_waits){.host = h, .answered = call_done, .arg = s};
+    s->closing.gone = gone;
+    s->syncs = (struct sync_waits){.host = h, .answered = closing_ended, .arg = &s->closing};
     http_server_route(http, routes, ARRAY_SIZE(routes), s);
     return s;
 }
 
-/* The count is raised meanwhile, so that s is still there after the waiting calls were answered. */
 static void stop(struct source *s, void (*closed)(void *arg), void *arg)
 {
-    s->stopping = true;
-    s->closed = closed;
-    s->arg = arg;
-    s->open++;
+    closing_stop(&s->closing, closed, arg);
     sync_waits_cut(&s->syncs);
-    call_done(s);
+    closing_end(&s->closing);
 }
 
 const struct source_type source_ark = {

@@ -4,6 +4,7 @@
  * this source watches for that.
  */
 #include "core/cron.h"
+#include "base/check.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "core/rule.h"
@@ -11,8 +12,8 @@
 #include "io/loop/clock_watch.h"
 #include "io/tzdata/tzdata.h"
 #include "pawl/source.h"
+#include "source/closing.h"
 #include "source/config.h"
-#include "base/check.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +27,7 @@
 struct source {
     struct host *host;
     struct clock_watch watch;
-    void (*closed)(void *arg);
-    void *arg;
+    struct closing closing;
 };
 
 /* ---- configs ---- */
@@ -249,6 +249,11 @@ static const struct trigger_type trigger_types[] = {
 
 /* ---- the source ---- */
 
+static void gone(struct closing *c)
+{
+    free(container_of(c, struct source, closing));
+}
+
 static void stepped(struct clock_watch *w)
 {
     struct host *h = container_of(w, struct source, watch)->host;
@@ -259,6 +264,7 @@ static struct source *start(struct host *h, struct http_server *http, struct dia
 {
     struct source *s = mem_zalloc(sizeof(*s));
     s->host = h;
+    s->closing.gone = gone;
     const int err = clock_watch_open(&s->watch, h->loop, stepped);
     if (err == 0)
         return s;
@@ -269,17 +275,12 @@ static struct source *start(struct host *h, struct http_server *http, struct dia
 
 static void watch_closed(struct clock_watch *w)
 {
-    struct source *s = container_of(w, struct source, watch);
-    void (*closed)(void *) = s->closed;
-    void *arg = s->arg;
-    free(s);
-    closed(arg);
+    closing_end(&container_of(w, struct source, watch)->closing);
 }
 
 static void stop(struct source *s, void (*closed)(void *arg), void *arg)
 {
-    s->closed = closed;
-    s->arg = arg;
+    closing_stop(&s->closing, closed, arg);
     clock_watch_close(&s->watch, watch_closed);
 }
 

@@ -15,6 +15,7 @@
 #include "io/secret/secret.h"
 #include "pawl/source.h"
 #include "pawl/topic.h"
+#include "source/closing.h"
 #include "source/config.h"
 #include "source/repeat.h"
 #include <errno.h>
@@ -33,10 +34,7 @@ struct source {
     struct topic_watcher watcher;
     struct topic_link *links[BACKENDS_MAX]; /* in the order of topic_backends */
     struct repeats repeats;
-    size_t open; /* calls without an answer, backends that are not closed */
-    bool stopping;
-    void (*closed)(void *arg);
-    void *arg;
+    struct closing closing; /* open: calls without an answer, backends */
 };
 
 typedef VEC(struct slice) payload_list;
@@ -55,18 +53,6 @@ struct call {
 
 /* ---- answers ---- */
 
-static void part_done(void *arg)
-{
-    struct source *s = arg;
-    CHECK(s->open > 0);
-    if (--s->open > 0 || !s->stopping)
-        return;
-    void (*closed)(void *) = s->closed;
-    void *closed_arg = s->arg;
-    free(s);
-    closed(closed_arg);
-}
-
 /* Whatever is left to do for a call, but the answer. */
 static struct source *end_call(struct call *c)
 {
@@ -78,7 +64,7 @@ static void answer_error(struct call *c, enum diag_code code, const char *messag
 {
     struct source *s = end_call(c);
     http_respond_error(c->req, code, 1, message);
-    part_done(s);
+    closing_end(&s->closing);
 }
 
 static void answer_unavailable(struct call *c)
@@ -99,7 +85,7 @@ static void answer_published(struct call *c, struct uuid event, struct message_s
         snprintf(body, sizeof(body), "{\"topic\":\"%.*s\",\"offset\":%llu,\"event_id\":\"%s\"%s}",
                  (int)c->topic.len, c->topic.p, (unsigned long long)span.offset, id, count);
     http_respond_json(c->req, 202, (struct slice){body, (size_t)len});
-    part_done(s);
+    closing_end(&s->closing);
 }
 
 /* ---- publishing ---- */
@@ -257,11 +243,11 @@ static void post(struct http_request *req, void *ctx)
     c->ticket.done = stored;
     c->source = s;
     c->req = req;
-    s->open++;
+    closing_begin(&s->closing);
     const struct slice senders_key = http_header(req, "idempotency-key");
     if (take_names(c, &why) < 0 || take_body(c, &why) < 0)
         answer_error(c, why.code, why.msg);
-    else if (s->stopping)
+    else if (s->closing.stopping)
         answer_unavailable(c);
     else if (senders_key.len > 0)
         publish_once(c, senders_key);
@@ -359,7 +345,7 @@ static const struct trigger_type trigger_types[] = {
 static void changed(struct topic_watcher *w)
 {
     struct source *s = container_of(w, struct source, watcher);
-    for (size_t i = 0; topic_backends[i] != NULL && !s->stopping; i++)
+    for (size_t i = 0; topic_backends[i] != NULL && !s->closing.stopping; i++)
         topic_backends[i]->changed(s->links[i]);
 }
 
@@ -389,12 +375,18 @@ static bool start_backends(struct source *s, struct diag *reterr)
 
 /* ---- the source ---- */
 
+static void gone(struct closing *c)
+{
+    free(container_of(c, struct source, closing));
+}
+
 static struct source *start(struct host *h, struct http_server *http, struct diag *reterr)
 {
     if (topic_meant_check(h->brokers, reterr) < 0)
         return NULL;
     struct source *s = mem_zalloc(sizeof(*s));
     s->host = h;
+    s->closing.gone = gone;
     s->repeats.host = h;
     s->watcher = (struct topic_watcher){.changed = changed, .ready = ready};
     if (!start_backends(s, reterr)) {
@@ -407,19 +399,15 @@ static struct source *start(struct host *h, struct http_server *http, struct dia
     return s;
 }
 
-/* The count is raised meanwhile, so that s is still there after the backends were told. */
 static void stop(struct source *s, void (*closed)(void *arg), void *arg)
 {
     s->host->topics = NULL;
-    s->stopping = true;
-    s->closed = closed;
-    s->arg = arg;
-    s->open++;
+    closing_stop(&s->closing, closed, arg);
     for (size_t i = 0; topic_backends[i] != NULL; i++) {
-        s->open++;
-        topic_backends[i]->stop(s->links[i], part_done, s);
+        closing_begin(&s->closing);
+        topic_backends[i]->stop(s->links[i], closing_ended, &s->closing);
     }
-    part_done(s);
+    closing_end(&s->closing);
 }
 
 const struct source_type source_topic = {

@@ -11,6 +11,7 @@
 #include "io/loop/timers.h"
 #include "io/loop/worker.h"
 #include "pawl/topic.h"
+#include "source/closing.h"
 #include "source/kafka_flow.h"
 #include <stdlib.h>
 #include <string.h>
@@ -37,9 +38,8 @@ struct topic_link {
     size_t item_count;
     atomic_bool hurry;
     struct timer hurry_up;
-    bool started, stopping;
-    void (*closed)(void *arg);
-    void *closed_arg;
+    bool started;
+    struct closing closing;
 };
 
 static bool is_name_char(char c)
@@ -69,24 +69,20 @@ static int check(struct slice topic, struct diag *reterr)
 
 /* ---- the end ---- */
 
-static void free_link(void *arg_link)
+static void gone(struct closing *c)
 {
-    struct topic_link *l = arg_link;
-    void (*closed)(void *) = l->closed;
-    void *arg = l->closed_arg;
-    free(l);
-    closed(arg);
+    free(container_of(c, struct topic_link, closing));
 }
 
 static void end_when_empty(struct topic_link *l)
 {
-    if (!l->stopping || l->items != NULL)
+    if (!l->closing.stopping || l->items != NULL)
         return;
     timer_cancel(l->host->timers, &l->hurry_up);
     if (l->worker != NULL)
-        worker_close(l->worker, free_link, l);
+        worker_close(l->worker, closing_ended, &l->closing);
     else
-        free_link(l);
+        closing_end(&l->closing);
 }
 
 static void hurry_up(struct timer *t)
@@ -115,7 +111,7 @@ static void item_closed(void *arg)
     l->item_count--;
     free(i->topic);
     free(i);
-    if (!l->stopping)
+    if (!l->closing.stopping)
         changed(l); /* somebody may listen to it again */
     end_when_empty(l);
 }
@@ -195,6 +191,7 @@ static struct topic_link *start(struct host *h, struct diag *reterr)
         return NULL;
     struct topic_link *l = mem_zalloc(sizeof(*l));
     l->host = h;
+    l->closing.gone = gone;
     l->hurry_up.fired = hurry_up;
     return l;
 }
@@ -202,9 +199,7 @@ static struct topic_link *start(struct host *h, struct diag *reterr)
 static void stop(struct topic_link *l, void (*closed)(void *arg), void *arg)
 {
     struct flow_item *i, *next;
-    l->stopping = true;
-    l->closed = closed;
-    l->closed_arg = arg;
+    closing_stop(&l->closing, closed, arg);
     timer_set(l->host->timers, &l->hurry_up, HURRY_MS);
     DL_FOREACH_SAFE (l->items, i, next)
         close_item(i, false);

@@ -11,6 +11,7 @@
 #include "io/nats/link.h"
 #include "io/secret/secret.h"
 #include "pawl/topic.h"
+#include "source/closing.h"
 #include "source/nats_sub.h"
 #include "source/nats_wire.h"
 #include <stdio.h>
@@ -32,8 +33,7 @@ struct topic_link {
     struct nats_hub hub;
     struct topic_sub *by_topic, *by_consumer, *by_id;
     uint32_t id_last;
-    void (*closed)(void *arg);
-    void *arg;
+    struct closing closing;
 };
 
 static int check(struct slice topic, struct diag *reterr)
@@ -47,11 +47,17 @@ static int check(struct slice topic, struct diag *reterr)
                     NATS_SUBJECT_LEN_MAX);
 }
 
+static void gone(struct closing *c)
+{
+    free(container_of(c, struct topic_link, closing));
+}
+
 static struct topic_link *start(struct host *h, struct diag *reterr)
 {
     struct topic_link *l = mem_zalloc(sizeof(*l));
     uint8_t random[8];
     l->hub.host = h;
+    l->closing.gone = gone;
     secret_random(random, sizeof(random));
     memcpy(l->hub.inbox, "_INBOX.pawl", sizeof("_INBOX.pawl"));
     hex_encode(random, sizeof(random), l->hub.inbox + strlen(l->hub.inbox));
@@ -61,22 +67,13 @@ static struct topic_link *start(struct host *h, struct diag *reterr)
 
 /* ---- topics ---- */
 
-static void link_closed(void *arg)
-{
-    struct topic_link *l = arg;
-    void (*closed)(void *) = l->closed;
-    void *closed_arg = l->arg;
-    free(l);
-    closed(closed_arg);
-}
-
 /* Everything stops, and no topic is left. */
 static void end(struct topic_link *l)
 {
     if (l->hub.link != NULL)
-        nats_link_stop(l->hub.link, link_closed, l);
+        nats_link_stop(l->hub.link, closing_ended, &l->closing);
     else
-        link_closed(l);
+        closing_end(&l->closing);
 }
 
 static struct topic_sub *find_id(const struct topic_link *l, uint32_t id)
@@ -239,8 +236,7 @@ static bool ready(struct topic_link *l, struct slice topic, const char **ret_why
 static void stop(struct topic_link *l, void (*closed)(void *arg), void *arg)
 {
     struct topic_sub *t, *tmp;
-    l->closed = closed;
-    l->arg = arg;
+    closing_stop(&l->closing, closed, arg);
     if (l->by_id == NULL) {
         end(l);
         return;

@@ -15,6 +15,7 @@
 #include "io/http/http.h"
 #include "io/secret/secret.h"
 #include "pawl/source.h"
+#include "source/closing.h"
 #include "source/config.h"
 #include "source/repeat.h"
 #include "source/sync.h"
@@ -29,10 +30,7 @@ struct source {
     struct host *host;
     struct repeats repeats;
     struct sync_waits syncs;
-    size_t open; /* calls without an answer */
-    bool stopping;
-    void (*closed)(void *arg);
-    void *arg;
+    struct closing closing; /* open: calls without an answer */
 };
 
 /* One request, in its arena. */
@@ -50,24 +48,12 @@ struct call {
 
 /* ---- answers ---- */
 
-static void call_done(void *arg)
-{
-    struct source *s = arg;
-    CHECK(s->open > 0);
-    if (--s->open > 0 || !s->stopping)
-        return;
-    void (*closed)(void *) = s->closed;
-    void *closed_arg = s->arg;
-    free(s);
-    closed(closed_arg);
-}
-
 static void answer_error(struct call *c, enum diag_code code, unsigned retry_after_s,
                          const char *message)
 {
     struct source *s = c->source;
     http_respond_error(c->req, code, retry_after_s, message);
-    call_done(s);
+    closing_end(&s->closing);
 }
 
 static void answer_unavailable(struct call *c)
@@ -83,7 +69,7 @@ static void answer_run(struct call *c, struct uuid run)
     uuid_format(run, body + strlen(body));
     strcat(body, "\"}");
     http_respond_json(c->req, 201, slice_of(body));
-    call_done(s);
+    closing_end(&s->closing);
 }
 
 static void answer_accepted(struct call *c, struct uuid run)
@@ -94,7 +80,7 @@ static void answer_accepted(struct call *c, struct uuid run)
     }
     const struct sync_run one = {.run = run};
     sync_wait_start(&c->source->syncs, c->req, &one, 1,
-                    c->mode.timeout_ms); /* it calls call_done() */
+                    c->mode.timeout_ms); /* it calls closing_ended() */
 }
 
 static void answer_refused(struct call *c, const struct decision *d)
@@ -243,9 +229,9 @@ static void post(struct http_request *req, void *ctx)
     c->req = req;
     c->key.b[0] = KEY_KIND;
     sha256(token, c->key.b + 1);
-    s->open++;
+    closing_begin(&s->closing);
     const struct slice senders_key = find_senders_key(req);
-    if (s->stopping)
+    if (s->closing.stopping)
         answer_unavailable(c);
     else if (senders_key.p != NULL)
         feed_once(c, senders_key);
@@ -344,25 +330,27 @@ static const struct trigger_type trigger_types[] = {
 
 /* ---- the source ---- */
 
+static void gone(struct closing *c)
+{
+    free(container_of(c, struct source, closing));
+}
+
 static struct source *start(struct host *h, struct http_server *http, struct diag *reterr)
 {
     struct source *s = mem_zalloc(sizeof(*s));
     s->host = h;
+    s->closing.gone = gone;
     s->repeats.host = h;
-    s->syncs = (struct sync_waits){.host = h, .answered = call_done, .arg = s};
+    s->syncs = (struct sync_waits){.host = h, .answered = closing_ended, .arg = &s->closing};
     http_server_route(http, routes, ARRAY_SIZE(routes), s);
     return s;
 }
 
-/* The count is raised meanwhile, so that s is still there after the waiting calls were answered. */
 static void stop(struct source *s, void (*closed)(void *arg), void *arg)
 {
-    s->stopping = true;
-    s->closed = closed;
-    s->arg = arg;
-    s->open++;
+    closing_stop(&s->closing, closed, arg);
     sync_waits_cut(&s->syncs);
-    call_done(s);
+    closing_end(&s->closing);
 }
 
 const struct source_type source_webhook = {
