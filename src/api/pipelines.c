@@ -23,6 +23,13 @@ static const char *const read_only[] = {"id",         "uuid",       "version",
                                         "created_at", "updated_at", "latest_run",
                                         "paused",     "paused_at",  "pause_reason"};
 
+/* The pipeline that a request is about, by its path or by its id: 404 when there is none. */
+static struct pipeline *take_any(struct api *a, struct http_request *req)
+{
+    return strstr(req->route->pattern, "{layer}") != NULL ? take_pipeline(a, req)
+                                                          : take_pipeline_id(a, req, 0);
+}
+
 /* ---- answering with the object ---- */
 
 static int query_one(struct reading *r, struct db *db)
@@ -70,9 +77,8 @@ static void default_text(json_t *body, const char *name, const char *text)
 }
 
 /* The slug of the name, or of the id that is given, for a name that has none: it may be in any script. */
-static bool make_slug(const json_t *body, const char *name, char ret[SLUG_LEN_MAX + 1])
+static bool make_slug(const char *name, const char *id, char ret[SLUG_LEN_MAX + 1])
 {
-    const char *id = json_string_value(json_object_get(body, "id"));
     return slug_make(slice_of(name), ret) ||
            (name[0] != '\0' && id != NULL && slug_make(slice_of(id), ret));
 }
@@ -84,7 +90,8 @@ static void take_short_form(json_t *body)
     if (json_object_get(body, "layer") == NULL) {
         char slug[SLUG_LEN_MAX + 1];
         const char *name = json_string_value(json_object_get(body, "name"));
-        if (name != NULL && make_slug(body, name, slug) && strcmp(slug, name) != 0) {
+        const char *id = json_string_value(json_object_get(body, "id"));
+        if (name != NULL && make_slug(name, id, slug) && strcmp(slug, name) != 0) {
             default_text(body, "title", name);
             json_object_set_new(body, "name", json_string(slug));
         }
@@ -144,15 +151,32 @@ static int take_path(json_t *body, struct str *ret, struct diag *reterr)
     return f.failed ? -EINVAL : 0;
 }
 
-/* An update may repeat the path, not change it. */
-static int check_same_path(struct http_request *req, json_t *body, struct diag *reterr)
+/* The name as it was given when the pipeline was made: its slug is in the path, and it is the title. */
+static bool take_same_name(const struct pipeline *p, json_t *body, const char *name,
+                           struct slice old)
 {
+    char slug[SLUG_LEN_MAX + 1];
+    if (!make_slug(name, p->given_id, slug) || !slice_is(old, slug))
+        return false;
+    default_text(body, "title", name);
+    return true;
+}
+
+/* An update may repeat the path, not change it. */
+static int check_same_path(const struct pipeline *p, json_t *body, struct diag *reterr)
+{
+    const char *part = p->path;
     for (size_t i = 0; i < ARRAY_SIZE(path_fields); i++) {
-        json_t *v = json_object_get(body, path_fields[i]);
-        if (v == NULL)
+        const struct slice old = {part, strcspn(part, ".")};
+        const json_t *v = json_object_get(body, path_fields[i]);
+        const char *text = json_string_value(v);
+        part += old.len + 1;
+        if (v == NULL || (text != NULL && slice_is(old, text)))
             continue;
-        if (!json_is_string(v) || !slice_is(req->params[i], json_string_value(v)))
-            return diag_set(reterr, DIAG_INVALID_ARGUMENT, "%s: cannot be changed", path_fields[i]);
+        if (text == NULL || strcmp(path_fields[i], "name") != 0 ||
+            !take_same_name(p, body, text, old))
+            return diag_set(reterr, DIAG_INVALID_ARGUMENT, "%s: cannot be changed; it is '%.*s'",
+                            path_fields[i], (int)old.len, old.p);
     }
     return 0;
 }
@@ -228,7 +252,7 @@ static int change(struct api *a, struct http_request *req, void *object, json_t 
                   struct diag *reterr)
 {
     struct pipeline *p = object;
-    if (check_same_path(req, body, reterr) < 0)
+    if (check_same_path(p, body, reterr) < 0)
         return -EINVAL;
     strip(body);
     json_t *spec = merge(p, body, reterr);
@@ -245,7 +269,7 @@ static int change(struct api *a, struct http_request *req, void *object, json_t 
 
 static void update(struct http_request *req, void *ctx)
 {
-    struct pipeline *p = take_pipeline(ctx, req);
+    struct pipeline *p = take_any(ctx, req);
     if (p != NULL)
         respond_change(req, ctx, p, change);
 }
@@ -258,7 +282,7 @@ static void drop(struct http_request *req, void *ctx)
     bool force;
     if (!take_force(req, &force))
         return;
-    struct pipeline *p = take_pipeline(a, req);
+    struct pipeline *p = take_any(a, req);
     if (p == NULL)
         return;
     const struct trigger *follower = catalog_follower(engine_catalog(a->host->engine), p);
@@ -272,7 +296,7 @@ static void drop(struct http_request *req, void *ctx)
 
 static void pause_or_resume(struct http_request *req, struct api *a, bool pause)
 {
-    struct pipeline *p = take_pipeline(a, req);
+    struct pipeline *p = take_any(a, req);
     if (p == NULL)
         return;
     struct changing *c = writing_make(a, req, sizeof(*c), changed);
@@ -293,19 +317,12 @@ static void resume_one(struct http_request *req, void *ctx)
 
 static void get(struct http_request *req, void *ctx)
 {
-    struct pipeline *p = take_pipeline(ctx, req);
+    struct pipeline *p = take_any(ctx, req);
     if (p != NULL)
         answer_object(ctx, req, p->id, 200);
 }
 
-/* ---- by id, and versions ---- */
-
-static void get_by_id(struct http_request *req, void *ctx)
-{
-    struct pipeline *p = take_pipeline_id(ctx, req, 0);
-    if (p != NULL)
-        answer_object(ctx, req, p->id, 200);
-}
+/* ---- versions ---- */
 
 static int query_version_list(struct reading *r, struct db *db)
 {
@@ -324,12 +341,7 @@ static void answer_versions(struct api *a, struct http_request *req, const struc
 
 static void list_versions(struct http_request *req, void *ctx)
 {
-    answer_versions(ctx, req, take_pipeline(ctx, req));
-}
-
-static void list_versions_by_id(struct http_request *req, void *ctx)
-{
-    answer_versions(ctx, req, take_pipeline_id(ctx, req, 0));
+    answer_versions(ctx, req, take_any(ctx, req));
 }
 
 struct version_reading {
@@ -401,6 +413,7 @@ static void list(struct http_request *req, void *ctx)
 }
 
 #define ONE "/api/v1/pipelines/{ns}/{layer}/{name}"
+#define BY_ID "/api/v1/pipelines/{id}"
 static const struct http_route routes[] = {
     {"GET", "/api/v1/pipelines", list, SCOPE_API, 0},
     {"POST", "/api/v1/pipelines", create, SCOPE_API, 0},
@@ -411,8 +424,12 @@ static const struct http_route routes[] = {
     {"POST", ONE "/resume", resume_one, SCOPE_API, 0},
     {"GET", ONE "/versions", list_versions, SCOPE_API, 0},
     {"GET", ONE "/versions/{version}", get_version, SCOPE_API, 0},
-    {"GET", "/api/v1/pipelines/{id}", get_by_id, SCOPE_API, 0},
-    {"GET", "/api/v1/pipelines/{id}/versions", list_versions_by_id, SCOPE_API, 0},
-    {"GET", "/api/v1/pipelines/{id}/versions/{version}", get_version_by_id, SCOPE_API, 0},
+    {"GET", BY_ID, get, SCOPE_API, 0},
+    {"PUT", BY_ID, update, SCOPE_API, 0},
+    {"DELETE", BY_ID, drop, SCOPE_API, 0},
+    {"POST", BY_ID "/pause", pause_one, SCOPE_API, 0},
+    {"POST", BY_ID "/resume", resume_one, SCOPE_API, 0},
+    {"GET", BY_ID "/versions", list_versions, SCOPE_API, 0},
+    {"GET", BY_ID "/versions/{version}", get_version_by_id, SCOPE_API, 0},
 };
 const struct resource resource_pipelines = {routes, ARRAY_SIZE(routes)};

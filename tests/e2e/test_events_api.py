@@ -134,9 +134,30 @@ def test_a_given_id(daemon):
     create(daemon, id="pipeline-abc123")
 
 
+def test_a_pipeline_is_changed_paused_and_deleted_by_its_id(daemon):
+    p = create(daemon, id="pipeline-abc123")
+    daemon.post("/api/v1/events/pipeline-abc123").expect(200)
+    for version, id_ in enumerate(("pipeline-abc123", p["uuid"], "default.events.order-processing"), 2):
+        path = f"/api/v1/pipelines/{id_}"
+        changed = daemon.put(path, {**NEW, "id": "pipeline-abc123", "description": f"{version}"}).expect(200).json()
+        assert (changed["version"], changed["description"], changed["title"]) == (version, f"{version}", "Order Processing")
+        assert daemon.post(path + "/pause").expect(200).json()["paused"]
+        assert not daemon.post(path + "/resume").expect(200).json()["paused"]
+    assert daemon.put(path, changed).expect(200).json()["steps"] == p["steps"]
+    path = "/api/v1/pipelines/pipeline-abc123"
+    for field, value in (("name", "Something else"), ("name", 5), ("namespace", "other"), ("layer", "other")):
+        assert daemon.put(path, {field: value}).expect(400).message.startswith(f"{field}: cannot be changed")
+    for method in ("PUT", "DELETE"):
+        assert daemon.request(method, "/api/v1/pipelines/nothing", {}).expect(404).error == "NOT_FOUND"
+    daemon.delete(path).expect(204)
+    daemon.get(path).expect(404)
+    daemon.get("/api/v1/events/pipeline-abc123").expect(404)
+
+
 def test_a_name_in_any_script(daemon):
     p = create(daemon, id="Orders_1", name="주문 처리")
     assert (p["id"], p["name"], p["title"]) == ("Orders_1", "orders_1", "주문 처리")
+    assert daemon.put("/api/v1/pipelines/Orders_1", {"name": "주문 처리"}).expect(200).json()["title"] == "주문 처리"
     daemon.post("/api/v1/pipelines/", {**NEW, "id": "1st", "name": "주문 처리"}).expect(400)
 
 
