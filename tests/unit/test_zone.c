@@ -1,15 +1,10 @@
 /* Zones in the engine: what is recorded, what undoing a failed commit takes back, and the way of a file's event. */
+#include "batch.h"
 #include "base/check.h"
 #include "base/mem.h"
-#include "core/engine.h"
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 struct world {
     struct engine *engine;
@@ -47,21 +42,7 @@ static int teardown(void **state)
 
 static struct batch *settle(struct world *w, int err)
 {
-    struct batch *b = engine_take(w->engine);
-    assert_non_null(b);
-    engine_settle(w->engine, w->now, b, err);
-    for (const struct effect *f = b->first; f != NULL; f = f->next)
-        if (f->type == EFFECT_REPLY)
-            f->reply.ticket->done(f->reply.ticket, &f->reply.outcome);
-    return b;
-}
-
-static const struct effect *find(const struct batch *b, enum effect_type type)
-{
-    const struct effect *f = b->first;
-    while (f != NULL && f->type != type)
-        f = f->next;
-    return f;
+    return settle_batch(w->engine, w->now, err);
 }
 
 static struct zone_def *def(const char *spec)
@@ -90,12 +71,12 @@ static void a_zone_is_added_changed_and_dropped(void **state)
     assert_ptr_equal(at(w, "default.in"), z);
     assert_ptr_equal(catalog_zone(engine_catalog(w->engine), z->id), z);
     struct batch *b = settle(w, 0);
-    const struct effect *put = find(b, EFFECT_PUT_ZONE);
+    const struct effect *put = find_effect(b, EFFECT_PUT_ZONE);
     assert_true(slice_is(put->put_zone.path, "default.in") &&
                 slice_is(put->put_zone.directory, "/in"));
     assert_true(put->put_zone.key == z->key && !put->put_zone.primed);
-    assert_true(find(b, EFFECT_ARM) != NULL &&
-                find(b, EFFECT_ARM)->next->type ==
+    assert_true(find_effect(b, EFFECT_ARM) != NULL &&
+                find_effect(b, EFFECT_ARM)->next->type ==
                     EFFECT_REPLY); /* watched before it is answered */
     engine_recycle(w->engine, b);
 
@@ -109,7 +90,7 @@ static void a_zone_is_added_changed_and_dropped(void **state)
     engine_drop_zone(w->engine, w->now, z, &w->ticket);
     assert_null(at(w, "default.in"));
     b = settle(w, 0);
-    assert_non_null(find(b, EFFECT_DROP_ZONE));
+    assert_non_null(find_effect(b, EFFECT_DROP_ZONE));
     engine_recycle(w->engine, b);
     assert_int_equal(w->redeemed, 5);
     assert_int_equal(w->err, 0);
@@ -128,8 +109,8 @@ static void what_failed_is_undone(void **state)
     add(w, "{}");
     struct batch *b = settle(w, -EIO);
     assert_null(at(w, "default.in"));
-    assert_non_null(find(b, EFFECT_ARM));
-    assert_null(find(b, EFFECT_PUT_ZONE));
+    assert_non_null(find_effect(b, EFFECT_ARM));
+    assert_null(find_effect(b, EFFECT_PUT_ZONE));
     engine_recycle(w->engine, b);
     assert_int_equal(w->err, -EIO);
 
@@ -201,26 +182,26 @@ static void an_event_brings_its_row_of_the_ledger(void **state)
     assert_null(catalog_zone_user(engine_catalog(w->engine), SLICE("default.other")));
     assert_int_equal(feed(w, z, "a.csv"), 1);
     struct batch *b = settle(w, 0);
-    const struct effect_put_file *f = &find(b, EFFECT_PUT_FILE)->put_file;
-    const struct effect_put_event *e = &find(b, EFFECT_PUT_EVENT)->put_event;
+    const struct effect_put_file *f = &find_effect(b, EFFECT_PUT_FILE)->put_file;
+    const struct effect_put_event *e = &find_effect(b, EFFECT_PUT_EVENT)->put_event;
     assert_int_equal(uuid_cmp(f->id, e->id), 0);
     assert_true(e->zone_key == z->key && f->zone_key == z->key && f->size == 2 &&
                 slice_is(f->path, "a.csv"));
-    assert_true(slice_is(find(b, EFFECT_START_RUN)->start_run.files, "[{}]"));
+    assert_true(slice_is(find_effect(b, EFFECT_START_RUN)->start_run.files, "[{}]"));
     engine_recycle(w->engine, b);
 
     assert_int_equal(feed(w, z, "b.csv"), 1); /* held back */
     assert_int_equal(feed(w, z, "c.txt"), 1); /* does not match, and is not */
     b = settle(w, 0);
-    assert_int_equal(find(b, EFFECT_TRIGGER_STATE)->trigger_state.held, 1);
-    const struct uuid held = find(b, EFFECT_PUT_EVENT)->put_event.id;
+    assert_int_equal(find_effect(b, EFFECT_TRIGGER_STATE)->trigger_state.held, 1);
+    const struct uuid held = find_effect(b, EFFECT_PUT_EVENT)->put_event.id;
     engine_recycle(w->engine, b);
     w->now.mono.ms += 60000;
     w->now.wall.ms += 60000;
     assert_int_equal(feed(w, z, "d.csv"), 1);
     b = settle(w, 0);
-    assert_int_equal(uuid_cmp(find(b, EFFECT_PUT_RUN)->put_run.held_from, held), 0);
-    assert_int_equal(find(b, EFFECT_PUT_RUN)->put_run.status,
+    assert_int_equal(uuid_cmp(find_effect(b, EFFECT_PUT_RUN)->put_run.held_from, held), 0);
+    assert_int_equal(find_effect(b, EFFECT_PUT_RUN)->put_run.status,
                      RUN_PENDING); /* its files have to be listed */
     engine_recycle(w->engine, b);
 }
@@ -233,10 +214,10 @@ static void files_come_and_go_without_events(void **state)
     assert_int_equal(engine_drop_file(w->engine, w->now, 7, SLICE("b"), &w->ticket), 0);
     assert_int_equal(engine_keep_file(w->engine, w->now, &file, &w->ticket), 0);
     struct batch *b = settle(w, 0);
-    assert_null(find(b, EFFECT_PUT_EVENT));
-    assert_true(slice_is(find(b, EFFECT_PUT_FILE)->put_file.path, "a\xff"));
-    assert_true(slice_is(find(b, EFFECT_DROP_FILE)->drop_file.path, "b"));
-    assert_true(slice_is(find(b, EFFECT_KEEP_FILE)->keep_file.path, "a\xff"));
+    assert_null(find_effect(b, EFFECT_PUT_EVENT));
+    assert_true(slice_is(find_effect(b, EFFECT_PUT_FILE)->put_file.path, "a\xff"));
+    assert_true(slice_is(find_effect(b, EFFECT_DROP_FILE)->drop_file.path, "b"));
+    assert_true(slice_is(find_effect(b, EFFECT_KEEP_FILE)->keep_file.path, "a\xff"));
     engine_recycle(w->engine, b);
     assert_int_equal(w->redeemed, 3);
     unsigned n = 0;
