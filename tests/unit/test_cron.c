@@ -1,24 +1,10 @@
 #include "base/check.h"
 #include "base/rfc3339.h"
 #include "core/cron.h"
-#include "io/tzdata/tzdata.h"
+#include "zones_fixture.h"
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
-
-static struct tzdata *zones;
-
-static const struct tz *zone(const char *name)
-{
-    const struct tz *tz = NULL;
-    struct diag why;
-    if (name != NULL && tzdata_get(zones, name, &tz, &why) < 0)
-        fail_msg("%s (is tzdata installed?)", why.msg);
-    return tz;
-}
 
 static struct wall at(const char *text)
 {
@@ -288,100 +274,101 @@ static void ends_of_time(void **state)
 
 /* ---- errors ---- */
 
+static const struct {
+    const char *text;
+    int column;
+    const char *msg;
+} error_rows[] = {
+    {"0 25 * * *", 3, "field 2 (hour): 25 is out of range 0-23"},
+    {"60 * * * *", 1, "field 1 (minute): 60 is out of range 0-59"},
+    {"60 * * * * *", 1, "field 1 (second): 60 is out of range 0-59"},
+    {"0 60 * * * *", 3, "field 2 (minute): 60 is out of range 0-59"},
+    {"0 0 24 * * *", 5, "field 3 (hour): 24 is out of range 0-23"},
+    {"* * 0 * *", 5, "field 3 (day of month): 0 is out of range 1-31"},
+    {"* * 32 * *", 5, "field 3 (day of month): 32 is out of range 1-31"},
+    {"* * * 0 *", 7, "field 4 (month): 0 is out of range 1-12"},
+    {"* * * 13 *", 7, "field 4 (month): 13 is out of range 1-12"},
+    {"* * * * 8", 9, "field 5 (day of week): 8 is out of range 0-7"},
+    {"*  *\t*   * 1,8", 14, "field 5 (day of week): 8 is out of range 0-7"},
+    {"1-60 * * * *", 3, "field 1 (minute): 60 is out of range 0-59"},
+    {"99999999999999999999999999 * * * *", 1,
+     "field 1 (minute): 999999999999999999999999 is out of range 0-59"},
+    {"-1 * * * *", 1, "field 1 (minute): '-1' does not belong here"},
+    {"30-10 * * * *", 1, "field 1 (minute): the range 30-10 runs backwards"},
+    {"* * * * 1,SAT-MON", 11, "field 5 (day of week): the range SAT-MON runs backwards"},
+    {"*/0 * * * *", 3, "field 1 (minute): step 0 is out of range 1-60"},
+    {"*/61 * * * *", 3, "field 1 (minute): step 61 is out of range 1-60"},
+    {"* */25 * * *", 5, "field 2 (hour): step 25 is out of range 1-24"},
+    {"*/x * * * *", 3, "field 1 (minute): 'x' is not a number"},
+    {"*/ * * * *", 3, "field 1 (minute): a value is missing"},
+    {"*/2/3 * * * *", 4, "field 1 (minute): '/3' does not belong here"},
+    {"1,,2 * * * *", 3, "field 1 (minute): a value is missing"},
+    {", * * * *", 1, "field 1 (minute): a value is missing"},
+    {"1, * * * *", 3, "field 1 (minute): a value is missing"},
+    {"1- * * * *", 3, "field 1 (minute): a value is missing"},
+    {"1-2-3 * * * *", 4, "field 1 (minute): '-3' does not belong here"},
+    {"*-5 * * * *", 2, "field 1 (minute): '-5' does not belong here"},
+    {"** * * * *", 2, "field 1 (minute): '*' does not belong here"},
+    {"1.5 * * * *", 2, "field 1 (minute): '.5' does not belong here"},
+    {"0x10 * * * *", 1, "field 1 (minute): '0x10' is not a number"},
+    {"JAN * * * *", 1, "field 1 (minute): 'JAN' is not a number"},
+    {"* * ? * *", 5, "field 3 (day of month): '?' does not belong here"},
+    {"* * L * *", 5, "field 3 (day of month): 'L' is not a number"},
+    {"* * * MON *", 7, "field 4 (month): 'MON' is neither a number nor a name such as FEB"},
+    {"* * * * MONDAY", 9,
+     "field 5 (day of week): 'MONDAY' is neither a number nor a name such as MON"},
+    {"* * * * 5#2", 10, "field 5 (day of week): '#2' does not belong here"},
+    {"* * * * */MON", 11,
+     "field 5 (day of week): 'MON' is neither a number nor a name such as MON"},
+    {"0 0 * *\n*", 10, NULL},
+    {"\xff * * * *", 1, "field 1 (minute): '?' does not belong here"},
+    {"0 0 30 2 *", 5,
+     "field 3 (day of month): 30 never comes in month 2: the schedule would never be due"},
+    {"0 0 0 31 feb,4,6,9,11 *", 7,
+     "field 4 (day of month): 31 never comes in month feb,4,6,9,11: the schedule would never "
+     "be due"},
+    {"0 0 30-31 2 */2", 5,
+     "field 3 (day of month): 30-31 never comes in month 2: the schedule would never be due"},
+    {"", 1, "the cron expression is empty"},
+    {"  \t", 4, "the cron expression is empty"},
+    {"* * * *", 8,
+     "4 fields: a cron expression has five (minute, hour, day of month, month, day of week), "
+     "or six with the second first"},
+    {"hourly", 7,
+     "1 field: a cron expression has five (minute, hour, day of month, month, day of week), or "
+     "six with the second first"},
+    {"* * * * * * 2026", 13,
+     "7 fields: a cron expression has five (minute, hour, day of month, month, day of week), "
+     "or six with the second first"},
+    {" @reboot", 2,
+     "'@reboot' is not a schedule: there are @yearly (or @annually), @monthly, @weekly, @daily "
+     "(or @midnight), @hourly and @every DURATION"},
+    {"@every", 7, "@every: '' is not a duration of at most a year, such as 90s, 5m or 1h30m"},
+    {"@every 90", 8, "@every: '90' is not a duration of at most a year, such as 90s, 5m or 1h30m"},
+    {"@every -5m", 8,
+     "@every: '-5m' is not a duration of at most a year, such as 90s, 5m or 1h30m"},
+    {"@every 9999h", 8,
+     "@every: '9999h' is not a duration of at most a year, such as 90s, 5m or 1h30m"},
+    {"@every  999ms", 9, "@every: 999ms is shorter than a second"},
+    {"@every 0s", 8, "@every: 0s is shorter than a second"},
+    {"@everyday", 1, NULL},
+    {"@daily @daily", 1, NULL},
+};
+
 static void errors(void **state)
 {
-    static const struct {
-        const char *text;
-        int column;
-        const char *msg;
-    } rows[] = {
-        {"0 25 * * *", 3, "field 2 (hour): 25 is out of range 0-23"},
-        {"60 * * * *", 1, "field 1 (minute): 60 is out of range 0-59"},
-        {"60 * * * * *", 1, "field 1 (second): 60 is out of range 0-59"},
-        {"0 60 * * * *", 3, "field 2 (minute): 60 is out of range 0-59"},
-        {"0 0 24 * * *", 5, "field 3 (hour): 24 is out of range 0-23"},
-        {"* * 0 * *", 5, "field 3 (day of month): 0 is out of range 1-31"},
-        {"* * 32 * *", 5, "field 3 (day of month): 32 is out of range 1-31"},
-        {"* * * 0 *", 7, "field 4 (month): 0 is out of range 1-12"},
-        {"* * * 13 *", 7, "field 4 (month): 13 is out of range 1-12"},
-        {"* * * * 8", 9, "field 5 (day of week): 8 is out of range 0-7"},
-        {"*  *\t*   * 1,8", 14, "field 5 (day of week): 8 is out of range 0-7"},
-        {"1-60 * * * *", 3, "field 1 (minute): 60 is out of range 0-59"},
-        {"99999999999999999999999999 * * * *", 1,
-         "field 1 (minute): 999999999999999999999999 is out of range 0-59"},
-        {"-1 * * * *", 1, "field 1 (minute): '-1' does not belong here"},
-        {"30-10 * * * *", 1, "field 1 (minute): the range 30-10 runs backwards"},
-        {"* * * * 1,SAT-MON", 11, "field 5 (day of week): the range SAT-MON runs backwards"},
-        {"*/0 * * * *", 3, "field 1 (minute): step 0 is out of range 1-60"},
-        {"*/61 * * * *", 3, "field 1 (minute): step 61 is out of range 1-60"},
-        {"* */25 * * *", 5, "field 2 (hour): step 25 is out of range 1-24"},
-        {"*/x * * * *", 3, "field 1 (minute): 'x' is not a number"},
-        {"*/ * * * *", 3, "field 1 (minute): a value is missing"},
-        {"*/2/3 * * * *", 4, "field 1 (minute): '/3' does not belong here"},
-        {"1,,2 * * * *", 3, "field 1 (minute): a value is missing"},
-        {", * * * *", 1, "field 1 (minute): a value is missing"},
-        {"1, * * * *", 3, "field 1 (minute): a value is missing"},
-        {"1- * * * *", 3, "field 1 (minute): a value is missing"},
-        {"1-2-3 * * * *", 4, "field 1 (minute): '-3' does not belong here"},
-        {"*-5 * * * *", 2, "field 1 (minute): '-5' does not belong here"},
-        {"** * * * *", 2, "field 1 (minute): '*' does not belong here"},
-        {"1.5 * * * *", 2, "field 1 (minute): '.5' does not belong here"},
-        {"0x10 * * * *", 1, "field 1 (minute): '0x10' is not a number"},
-        {"JAN * * * *", 1, "field 1 (minute): 'JAN' is not a number"},
-        {"* * ? * *", 5, "field 3 (day of month): '?' does not belong here"},
-        {"* * L * *", 5, "field 3 (day of month): 'L' is not a number"},
-        {"* * * MON *", 7, "field 4 (month): 'MON' is neither a number nor a name such as FEB"},
-        {"* * * * MONDAY", 9,
-         "field 5 (day of week): 'MONDAY' is neither a number nor a name such as MON"},
-        {"* * * * 5#2", 10, "field 5 (day of week): '#2' does not belong here"},
-        {"* * * * */MON", 11,
-         "field 5 (day of week): 'MON' is neither a number nor a name such as MON"},
-        {"0 0 * *\n*", 10, NULL},
-        {"\xff * * * *", 1, "field 1 (minute): '?' does not belong here"},
-        {"0 0 30 2 *", 5,
-         "field 3 (day of month): 30 never comes in month 2: the schedule would never be due"},
-        {"0 0 0 31 feb,4,6,9,11 *", 7,
-         "field 4 (day of month): 31 never comes in month feb,4,6,9,11: the schedule would never "
-         "be due"},
-        {"0 0 30-31 2 */2", 5,
-         "field 3 (day of month): 30-31 never comes in month 2: the schedule would never be due"},
-        {"", 1, "the cron expression is empty"},
-        {"  \t", 4, "the cron expression is empty"},
-        {"* * * *", 8,
-         "4 fields: a cron expression has five (minute, hour, day of month, month, day of week), "
-         "or six with the second first"},
-        {"hourly", 7,
-         "1 field: a cron expression has five (minute, hour, day of month, month, day of week), or "
-         "six with the second first"},
-        {"* * * * * * 2026", 13,
-         "7 fields: a cron expression has five (minute, hour, day of month, month, day of week), "
-         "or six with the second first"},
-        {" @reboot", 2,
-         "'@reboot' is not a schedule: there are @yearly (or @annually), @monthly, @weekly, @daily "
-         "(or @midnight), @hourly and @every DURATION"},
-        {"@every", 7, "@every: '' is not a duration of at most a year, such as 90s, 5m or 1h30m"},
-        {"@every 90", 8,
-         "@every: '90' is not a duration of at most a year, such as 90s, 5m or 1h30m"},
-        {"@every -5m", 8,
-         "@every: '-5m' is not a duration of at most a year, such as 90s, 5m or 1h30m"},
-        {"@every 9999h", 8,
-         "@every: '9999h' is not a duration of at most a year, such as 90s, 5m or 1h30m"},
-        {"@every  999ms", 9, "@every: 999ms is shorter than a second"},
-        {"@every 0s", 8, "@every: 0s is shorter than a second"},
-        {"@everyday", 1, NULL},
-        {"@daily @daily", 1, NULL},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(error_rows); i++) {
+        const char *text = error_rows[i].text, *msg = error_rows[i].msg;
         struct cron c = {.hour = 42};
         struct diag why = {0};
-        if (cron_parse(rows[i].text, &c, &why) != -EINVAL)
-            fail_msg("'%s' was accepted", rows[i].text);
+        if (cron_parse(text, &c, &why) != -EINVAL)
+            fail_msg("'%s' was accepted", text);
         assert_int_equal(c.hour, 42);
-        if (rows[i].msg != NULL && strcmp(why.msg, rows[i].msg) != 0)
-            fail_msg("'%s': %s", rows[i].text, why.msg);
-        if (why.column != rows[i].column)
-            fail_msg("'%s': column %d", rows[i].text, why.column);
-        assert_int_equal(cron_parse(rows[i].text, &c, NULL), -EINVAL);
+        if (msg != NULL && strcmp(why.msg, msg) != 0)
+            fail_msg("'%s': %s", text, why.msg);
+        if (why.column != error_rows[i].column)
+            fail_msg("'%s': column %d", text, why.column);
+        assert_int_equal(cron_parse(text, &c, NULL), -EINVAL);
     }
 }
 
@@ -469,18 +456,6 @@ static void missed_since_never_and_at_the_ends(void **state)
     assert_int_equal(m.count, 0);
 }
 
-static int group_setup(void **state)
-{
-    zones = tzdata_create(NULL);
-    return 0;
-}
-
-static int group_teardown(void **state)
-{
-    tzdata_destroy(zones);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -495,5 +470,5 @@ int main(void)
         cmocka_unit_test(missed),
         cmocka_unit_test(missed_since_never_and_at_the_ends),
     };
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, zones_setup, zones_teardown);
 }

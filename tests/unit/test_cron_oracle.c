@@ -10,13 +10,10 @@
 #include "base/check.h"
 #include "base/prng.h"
 #include "core/cron.h"
-#include "io/tzdata/tzdata.h"
 #include "libc_zone.h"
-#include <setjmp.h>
-#include <stdarg.h>
+#include "zones_fixture.h"
 #include <stdbool.h>
 #include <string.h>
-#include <cmocka.h>
 
 #define TRIPLES_NEAR 120000 /* due within the stretch that is looked at */
 #define TRIPLES_FAR 4000    /* due up to decades away */
@@ -27,7 +24,6 @@
 
 static uint64_t seed = 20260213;
 static struct prng dice;
-static struct tzdata *zones;
 
 static unsigned roll(unsigned bound)
 {
@@ -291,10 +287,8 @@ static void agrees_near(void **state)
     while (triples < TRIPLES_NEAR) {
         const size_t z = roll(ARRAY_SIZE(test_zones));
         const bool by_seconds = roll(3) == 0;
-        const struct tz *tz = NULL;
+        const struct tz *tz = zone(test_zones[z]);
         struct diag why;
-        if (tzdata_get(zones, test_zones[z], &tz, &why) < 0)
-            fail_msg("%s", why.msg);
         libc_use(test_zones[z]);
         choose_stretch(&st, z, by_seconds);
         for (int e = 0; e < EXPRESSIONS_PER_STRETCH; e++) {
@@ -347,9 +341,7 @@ static void agrees_far(void **state)
         struct cron c;
         struct diag why;
         struct wall got;
-        const struct tz *tz = NULL;
-        if (tzdata_get(zones, name, &tz, &why) < 0)
-            fail_msg("%s", why.msg);
+        const struct tz *tz = zone(name);
         libc_use(name);
         make_spec(&s, false, true);
         if (n % 8 == 0)
@@ -379,10 +371,8 @@ static void latest_agrees_with_next(void **state)
         struct spec s;
         struct cron c;
         struct diag why;
-        const struct tz *tz = NULL;
         const size_t z = roll(ARRAY_SIZE(test_zones));
-        if (tzdata_get(zones, test_zones[z], &tz, &why) < 0)
-            fail_msg("%s", why.msg);
+        const struct tz *tz = zone(test_zones[z]);
         make_spec(&s, roll(2), false);
         if (cron_parse(s.text, &c, &why) < 0)
             continue;
@@ -405,17 +395,11 @@ static void latest_agrees_with_next(void **state)
     }
 }
 
-static int group_setup(void **state)
+static int setup(void **state)
 {
-    zones = tzdata_create(NULL);
+    zones_setup(state);
     for (size_t z = 0; z < ARRAY_SIZE(test_zones); z++)
         find_changes(z);
-    return 0;
-}
-
-static int group_teardown(void **state)
-{
-    tzdata_destroy(zones);
     return 0;
 }
 
@@ -429,5 +413,5 @@ int main(int argc, char **argv)
     if (argc > 1)
         seed = strtoull(argv[1], NULL, 10);
     prng_init(&dice, seed);
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, setup, zones_teardown);
 }

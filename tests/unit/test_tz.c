@@ -2,28 +2,14 @@
 #include "base/civil.h"
 #include "base/prng.h"
 #include "core/tz_rule.h"
-#include "io/tzdata/tzdata.h"
 #include "libc_zone.h"
+#include "zones_fixture.h"
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
-#include <cmocka.h>
 
 #define HOUR 3600
 #define AT(y, mo, d, h, mi, s)                                                                     \
     (civil_to_days((struct civil){y, mo, d}) * 86400 + (h)*3600 + (mi)*60 + (s))
-
-static struct tzdata *zones;
-
-static const struct tz *zone(const char *name)
-{
-    const struct tz *tz;
-    struct diag why;
-    if (tzdata_get(zones, name, &tz, &why) < 0)
-        fail_msg("%s (is tzdata installed?)", why.msg);
-    return tz;
-}
 
 /* ---- what real places did ---- */
 
@@ -446,18 +432,6 @@ static void short_and_long_files(void **state)
     str_release(&s);
 }
 
-static int group_setup(void **state)
-{
-    zones = tzdata_create(NULL);
-    return 0;
-}
-
-static int group_teardown(void **state)
-{
-    tzdata_destroy(zones);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,5 +447,5 @@ int main(void)
         cmocka_unit_test(spoiled_files),
         cmocka_unit_test(short_and_long_files),
     };
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, zones_setup, zones_teardown);
 }
