@@ -1,5 +1,6 @@
 /* ArkEvents in the engine: all targets or none, what they are given, Forbid, conditions, versions, and undo. */
 #include "engine_fixture.h"
+#include "batch.h"
 #include "core/ark.h"
 
 #define PATH "ns/ev"
@@ -11,6 +12,13 @@ static struct pipeline *add_team(struct world *w, const char *path)
         engine_add_pipeline(w->engine, w->now, slice_of(path), command_pipeline(), NULL);
     commit(w);
     return p;
+}
+
+/* Both that rule_to() names. */
+static void add_teams(struct world *w)
+{
+    add_team(w, TEAM("a"));
+    add_team(w, TEAM("b"));
 }
 
 static struct pipeline *at(struct world *w, const char *path)
@@ -80,16 +88,11 @@ static void end_run(struct world *w, struct uuid run, enum run_status status, st
 static void all_targets_start_in_one_batch(void **state)
 {
     struct world *w = *state;
-    add_team(w, TEAM("a"));
-    add_team(w, TEAM("b"));
+    add_teams(w);
     struct arkevent *a = add(w, webhook_rule(NULL));
     call(w, "{}");
-    struct batch *b = engine_take(w->engine);
-    size_t runs = 0;
-    for (const struct effect *f = b->first; f != NULL; f = f->next)
-        runs += f->type == EFFECT_PUT_RUN;
-    engine_settle(w->engine, w->now, b, 0);
-    assert_int_equal(runs, 2);
+    struct batch *b = settle_batch(w->engine, w->now, 0);
+    assert_int_equal(count_effects(b, EFFECT_PUT_RUN), 2);
     assert_int_equal(a->state.fired, 1);
     engine_recycle(w->engine, b);
 }
@@ -131,8 +134,7 @@ static void expect_inputs(struct world *w, const char *of_a, const char *of_b)
 static void targets_get_their_input(void **state)
 {
     struct world *w = *state;
-    add_team(w, TEAM("a"));
-    add_team(w, TEAM("b"));
+    add_teams(w);
     add(w, webhook_rule("{\"t\":\"on {{ .trigger.body.topic }}\",\"n\":\"{{ .trigger.name }}\","
                         "\"at\":\"{{ .trigger.firedAt }}\",\"none\":\"{{ .trigger.output }}\"}"));
     call(w, "{\"topic\":\"x \\\"y\\\"\"}");
@@ -147,8 +149,7 @@ static void targets_get_their_input(void **state)
 
 static void expect_team_input(struct world *w, struct slice output, const char *input)
 {
-    add_team(w, TEAM("a"));
-    add_team(w, TEAM("b"));
+    add_teams(w);
     struct pipeline *up = add_team(w, TEAM("up"));
     struct rule r =
         rule_to("{\"o\":\"{{ .trigger.output }}\",\"b\":\"{{ .trigger.body.run_id }}\"}");
@@ -186,14 +187,18 @@ static void no_team_output_is_an_empty_text(void **state)
 
 /* ---- Forbid ---- */
 
+static struct rule forbidding_rule(void)
+{
+    struct rule r = webhook_rule(NULL);
+    r.targets->forbids = true;
+    return r;
+}
+
 static void forbid_waits_for_every_run_of_the_last_firing(void **state)
 {
     struct world *w = *state;
-    add_team(w, TEAM("a"));
-    add_team(w, TEAM("b"));
-    struct rule r = webhook_rule(NULL);
-    r.targets->forbids = true;
-    struct arkevent *a = add(w, r);
+    add_teams(w);
+    struct arkevent *a = add(w, forbidding_rule());
     call(w, "{}");
     call(w, "{}");
     commit(w);
@@ -214,11 +219,8 @@ static void forbid_waits_for_every_run_of_the_last_firing(void **state)
 static void forbid_forgets_the_runs_of_a_deleted_team(void **state)
 {
     struct world *w = *state;
-    add_team(w, TEAM("a"));
-    add_team(w, TEAM("b"));
-    struct rule r = webhook_rule(NULL);
-    r.targets->forbids = true;
-    struct arkevent *a = add(w, r);
+    add_teams(w);
+    struct arkevent *a = add(w, forbidding_rule());
     call(w, "{}");
     commit(w);
     engine_drop_pipeline(w->engine, w->now, at(w, TEAM("a")), NULL);
@@ -262,8 +264,7 @@ static void the_condition_follows_the_teams(void **state)
 static void each_kind_is_ready_in_its_own_way(void **state)
 {
     struct world *w = *state;
-    add_team(w, TEAM("a"));
-    add_team(w, TEAM("b"));
+    add_teams(w);
     struct arkevent *a = add(w, webhook_rule(NULL));
     struct rule cron = rule_at("0 8 * * *"), output = rule_to(NULL), broken = rule_to(NULL);
     struct rule to = rule_to(NULL);
@@ -298,8 +299,7 @@ static void a_schedule_moves_on_without_firing(void **state)
     live(w, MIN);
     assert_int_equal(last_seen(w)->verdict, VERDICT_DEPS_UNMET);
     assert_int_equal(a->state.version, before + 1);
-    add_team(w, TEAM("a"));
-    add_team(w, TEAM("b"));
+    add_teams(w);
     const uint64_t ready = a->state.version;
     live(w, MIN);
     assert_int_equal(w->started.len, 2);
@@ -311,8 +311,7 @@ static void a_schedule_moves_on_without_firing(void **state)
 static void changes_are_told_in_order(void **state)
 {
     struct world *w = *state;
-    add_team(w, TEAM("a"));
-    add_team(w, TEAM("b"));
+    add_teams(w);
     const struct ark_token none = {0};
     struct arkevent *a = engine_add_ark(w->engine, w->now, SLICE(PATH), "arkevent",
                                         def_of(webhook_rule(NULL), true), SLICE("x"), &none, NULL);
@@ -379,11 +378,8 @@ static void another_missing_target_is_no_transition(void **state)
 static void nothing_of_a_failed_batch_stays(void **state)
 {
     struct world *w = *state;
-    add_team(w, TEAM("a"));
-    add_team(w, TEAM("b"));
-    struct rule r = webhook_rule(NULL);
-    r.targets->forbids = true;
-    struct arkevent *a = add(w, r);
+    add_teams(w);
+    struct arkevent *a = add(w, forbidding_rule());
     const struct ark_state before = a->state;
     w->disk_err = -EIO;
     call(w, "{}");

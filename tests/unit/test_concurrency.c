@@ -1,5 +1,7 @@
 #include "engine_fixture.h"
 
+static const struct retry_policy twice = {2, 60000, 1, 60000};
+
 static struct pipeline *add(struct world *w, uint32_t running_max, enum concurrency_policy policy,
                             uint32_t queue_max, bool pull)
 {
@@ -19,7 +21,16 @@ static struct trigger *add_hook(struct world *w, struct pipeline *p, uint64_t co
     return add_trigger(w, p, &r, cooldown_ms);
 }
 
-static void fire(struct world *w, const char *name)
+/* One that every event of here starts a run of. */
+static struct pipeline *add_fired(struct world *w, uint32_t running_max,
+                                  enum concurrency_policy policy, uint32_t queue_max)
+{
+    struct pipeline *p = add(w, running_max, policy, queue_max, false);
+    add_hook(w, p, 0);
+    return p;
+}
+
+static void feed(struct world *w, const char *name)
 {
     const struct event ev = {.source = "test",
                              .type = SLICE("test"),
@@ -28,10 +39,17 @@ static void fire(struct world *w, const char *name)
     assert_int_equal(engine_feed(w->engine, w->now, &ev), 1);
 }
 
+static void fire(struct world *w)
+{
+    feed(w, NULL);
+    commit(w);
+}
+
 static void ask(struct world *w, const struct pipeline *p)
 {
     const struct event ev = {.source = "manual", .type = SLICE("manual"), .pipeline = p->id};
     assert_int_equal(engine_feed(w->engine, w->now, &ev), 1);
+    commit(w);
 }
 
 static bool finish(struct world *w, struct uuid run, enum run_status status)
@@ -53,18 +71,14 @@ static void expect(const struct world *w, size_t seen, enum verdict v, const cha
 static void a_full_queue_refuses(void **state)
 {
     struct world *w = *state;
-    struct pipeline *p = add(w, 1, CONCURRENCY_QUEUE, 2, false);
-    add_hook(w, p, 0);
+    struct pipeline *p = add_fired(w, 1, CONCURRENCY_QUEUE, 2);
     for (size_t i = 1; i <= 3; i++) {
-        fire(w, NULL);
-        commit(w);
+        fire(w);
         expect(w, i, VERDICT_FIRED, "");
     }
-    fire(w, NULL);
-    commit(w);
+    fire(w);
     expect(w, 4, VERDICT_CONCURRENCY, "2 runs wait, max_queue is 2");
     ask(w, p);
-    commit(w);
     expect(w, 5, VERDICT_CONCURRENCY, "2 runs wait, max_queue is 2");
     assert_int_equal(p->pending, 2);
     assert_int_equal(p->running, 1);
@@ -74,32 +88,27 @@ static void a_full_queue_refuses(void **state)
 static void a_retry_is_never_refused(void **state)
 {
     struct world *w = *state;
-    struct pipeline *p = add(w, 1, CONCURRENCY_QUEUE, 1, false);
-    p->def->retry = (struct retry_policy){2, 60000, 1, 60000};
-    add_hook(w, p, 0);
-    fire(w, NULL);
-    fire(w, NULL);
-    commit(w);
+    struct pipeline *p = add_fired(w, 1, CONCURRENCY_QUEUE, 1);
+    p->def->retry = twice;
+    feed(w, NULL);
+    fire(w);
     assert_int_equal(p->pending, 1);
     assert_true(finish(w, w->started.items[0].run, RUN_FAILED));
     assert_int_equal(p->pending, 2);
-    fire(w, NULL);
-    commit(w);
+    fire(w);
     expect(w, 3, VERDICT_CONCURRENCY, "2 runs wait, max_queue is 1");
 }
 
 static void skip_starts_nothing(void **state)
 {
     struct world *w = *state;
-    struct pipeline *p = add(w, 2, CONCURRENCY_SKIP, 0, false);
-    add_hook(w, p, 0);
+    add_fired(w, 2, CONCURRENCY_SKIP, 0);
     for (int i = 0; i < 3; i++)
-        fire(w, NULL);
+        feed(w, NULL);
     commit(w);
     expect(w, 3, VERDICT_CONCURRENCY, "2 runs are under way, max_runs is 2");
     assert_true(finish(w, w->started.items[0].run, RUN_SUCCESS));
-    fire(w, NULL);
-    commit(w);
+    fire(w);
     expect(w, 4, VERDICT_FIRED, "");
 }
 
@@ -107,14 +116,11 @@ static void skip_starts_nothing(void **state)
 static void skip_counts_what_waits(void **state)
 {
     struct world *w = *state;
-    struct pipeline *p = add(w, 1, CONCURRENCY_SKIP, 0, false);
-    p->def->retry = (struct retry_policy){2, 60000, 1, 60000};
-    add_hook(w, p, 0);
-    fire(w, NULL);
-    commit(w);
+    struct pipeline *p = add_fired(w, 1, CONCURRENCY_SKIP, 0);
+    p->def->retry = twice;
+    fire(w);
     assert_true(finish(w, w->started.items[0].run, RUN_FAILED));
-    fire(w, NULL);
-    commit(w);
+    fire(w);
     expect(w, 2, VERDICT_CONCURRENCY, "1 run is under way, max_runs is 1");
 }
 
@@ -123,9 +129,8 @@ static void skip_counts_pulled_runs(void **state)
     struct world *w = *state;
     struct pipeline *p = add(w, 1, CONCURRENCY_SKIP, 0, true);
     add_hook(w, p, 0);
-    fire(w, NULL);
-    fire(w, NULL);
-    commit(w);
+    feed(w, NULL);
+    fire(w);
     expect(w, 2, VERDICT_CONCURRENCY, "1 run is under way, max_runs is 1");
 }
 
@@ -133,15 +138,13 @@ static void skip_counts_pulled_runs(void **state)
 static void counts_are_taken_back(void **state)
 {
     struct world *w = *state;
-    struct pipeline *p = add(w, 1, CONCURRENCY_SKIP, 0, false);
-    add_hook(w, p, 0);
-    fire(w, NULL);
+    struct pipeline *p = add_fired(w, 1, CONCURRENCY_SKIP, 0);
+    feed(w, NULL);
     w->disk_err = -ENOSPC;
     commit(w);
     w->disk_err = 0;
     assert_int_equal(p->running + p->pending, 0);
-    fire(w, NULL);
-    commit(w);
+    fire(w);
     expect(w, 1, VERDICT_FIRED, "");
 }
 
@@ -151,11 +154,11 @@ static void refused_is_not_fired(void **state)
     struct world *w = *state;
     struct pipeline *p = add(w, 1, CONCURRENCY_SKIP, 0, false);
     struct trigger *t = add_hook(w, p, 1000);
-    fire(w, "a.csv");
+    feed(w, "a.csv");
     commit(w);
     const struct wall first = t->state.last_fired;
     pass(w, 1500);
-    fire(w, "b.csv");
+    feed(w, "b.csv");
     commit(w);
     expect(w, 2, VERDICT_CONCURRENCY, "1 run is under way, max_runs is 1");
     const struct uuid held = last_seen(w)->id;
@@ -164,7 +167,7 @@ static void refused_is_not_fired(void **state)
     assert_int_equal(uuid_cmp(t->state.held_from, held), 0);
     assert_int_equal(uuid_cmp(w->states[t->key].held_from, held), 0);
     assert_true(finish(w, w->started.items[0].run, RUN_SUCCESS));
-    fire(w, "c.csv");
+    feed(w, "c.csv");
     commit(w);
     expect(w, 3, VERDICT_FIRED, "");
     assert_int_equal(t->state.held, 0);
@@ -199,19 +202,17 @@ static struct deeds commit_deeds(struct world *w, int err)
 static void the_newest_survives(void **state)
 {
     struct world *w = *state;
-    struct pipeline *p = add(w, 1, CONCURRENCY_REPLACE, 0, false);
-    add_hook(w, p, 0);
-    fire(w, NULL);
-    commit(w);
+    struct pipeline *p = add_fired(w, 1, CONCURRENCY_REPLACE, 0);
+    fire(w);
     const struct uuid first = w->started.items[0].run;
-    fire(w, NULL);
+    feed(w, NULL);
     struct deeds d = commit_deeds(w, 0);
     assert_int_equal(d.cancels, 1);
     assert_int_equal(d.drops, 0);
     assert_int_equal(uuid_cmp(d.cancelled, first), 0);
     assert_int_equal(p->pending, 1);
     for (int i = 0; i < 3; i++) {
-        fire(w, NULL);
+        feed(w, NULL);
         d = commit_deeds(w, 0);
         assert_int_equal(d.cancels, 0); /* it has been asked */
         assert_int_equal(d.drops, 1);
@@ -224,13 +225,11 @@ static void the_newest_survives(void **state)
 static void replacing_is_taken_back(void **state)
 {
     struct world *w = *state;
-    struct pipeline *p = add(w, 1, CONCURRENCY_REPLACE, 0, false);
-    p->def->retry = (struct retry_policy){2, 60000, 1, 60000};
-    add_hook(w, p, 0);
-    fire(w, NULL);
-    commit(w);
-    fire(w, NULL);
-    fire(w, NULL);
+    struct pipeline *p = add_fired(w, 1, CONCURRENCY_REPLACE, 0);
+    p->def->retry = twice;
+    fire(w);
+    feed(w, NULL);
+    feed(w, NULL);
     commit_deeds(w, -EIO);
     assert_int_equal(p->pending, 0);
     assert_int_equal(p->running, 1);
@@ -250,8 +249,7 @@ static void replaced_by_its_own_follower(void **state)
     add_trigger(w, p, &r, 0);
     add_hook(w, p, 0);
     for (int i = 0; i < 5; i++) {
-        fire(w, NULL);
-        commit(w);
+        fire(w);
         assert_int_equal(p->pending + p->running, 1);
     }
 }
@@ -260,18 +258,14 @@ static void replaced_by_its_own_follower(void **state)
 static void a_stale_fetch_is_read_again(void **state)
 {
     struct world *w = *state;
-    struct pipeline *p = add(w, 1, CONCURRENCY_REPLACE, 0, false);
-    add_hook(w, p, 0);
-    fire(w, NULL);
-    commit(w);
+    struct pipeline *p = add_fired(w, 1, CONCURRENCY_REPLACE, 0);
+    fire(w);
     const struct uuid first = w->started.items[0].run;
-    fire(w, NULL);
-    commit(w);
+    fire(w);
     const struct uuid second = last_seen(w)->run;
     assert_true(finish(w, first, RUN_CANCELLED)); /* the second is asked for */
     assert_true(p->reserved > 0);
-    fire(w, NULL);
-    commit(w);
+    fire(w);
     struct offered_run o = {.start = {.run = second, .attempt = 1}};
     engine_offer(w->engine, w->now, p, &o, 1, WALL_UNSET, 0);
     commit(w);
@@ -290,11 +284,10 @@ static void a_look_up_learns_nothing(void **state)
     struct world *w = *state;
     struct pipeline *p = add(w, 1, CONCURRENCY_REPLACE, 0, true);
     add_hook(w, p, 0);
-    fire(w, NULL);
-    commit(w);
+    fire(w);
     const struct uuid run = last_seen(w)->run;
     assert_int_equal(engine_cancel(w->engine, w->now, run, NULL), CANCEL_UNKNOWN);
-    fire(w, NULL);
+    feed(w, NULL);
     assert_int_equal(engine_cancel_looked_up(w->engine, w->now, p, run, 1, NULL), CANCEL_UNKNOWN);
     assert_int_equal(engine_cancel(w->engine, w->now, run, NULL), CANCEL_UNKNOWN);
     commit(w);
