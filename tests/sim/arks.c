@@ -12,6 +12,7 @@
 #include "base/vec.h"
 #include "core/decision.h"
 #include "core/engine.h"
+#include "seeds.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,11 +80,12 @@ struct sim {
     uint64_t version;
     uint64_t fired, chained, refused;
     unsigned failures, crashes;
+    struct digest digest;
 };
 
 static uint64_t below(struct sim *s, uint64_t n)
 {
-    return prng_u64(&s->rng) % n;
+    return prng_below(&s->rng, n);
 }
 
 static void team_path(int ns, char team, char ret[TEXT_MAX])
@@ -250,6 +252,7 @@ static void write_run(struct sim *s, const struct effect_put_run *r)
     s->due.items[i] = s->due.items[--s->due.len];
     const struct going g = {r->id, r->event, r->pipeline_key, r->trigger_key, r->started_at};
     vec_push(&s->runs, g);
+    digest_add(&s->digest, &r->id, sizeof(r->id));
 }
 
 static void end_run(struct sim *s, const struct effect_move_run *m)
@@ -299,6 +302,7 @@ static void apply(struct sim *s, const struct batch *b)
 {
     bool changed = false;
     for (const struct effect *f = b->first; f != NULL; f = f->next) {
+        digest_add(&s->digest, &f->type, sizeof(f->type));
         if (f->type == EFFECT_PUT_TRIGGER)
             write_trigger(s, &f->put_trigger);
         else if (f->type == EFFECT_PUT_ARK)
@@ -490,7 +494,7 @@ static void step(struct sim *s)
         s->out = engine_take(s->engine);
 }
 
-static void simulate(uint64_t seed, unsigned steps)
+static uint64_t simulate(uint64_t seed, unsigned steps, bool loud)
 {
     struct sim s = {.now = {{1000}, {1770000000000}}};
     prng_init(&s.rng, seed);
@@ -500,24 +504,21 @@ static void simulate(uint64_t seed, unsigned steps)
     for (unsigned i = 0; i < steps; i++)
         step(&s);
     crash(&s);
-    printf("seed %llu: %llu fired, %llu of them by ends of runs, %llu refused, version %llu, "
-           "%u failed commits, %u crashes\n",
-           (unsigned long long)seed, (unsigned long long)s.fired, (unsigned long long)s.chained,
-           (unsigned long long)s.refused, (unsigned long long)s.version, s.failures, s.crashes);
+    if (loud)
+        printf("%llu fired, %llu of them by ends of runs, %llu refused, version %llu, "
+               "%u failed commits, %u crashes\n",
+               (unsigned long long)s.fired, (unsigned long long)s.chained,
+               (unsigned long long)s.refused, (unsigned long long)s.version, s.failures, s.crashes);
     CHECK(s.fired > s.chained && s.chained > 0 && s.refused > 0 && s.failures > 0 && s.crashes > 1);
     engine_destroy(s.engine);
     vec_release(&s.rows);
     vec_release(&s.runs);
     vec_release(&s.due);
     vec_release(&s.over);
+    return s.digest.value;
 }
 
 int main(int argc, char **argv)
 {
-    const uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-    const unsigned steps = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 20000;
-    const unsigned seeds = argc > 1 ? 1 : 12;
-    for (uint64_t i = seed; i < seed + seeds; i++)
-        simulate(i, steps);
-    return 0;
+    return seeds_main(argc, argv, simulate, 12, 20000);
 }

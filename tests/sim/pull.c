@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/prng.h"
 #include "core/engine.h"
+#include "seeds.h"
 #include "store.h"
 #include <errno.h>
 #include <stdio.h>
@@ -61,18 +62,12 @@ struct world {
     VEC(struct job) jobs;
     VEC(struct fetching) fetching;
     unsigned crashes, failures, expired, accepted, refused;
-    uint64_t digest;
+    struct digest digest;
 };
 
 static uint64_t below(struct world *w, uint64_t n)
 {
     return prng_below(&w->rng, n);
-}
-
-static void mix(struct world *w, const void *p, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        w->digest = (w->digest ^ ((const uint8_t *)p)[i]) * 0x100000001b3u;
 }
 
 static struct job *find_job(struct world *w, struct uuid run, uint32_t attempt)
@@ -142,7 +137,7 @@ static void told_lease(struct claim_ticket *t, const struct run_lease *l)
     j.safe_until = w->now.mono.ms + (uint64_t)(l->expires_at.ms - w->now.wall.ms);
     vec_push(&w->jobs, j);
     k->got++;
-    mix(w, &j.run, sizeof(j.run));
+    digest_add(&w->digest, &j.run, sizeof(j.run));
 }
 
 static void told_done(struct claim_ticket *t, int err)
@@ -276,7 +271,7 @@ static void commit(struct world *w)
     }
     for (const struct effect *next, *f = b->first; f != NULL; f = next) {
         next = f->next;
-        mix(w, &f->type, sizeof(f->type));
+        digest_add(&w->digest, &f->type, sizeof(f->type));
         carry_out(w, f);
     }
     engine_recycle(w->engine, b);
@@ -396,7 +391,7 @@ static bool at_rest(const struct world *w)
 
 static uint64_t simulate(uint64_t seed, unsigned steps, bool loud)
 {
-    struct world w = {.now = {{1000}, {1770000000000}}, .digest = 0xcbf29ce484222325u};
+    struct world w = {.now = {{1000}, {1770000000000}}};
     prng_init(&w.rng, seed);
     engine_new(&w);
     for (size_t i = 0; i < WORKERS; i++)
@@ -426,27 +421,18 @@ static uint64_t simulate(uint64_t seed, unsigned steps, bool loud)
     for (size_t i = 0; i < WORKERS; i++)
         CHECK(!w.workers[i].waits);
     if (loud)
-        printf("seed %llu: %u runs, %zu attempts, %u reports accepted, %u refused, %u expired, "
+        printf("%u runs, %zu attempts, %u reports accepted, %u refused, %u expired, "
                "%u failed commits, %u crashes\n",
-               (unsigned long long)seed, HASH_COUNT(w.store.runs), w.jobs.len, w.accepted,
-               w.refused, w.expired, w.failures, w.crashes);
+               HASH_COUNT(w.store.runs), w.jobs.len, w.accepted, w.refused, w.expired, w.failures,
+               w.crashes);
     engine_destroy(w.engine);
     sim_store_deinit(&w.store);
     vec_release(&w.jobs);
     vec_release(&w.fetching);
-    return w.digest;
+    return w.digest.value;
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-    unsigned steps = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 4000;
-    unsigned seeds = argc > 1 ? 1 : 24;
-    for (uint64_t i = seed; i < seed + seeds; i++) {
-        printf("seed %llu\n", (unsigned long long)i);
-        fflush(stdout);
-        uint64_t digest = simulate(i, steps, true);
-        CHECK(digest == simulate(i, steps, false)); /* the same seed does the same */
-    }
-    return 0;
+    return seeds_main(argc, argv, simulate, 24, 4000);
 }

@@ -11,6 +11,7 @@
 #include "base/prng.h"
 #include "base/vec.h"
 #include "core/engine.h"
+#include "seeds.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,13 +47,14 @@ struct sim {
     uint64_t positions[PARTITIONS]; /* on disk, plus one; 0: none */
     uint64_t answered, refused, passed, messages;
     unsigned failures, crashes;
+    struct digest digest;
 };
 
 static const char *const names[NAMES] = {"a", "orders", "z"};
 
 static uint64_t below(struct sim *s, uint64_t n)
 {
-    return prng_u64(&s->rng) % n;
+    return prng_below(&s->rng, n);
 }
 
 /* ---- the disk ---- */
@@ -93,6 +95,7 @@ static void write_message(struct sim *s, const struct effect_put_event *e)
     r->total += e->payload.len;
     CHECK(e->message_total == r->total);
     vec_push(&r->events, e->id);
+    digest_add(&s->digest, &e->id, sizeof(e->id));
     s->messages++;
 }
 
@@ -105,6 +108,7 @@ static void write_position(struct sim *s, const struct effect_put_position *p)
 static void apply(struct sim *s, const struct batch *b)
 {
     for (const struct effect *f = b->first; f != NULL; f = f->next) {
+        digest_add(&s->digest, &f->type, sizeof(f->type));
         if (f->type == EFFECT_PUT_TOPIC)
             write_topic(s, &f->put_topic);
         else if (f->type == EFFECT_DROP_TOPIC)
@@ -279,7 +283,7 @@ static void step(struct sim *s)
         s->out = engine_take(s->engine);
 }
 
-static void simulate(uint64_t seed, unsigned steps)
+static uint64_t simulate(uint64_t seed, unsigned steps, bool loud)
 {
     struct sim s = {.now = {{1000}, {1770000000000}}};
     prng_init(&s.rng, seed);
@@ -287,25 +291,21 @@ static void simulate(uint64_t seed, unsigned steps)
     for (unsigned i = 0; i < steps; i++)
         step(&s);
     crash(&s);
-    printf("seed %llu: %llu messages, %llu answers, %llu refused, %llu repeated, %zu topics, %u "
-           "failed commits, "
-           "%u crashes\n",
-           (unsigned long long)seed, (unsigned long long)s.messages, (unsigned long long)s.answered,
-           (unsigned long long)s.refused, (unsigned long long)s.passed, s.rows.len, s.failures,
-           s.crashes);
+    if (loud)
+        printf("%llu messages, %llu answers, %llu refused, %llu repeated, %zu topics, "
+               "%u failed commits, %u crashes\n",
+               (unsigned long long)s.messages, (unsigned long long)s.answered,
+               (unsigned long long)s.refused, (unsigned long long)s.passed, s.rows.len, s.failures,
+               s.crashes);
     CHECK(s.messages > 0 && s.failures > 0 && s.crashes > 1 && s.passed > 0);
     engine_destroy(s.engine);
     for (size_t i = 0; i < s.rows.len; i++)
         vec_release(&s.rows.items[i].events);
     vec_release(&s.rows);
+    return s.digest.value;
 }
 
 int main(int argc, char **argv)
 {
-    const uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-    const unsigned steps = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 20000;
-    const unsigned seeds = argc > 1 ? 1 : 12;
-    for (uint64_t i = seed; i < seed + seeds; i++)
-        simulate(i, steps);
-    return 0;
+    return seeds_main(argc, argv, simulate, 12, 20000);
 }
