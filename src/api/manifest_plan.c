@@ -142,18 +142,17 @@ static void set_result(struct manifest_doc *d, bool exists, bool same)
 static void plan_pipeline(struct plan *p, struct manifest_doc *d)
 {
     struct diag why;
+    const struct seal *seal = p->api->host->seal;
     const struct pipeline *old = catalog_pipeline_at(p->catalog, slice_of(d->path));
+    json_t *was = old != NULL ? pipeline_def_spec(seal, old->def) : NULL;
     json_t *spec = json_deep_copy(d->spec);
-    if (old != NULL) {
-        json_t *was = json_parse(slice_of(old->def->spec), NULL);
-        redact_undo(spec, was); /* what was shown without its secrets may be applied again */
-        json_decref(was);
-    }
-    d->pipeline = pipeline_def_of(spec, &why);
+    redact_undo(spec, was); /* what was shown without its secrets may be applied again */
+    d->pipeline = pipeline_def_of(seal, spec, &why);
     if (d->pipeline == NULL)
         manifest_fail_diag(p->set, d, "spec", &why);
     else
-        set_result(d, old != NULL, old != NULL && is_same(old->def->spec, spec));
+        set_result(d, old != NULL, json_equal(was, spec));
+    json_decref(was);
     json_decref(spec);
 }
 

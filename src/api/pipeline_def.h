@@ -4,7 +4,13 @@
 #include "base/json.h"
 #include "core/catalog.h"
 
-/* The definition that a spec (core/pipeline_spec.h) makes, executors checked; NULL with *reterr. Takes fields that are null out of the spec. */
-struct pipeline_def *pipeline_def_of(json_t *spec, struct diag *reterr);
+struct seal;
+
+/* The definition that a spec (core/pipeline_spec.h) makes, executors checked and secrets sealed; NULL with *reterr. Takes fields that are
+ * null out of the spec. */
+struct pipeline_def *pipeline_def_of(const struct seal *s, json_t *spec, struct diag *reterr);
+
+/* The spec of a definition, its secrets in the clear as far as they can be read. */
+json_t *pipeline_def_spec(const struct seal *s, const struct pipeline_def *def);
 
 #endif

@@ -206,7 +206,7 @@ static int create_from(struct api *a, struct http_request *req, json_t *body, st
         return -EINVAL;
     given_id = given_id.p != NULL ? arena_copy(req->arena, given_id) : SLICE_NONE;
     strip(body);
-    struct pipeline_def *def = pipeline_def_of(body, reterr);
+    struct pipeline_def *def = pipeline_def_of(a->host->seal, body, reterr);
     if (def == NULL)
         return -EINVAL;
     struct changing *c = writing_make(a, req, sizeof(*c), changed);
@@ -232,11 +232,9 @@ static void create(struct http_request *req, void *ctx)
 
 /* The stored spec with the body's fields laid over it; null takes a field out, and of executor
  * and steps one replaces the other. */
-static json_t *merge(const struct pipeline *p, json_t *body, struct diag *reterr)
+static json_t *merge(const struct seal *s, const struct pipeline *p, json_t *body)
 {
-    json_t *old = json_parse_object(slice_of(p->def->spec), reterr);
-    if (old == NULL)
-        return NULL;
+    json_t *old = pipeline_def_spec(s, p->def);
     json_t *spec = json_copy(old);
     if (json_object_get(body, "executor") != NULL)
         json_object_del(spec, "steps");
@@ -255,8 +253,8 @@ static int change(struct api *a, struct http_request *req, void *object, json_t 
     if (check_same_path(p, body, reterr) < 0)
         return -EINVAL;
     strip(body);
-    json_t *spec = merge(p, body, reterr);
-    struct pipeline_def *def = spec != NULL ? pipeline_def_of(spec, reterr) : NULL;
+    json_t *spec = merge(a->host->seal, p, body);
+    struct pipeline_def *def = pipeline_def_of(a->host->seal, spec, reterr);
     json_decref(spec);
     if (def == NULL)
         return -EINVAL;

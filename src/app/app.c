@@ -325,7 +325,10 @@ static int recover(struct app *a, struct db *db)
 static int open_seal(struct app *a)
 {
     struct diag why;
-    return seal_open(&a->seal, a->config->data, &why) < 0 ? refuse(&why) : 0;
+    if (seal_open(&a->seal, a->config->data, &why) < 0)
+        return refuse(&why);
+    load_check_secrets(a->engine, &a->seal);
+    return 0;
 }
 
 static uint64_t seed(void)

@@ -1,11 +1,16 @@
 #include "app/load.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "core/engine.h"
 #include "core/pipeline_spec.h"
+#include "core/redact.h"
+#include "io/secret/seal_spec.h"
 #include "pawl/executor.h"
 #include "pawl/source.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A stored spec was checked when it came in. If another version of pawl refuses its executor all the same, the daemon starts
  * nevertheless: the dispatcher fails such runs with the reason. */
@@ -69,3 +74,34 @@ static struct trigger_def *make_trigger(struct slice type_name, struct slice con
 }
 
 const struct def_maker load_def_maker = {.pipeline = make_pipeline, .trigger = make_trigger};
+
+/* ---- secrets ---- */
+
+static bool can_be_read(const struct pipeline_def *def, const struct seal *s, struct diag *reterr)
+{
+    if (strstr(def->spec, "\"sealed\"") == NULL) /* most have none */
+        return true;
+    json_t *spec = json_parse(slice_of(def->spec), NULL);
+    unseal_spec(s, spec);
+    const bool ret = redact_refuse_sealed_in(spec, reterr) == 0;
+    json_decref(spec);
+    return ret;
+}
+
+void load_check_secrets(struct engine *e, const struct seal *s)
+{
+    struct diag why;
+    const char *first = NULL;
+    int64_t count = 0;
+    for (const struct pipeline *p = engine_catalog(e)->pipelines_by_id; p != NULL;
+         p = p->by_id.next) {
+        if (can_be_read(p->def, s, &why))
+            continue;
+        first = first != NULL ? first : p->path;
+        count++;
+    }
+    if (count > 0)
+        log_warn("secrets of pipelines cannot be read, their runs will fail: they were sealed with "
+                 "another key than the one in " SEAL_KEY_FILE,
+                 LOG_INT("pipelines", count), LOG_STR("first", first));
+}

@@ -1,9 +1,11 @@
 #include "core/redact.h"
 #include "base/check.h"
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-static bool is_secret_header(const char *name)
+bool redact_is_secret_header(const char *name)
 {
     static const char *const parts[] = {"auth",  "cookie", "credential", "key",
                                         "passw", "secret", "signature",  "token"};
@@ -13,28 +15,89 @@ static bool is_secret_header(const char *name)
     return false;
 }
 
-/* ---- out ---- */
+bool redact_is_sealed(const json_t *v)
+{
+    return json_object_size(v) == 1 && json_is_string(json_object_get(v, "sealed"));
+}
 
-static void redact_executor(json_t *executor)
+/* ---- which they are ---- */
+
+static bool is_kept(const json_t *v)
+{
+    return json_is_string(v) || redact_is_sealed(v);
+}
+
+void redact_each_of_executor(json_t *executor, redact_visit *visit, void *arg)
 {
     const char *name;
     json_t *v;
-    if (json_is_string(json_object_get(executor, "secret")))
-        json_object_set_new(executor, "secret", json_string(REDACTED));
-    json_object_foreach(json_object_get(executor, "headers"), name, v)
+    void *next;
+    json_t *headers = json_object_get(executor, "headers");
+    if (is_kept(json_object_get(executor, "secret")))
+        visit(arg, executor, "secret");
+    json_object_foreach_safe(headers, next, name, v)
     {
-        if (json_is_string(v) && is_secret_header(name))
-            json_string_set(v, REDACTED);
+        if (is_kept(v) && redact_is_secret_header(name))
+            visit(arg, headers, name);
     }
 }
 
-static void redact(json_t *spec)
+void redact_each(json_t *spec, redact_visit *visit, void *arg)
 {
     size_t i;
     json_t *step;
-    redact_executor(json_object_get(spec, "executor"));
+    redact_each_of_executor(json_object_get(spec, "executor"), visit, arg);
     json_array_foreach(json_object_get(spec, "steps"), i, step)
-        redact_executor(json_object_get(step, "executor"));
+        redact_each_of_executor(json_object_get(step, "executor"), visit, arg);
+}
+
+/* ---- those that are sealed ---- */
+
+struct secret {
+    const json_t *object;
+    const char *name; /* NULL: none */
+};
+
+static void find_sealed(void *arg, json_t *object, const char *name)
+{
+    struct secret *ret = arg;
+    if (ret->name == NULL && redact_is_sealed(json_object_get(object, name)))
+        *ret = (struct secret){object, name};
+}
+
+int redact_refuse_sealed(json_t *executor, const char *path, struct diag *reterr)
+{
+    struct secret found = {0};
+    redact_each_of_executor(executor, find_sealed, &found);
+    if (found.name == NULL)
+        return 0;
+    return diag_set(reterr, DIAG_INVALID_ARGUMENT,
+                    "%s.%s%s: cannot be read, it was sealed with another key than the one in "
+                    "secret.key: send it again",
+                    path, found.object != executor ? "headers: " : "", found.name);
+}
+
+int redact_refuse_sealed_in(json_t *spec, struct diag *reterr)
+{
+    size_t i;
+    json_t *step;
+    if (redact_refuse_sealed(json_object_get(spec, "executor"), "executor", reterr) < 0)
+        return -EINVAL;
+    json_array_foreach(json_object_get(spec, "steps"), i, step)
+    {
+        char path[48];
+        snprintf(path, sizeof(path), "steps[%zu].executor", i);
+        if (redact_refuse_sealed(json_object_get(step, "executor"), path, reterr) < 0)
+            return -EINVAL;
+    }
+    return 0;
+}
+
+/* ---- out ---- */
+
+static void hide(void *arg, json_t *object, const char *name)
+{
+    json_object_set_new(object, name, json_string(REDACTED));
 }
 
 static bool has(struct slice text, const char *word)
@@ -52,7 +115,7 @@ void redact_add(struct str *out, struct slice text)
         str_add_slice(out, text);
         return;
     }
-    redact(spec);
+    redact_each(spec, hide, NULL);
     str_add_json_value(out, spec);
     json_decref(spec);
 }
@@ -85,8 +148,8 @@ static bool same_server(const json_t *a, const json_t *b)
 static void undo_field(json_t *object, const char *name, const json_t *old)
 {
     json_t *value = json_object_get(old, name);
-    if (is_redacted(json_object_get(object, name)) && json_is_string(value))
-        json_object_set_new(object, name, json_string(json_string_value(value)));
+    if (is_redacted(json_object_get(object, name)) && is_kept(value))
+        json_object_set_new(object, name, json_deep_copy(value));
 }
 
 static void undo_executor(json_t *executor, const json_t *old)
@@ -100,7 +163,7 @@ static void undo_executor(json_t *executor, const json_t *old)
     undo_field(executor, "secret", old);
     json_object_foreach_safe(headers, next, name, v)
     {
-        if (is_secret_header(name))
+        if (redact_is_secret_header(name))
             undo_field(headers, name, json_object_get(old, "headers"));
     }
 }

@@ -27,10 +27,12 @@
 #include "base/hex.h"
 #include "base/mem.h"
 #include "core/engine.h"
+#include "core/redact.h"
 #include "executor/dispatcher.h"
 #include "executor/http_request.h"
 #include "io/curl/outbound.h"
 #include "io/secret/lease.h"
+#include "io/secret/seal_spec.h"
 #include "pawl/executor.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -58,6 +60,8 @@ struct http {
     struct execution x;
     struct outbound_request request;
     struct http_config config;
+    json_t *unsealed; /* what config was read from, when that has secrets */
+    struct diag refused;
     const struct run_start *run;
     struct http_body body;
     struct wall began_at;
@@ -86,6 +90,7 @@ static int http_check(json_t *config, struct diag *reterr)
 static void release(struct http *h)
 {
     http_body_release(&h->body);
+    json_decref(h->unsealed);
     free(h->callback_url);
     free(h->url);
     free(h);
@@ -306,16 +311,38 @@ static void send_it(struct http *h)
 
 /* ---- the type ---- */
 
-/* Nothing was sent: a later attempt may find fewer. */
-static void too_many(struct timer *t)
+/* Nothing is sent. */
+static void refused(struct timer *t)
 {
     struct http *h = container_of(t, struct http, again);
     const struct run_result r = {
         .run = h->x.run,
         .status = RUN_FAILED,
-        .error = SLICE("too many runs are carried out elsewhere (leased_max)"),
+        .error = slice_of(h->refused.msg),
+        .conclusive = h->refused.code != DIAG_RESOURCE_EXHAUSTED,
     };
     finish(h, &r);
+}
+
+static void refuse(struct http *h)
+{
+    h->state = WAITING;
+    h->again.fired = refused;
+    timer_set(execution_host(&h->x)->timers, &h->again, 0);
+}
+
+/* The secrets in the clear are this request's only. */
+static int read_config(struct http *h, json_t *config)
+{
+    CHECK(http_config_read(config, &h->config, &h->refused) ==
+          0); /* the dispatcher has checked it */
+    if (!h->config.sealed)
+        return 0;
+    h->unsealed = json_deep_copy(config);
+    unseal_executor(execution_host(&h->x)->seal, h->unsealed);
+    if (redact_refuse_sealed(h->unsealed, "executor", &h->refused) < 0)
+        return -EINVAL;
+    return http_config_read(h->unsealed, &h->config, &h->refused);
 }
 
 static bool http_hands_over(const json_t *config)
@@ -326,17 +353,20 @@ static bool http_hands_over(const json_t *config)
 static struct execution *http_start(struct dispatcher *d, const struct run_start *s, json_t *config)
 {
     struct http *h = mem_zalloc(sizeof(*h));
-    struct diag why;
     execution_init(&h->x, &executor_http, d, s);
     struct host *host = execution_host(&h->x);
-    CHECK(http_config_read(config, &h->config, &why) == 0); /* the dispatcher has checked it */
     h->run = s;
     h->began_at = host->now(host).wall;
     h->began_mono = host->now(host).mono;
-    if (h->config.callback && !engine_has_lease_left(host->engine)) {
-        h->again.fired = too_many;
-        timer_set(host->timers, &h->again, 0);
-        h->state = WAITING;
+    if (read_config(h, config) < 0) {
+        refuse(h);
+        return &h->x;
+    }
+    if (h->config.callback &&
+        !engine_has_lease_left(host->engine)) { /* a later attempt may find fewer */
+        diag_set(&h->refused, DIAG_RESOURCE_EXHAUSTED,
+                 "too many runs are carried out elsewhere (leased_max)");
+        refuse(h);
         return &h->x;
     }
     if (h->config.callback)

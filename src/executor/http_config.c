@@ -103,13 +103,16 @@ static bool value_valid(const char *value)
     return true;
 }
 
-static void check_header(struct json_fields *f, const char *name, const json_t *v)
+static void check_header(struct json_fields *f, const char *name, const json_t *v,
+                         struct http_config *ret)
 {
     const char *value = json_string_value(v);
     if (!is_token(name))
         json_fields_fail(f, "headers", "'%s' is not a header's name", name);
     else if (is_ours(name))
         json_fields_fail(f, "headers", "%s: pawl itself sets it", name);
+    else if (redact_is_sealed(v) && redact_is_secret_header(name))
+        ret->sealed = true;
     else if (value == NULL)
         json_fields_fail(f, "headers", "%s: must be a string", name);
     else if (!value_valid(value))
@@ -127,7 +130,7 @@ static void take_headers(struct json_fields *f, struct http_config *ret)
     ret->headers = headers;
     if (json_object_size(headers) > HTTP_HEADERS_MAX)
         json_fields_fail(f, "headers", "must be at most %d", HTTP_HEADERS_MAX);
-    json_object_foreach(headers, name, v) check_header(f, name, v);
+    json_object_foreach(headers, name, v) check_header(f, name, v, ret);
 }
 
 /* ---- the rest ---- */
@@ -151,6 +154,11 @@ static void take_mode(struct json_fields *f, struct http_config *ret)
 
 static void take_secret(struct json_fields *f, struct http_config *ret)
 {
+    ret->secret = NULL;
+    if (redact_is_sealed(json_take_any(f, "secret"))) {
+        ret->sealed = true;
+        return;
+    }
     ret->secret = json_take_string(f, "secret", JSON_OPTIONAL);
     if (ret->secret == NULL)
         return;
@@ -171,6 +179,7 @@ int http_config_read(json_t *config, struct http_config *ret, struct diag *reter
 {
     struct json_fields f;
     json_fields_begin(&f, config, "executor", reterr);
+    ret->sealed = false;
     json_take_string(&f, "type", JSON_REQUIRED);
     ret->url = json_take_string(&f, "url", JSON_REQUIRED);
     const char *offence = ret->url != NULL ? url_offence(ret->url) : NULL;

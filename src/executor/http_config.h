@@ -25,6 +25,7 @@ struct http_config {
     uint64_t total_ms, connect_ms, callback_ms;
     size_t response_bytes_max;
     bool structured, callback, follow;
+    bool sealed; /* a secret, or a header, is (core/redact.h): to be unsealed before anything is sent */
 };
 
 extern const struct option_doc http_options[];

@@ -249,6 +249,8 @@ def test_tls(daemon, certificates):
     ({"url": "http://a/", "mode": "both"}, "executor.mode: must be binary or structured"),
     ({"url": "http://a/", "secret": "hunter2"}, "executor.secret: must be whsec_"),
     ({"url": "http://a/", "secret": "whsec_c2hvcnQ="}, "executor.secret: must be whsec_"),
+    ({"url": "http://a/", "secret": {"sealed": "eHh4eA=="}}, "executor.secret: cannot be read"),
+    ({"url": "http://a/", "headers": {"X-Team": {"sealed": "eHh4eA=="}}}, "executor.headers: X-Team: must be a string"),
     ({"url": "http://a/", "secret": REDACTED}, "executor.secret: that only stands for the secret"),
     ({"url": "http://a/", "headers": {"Authorization": REDACTED}}, "executor.headers: Authorization: that only stands for the value"),
     ({"url": "http://a/", "headers": {"X-A": "b\r\nX-Evil: 1"}}, "executor.headers: X-A: must not have control characters"),
@@ -292,6 +294,76 @@ def test_secrets_are_not_shown_and_stay(daemon, receiver):
     del changed["executor"]["secret"], changed["executor"]["headers"]
     assert "secret" not in daemon.put(path, changed).expect(200).json()["executor"]
     assert "s3cret" not in daemon.stderr() and SECRET not in daemon.stderr()
+
+
+def on_disk(daemon, text):
+    """The files below the data directory that hold a text."""
+    paths = [os.path.join(where, name) for where, _, names in os.walk(daemon.data) for name in names]
+    return [path for path in paths if text.encode() in open(path, "rb").read()]
+
+
+def as_manifest(url):
+    return json.dumps({"apiVersion": "pawl.dev/v1", "kind": "Pipeline", "metadata": {"name": "sealed", "namespace": "default"}, "spec": {
+        "layer": "bronze", "steps": [{"name": "tell", "executor": {"type": "http", "url": url, "secret": SECRET,
+                                                                   "headers": {"Authorization": "Bearer s3cret"}}}]}})
+
+
+def sealed_pipeline(daemon, url):
+    """A pipeline with secrets, and its webhook."""
+    assert [r["result"] for r in daemon.apply(as_manifest(url))] == ["created"]
+    p = daemon.get("/api/v1/pipelines/default/bronze/sealed").expect(200).json()
+    return p, daemon.create_webhook_trigger(p)
+
+
+def genuine(r):
+    h = r.headers
+    signed = f"{h['webhook-id']}.{h['webhook-timestamp']}.".encode() + r.body
+    expected = base64.b64encode(hmac.new(SECRET_BYTES, signed, hashlib.sha256).digest()).decode()
+    return h["webhook-signature"] == "v1," + expected and h["authorization"] == "Bearer s3cret"
+
+
+def test_secrets_are_sealed(daemon, receiver):
+    """Neither the database, nor its log, nor ours has them; they work, and what did not change is no change."""
+    p, t = sealed_pipeline(daemon, receiver.url)
+    for restarts in range(2):
+        assert daemon.wait_run(daemon.fire_ok(t))["status"] == "success" and genuine(receiver.requests[-1])
+        assert [r["result"] for r in daemon.apply(as_manifest(receiver.url))] == ["unchanged"]
+        assert daemon.get(daemon.pipeline_path(p)).json()["version"] == 1
+        daemon.kill()
+        assert on_disk(daemon, SECRET) == on_disk(daemon, "s3cret") == []
+        daemon.start()
+    daemon.put(daemon.pipeline_path(p), {"description": "another version"}).expect(200)
+    assert daemon.wait_run(daemon.fire_ok(t))["status"] == "success" and genuine(receiver.requests[-1])
+    daemon.stop()
+    assert on_disk(daemon, SECRET) == on_disk(daemon, "s3cret") == []
+    assert SECRET not in daemon.stderr() and "s3cret" not in daemon.stderr()
+
+
+def test_the_key_is_another_one(daemon, receiver):
+    """Nothing is sent, and everybody says why; with the right key, or the secrets anew, it goes on."""
+    p, t = sealed_pipeline(daemon, receiver.url)
+    path, key = daemon.pipeline_path(p), os.path.join(daemon.data, "secret.key")
+    daemon.stop()
+    os.rename(key, key + ".kept")
+    daemon.start()
+    assert "default.bronze.sealed" in daemon.stderr() and "secret.key" in daemon.stderr()
+    run = daemon.wait_run(daemon.fire_ok(t), status="failed")
+    assert "executor.secret: cannot be read" in run["error"] and "secret.key" in run["error"] and receiver.requests == []
+    read = daemon.get(path).expect(200).json()
+    assert read["steps"][0]["executor"]["secret"] == REDACTED and '"sealed":' not in json.dumps(read)
+    assert "steps[0].executor.secret: cannot be read" in daemon.put(path, {"steps": read["steps"]}).expect(400).message
+    daemon.stop()
+    os.rename(key, key + ".other")
+    os.rename(key + ".kept", key)
+    daemon.start()
+    daemon.post(f"/api/v1/runs/{run['id']}/replay").expect(202)
+    receiver.wait(1)
+    assert genuine(receiver.requests[0])
+    daemon.stop()
+    os.rename(key + ".other", key)
+    daemon.start()
+    assert [r["result"] for r in daemon.apply(as_manifest(receiver.url))] == ["configured"]
+    assert daemon.wait_run(daemon.fire_ok(t))["status"] == "success" and genuine(receiver.requests[-1])
 
 
 # ---- ending early ----

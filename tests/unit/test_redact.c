@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <string.h>
 
 static void secrets_are_not_shown(void **state)
 {
@@ -22,6 +23,9 @@ static void secrets_are_not_shown(void **state)
          "{\"steps\":[{\"executor\":{\"secret\":\"" REDACTED "\"}},{\"argv\":[\"secret\"]}]}"},
         {"{\"options\":{\"secret\":\"mine\"},\"executor\":{}}",
          "{\"options\":{\"secret\":\"mine\"},\"executor\":{}}"},
+        {"{\"executor\":{\"secret\":{\"sealed\":\"eA==\"},\"headers\":{\"X-Token\":{\"sealed\":"
+         "\"eA==\"}}}}",
+         "{\"executor\":{\"secret\":\"" REDACTED "\",\"headers\":{\"X-Token\":\"" REDACTED "\"}}}"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct str out = {0};
@@ -70,9 +74,38 @@ static void what_was_hidden_comes_back(void **state)
     }
 }
 
+#define SEALED "{\"sealed\":\"eA==\"}"
+
+static void what_is_sealed_is_named(void **state)
+{
+    static const struct {
+        const char *spec, *why; /* NULL: there is nothing sealed */
+    } cases[] = {
+        {"{}", NULL},
+        {"{\"executor\":{\"secret\":\"s\",\"headers\":{\"X-Token\":\"t\"}}}", NULL},
+        {"{\"executor\":{\"secret\":{\"sealed\":1}}}", NULL},
+        {"{\"executor\":{\"secret\":{\"sealed\":\"\",\"more\":1}}}", NULL},
+        {"{\"executor\":{\"headers\":{\"X-Team\":" SEALED "}}}", NULL},
+        {"{\"executor\":{\"secret\":" SEALED "}}", "executor.secret: cannot be read"},
+        {"{\"executor\":{\"secret\":\"s\",\"headers\":{\"secret\":" SEALED "}}}",
+         "executor.headers: secret: cannot be read"},
+        {"{\"steps\":[{\"argv\":[]},{\"executor\":{\"secret\":" SEALED "}}]}",
+         "steps[1].executor.secret: cannot be read"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct diag why = {0};
+        json_t *spec = json_parse_object(slice_of(cases[i].spec), &why);
+        assert_int_equal(redact_refuse_sealed_in(spec, &why) < 0, cases[i].why != NULL);
+        if (cases[i].why != NULL)
+            assert_memory_equal(why.msg, cases[i].why, strlen(cases[i].why));
+        json_decref(spec);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(secrets_are_not_shown),
+                                       cmocka_unit_test(what_is_sealed_is_named),
                                        cmocka_unit_test(what_was_hidden_comes_back)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

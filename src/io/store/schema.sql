@@ -29,7 +29,7 @@ CREATE TABLE pipeline_versions (
     pipeline INTEGER NOT NULL,
     version INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
-    spec TEXT NOT NULL,
+    spec TEXT NOT NULL,              -- its secrets are sealed (core/redact.h)
     PRIMARY KEY (pipeline, version)
 ) WITHOUT ROWID;
 
