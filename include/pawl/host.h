@@ -23,6 +23,7 @@ struct http_request;
 struct nats_settings; /* pawl/topic.h */
 struct run_log;    /* io/process/run_log.h; for src/executor and src/app */
 struct run_lookup; /* app/follow.c */
+struct topic_stats; /* pawl/topic.h */
 struct timers; /* io/loop/timers.h */
 struct uv_loop_s;
 
@@ -129,6 +130,7 @@ struct topic_watcher {
     void (*changed)(struct topic_watcher *w); /* the triggers do not listen to the topics that they did */
     /* Its messages reach the triggers at this moment. When not, *ret_why is why, or NULL when nobody knows. */
     bool (*ready)(struct topic_watcher *w, struct slice topic, const char **ret_why);
+    void (*stats)(struct topic_watcher *w, struct slice topic, struct topic_stats *ret);
 };
 
 /* Someone who is told of every change of an ArkEvent, once it is on disk, in the order of their versions. */

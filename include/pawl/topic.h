@@ -41,6 +41,17 @@ struct nats_settings {
 
 struct topic_link; /* a backend that was started; its own */
 
+/* What is to be seen of a topic that is listened to. Counters begin when its subscription does, at the latest with the daemon. */
+struct topic_stats {
+    bool connected;       /* its broker can be reached */
+    uint64_t received;    /* messages that are on disk */
+    uint64_t duplicates;  /* delivered, or published, again: they made nothing */
+    uint64_t passed_over; /* too large to be an event */
+    uint64_t in_flight;   /* taken from the broker, and not on disk yet */
+    bool lag_known;
+    uint64_t lag; /* messages that the broker has and that are not on disk, as it said last */
+};
+
 struct topic_backend {
     const char *name;   /* "embedded" */
     const char *prefix; /* of its topics' names, "" or with a colon at its end: "nats:" */
@@ -54,6 +65,7 @@ struct topic_backend {
     void (*changed)(struct topic_link *l); /* after a commit: compare what is consumed with the catalog */
     /* Connected, and consuming it. When not, *ret_why may be set to one sentence that is good until the next call into the loop. */
     bool (*ready)(struct topic_link *l, struct slice topic, const char **ret_why);
+    void (*stats)(struct topic_link *l, struct slice topic, struct topic_stats *ret); /* *ret is zeroed, and left so when the topic is not consumed */
     /* Once host->stopping is set, backends feed nothing new. Ends: nothing is fed from now on; frees l when everything is closed, then calls closed, which may be at once. */
     void (*stop)(struct topic_link *l, void (*closed)(void *arg), void *arg);
 };

@@ -75,16 +75,20 @@ static json_t *make_config(struct slice spec, uint32_t pinned, struct diag *rete
     return config;
 }
 
-/* The definition of a config; NULL with *reterr. */
+/* The definition of a config; NULL with *reterr, which is about the pipeline's option, as that is all of the config that can be wrong. */
 static struct trigger_def *make_def(struct host *h, json_t *config, struct diag *reterr)
 {
     const struct trigger_type *type = trigger_type_find(TYPE);
     struct trigger_draft draft = {0};
     struct rule rule = {0};
     struct str text = {0};
+    struct diag why;
     CHECK(type != NULL);
-    if (type->check(h, config, NULL, &draft, reterr) < 0)
+    if (type->check(h, config, NULL, &draft, &why) < 0) {
+        const char *said = strchr(why.msg, ':');
+        diag_set(reterr, why.code, "options.event%s", said != NULL ? said : "");
         return NULL;
+    }
     const int err = type->rule(draft.config, &rule, reterr);
     str_add_json_value(&text, draft.config);
     trigger_draft_release(&draft);

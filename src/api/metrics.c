@@ -4,12 +4,16 @@
 #include "api/resources.h"
 #include "api/work.h"
 #include "base/check.h"
+#include "base/mem.h"
 #include "core/decision.h"
 #include "io/store/journal.h"
+#include "pawl/topic.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define TOPICS_SHOWN 1000 /* by name, of each kind; the others are not */
+#define NOT_KNOWN UINT64_MAX
 
 static void head(struct str *s, const char *name, const char *type, const char *help)
 {
@@ -81,18 +85,90 @@ static void add_topics(struct str *s, const struct host *h)
 {
     const struct catalog *c = engine_catalog(h->engine);
     const struct topic *t;
-    const struct subscribed *u;
-    const char *why;
     size_t n = 0;
     metric(s, "pawl_topics", "gauge", "Embedded topics.", HASH_COUNT(c->topics));
     head(s, "pawl_topic_messages_total", "counter", "Messages that a topic ever had.");
     for (t = c->topics; t != NULL && n < TOPICS_SHOWN; t = t->hh.next, n++)
         of_topic(s, "pawl_topic_messages_total", t->name, t->state.next_offset);
-    head(s, "pawl_topic_ready", "gauge", "1 while a topic that triggers listen to is consumed.");
-    for (u = c->subscribed, n = 0; u != NULL && h->topics != NULL && n < TOPICS_SHOWN;
-         u = u->hh.next, n++)
-        of_topic(s, "pawl_topic_ready", u->topic,
-                 h->topics->ready(h->topics, slice_of(u->topic), &why));
+}
+
+struct listened {
+    const char *topic;
+    bool ready;
+    struct topic_stats stats;
+};
+
+static uint64_t is_ready(const struct listened *l)
+{
+    return l->ready;
+}
+
+static uint64_t is_connected(const struct listened *l)
+{
+    return l->stats.connected;
+}
+
+static uint64_t received(const struct listened *l)
+{
+    return l->stats.received;
+}
+
+static uint64_t duplicates(const struct listened *l)
+{
+    return l->stats.duplicates;
+}
+
+static uint64_t passed_over(const struct listened *l)
+{
+    return l->stats.passed_over;
+}
+
+static uint64_t in_flight(const struct listened *l)
+{
+    return l->stats.in_flight;
+}
+
+static uint64_t lag(const struct listened *l)
+{
+    return l->stats.lag_known ? l->stats.lag : NOT_KNOWN;
+}
+
+static const struct {
+    const char *name, *type, *help;
+    uint64_t (*get)(const struct listened *l);
+} listened_metrics[] = {
+    {"pawl_topic_ready", "gauge", "1 while a topic that triggers listen to is consumed.", is_ready},
+    {"pawl_topic_connected", "gauge", "1 while the topic's broker can be reached.", is_connected},
+    {"pawl_topic_received_total", "counter", "Messages that were evaluated.", received},
+    {"pawl_topic_duplicates_total", "counter", "Messages that came again and made nothing.",
+     duplicates},
+    {"pawl_topic_passed_over_total", "counter", "Messages that are too large.", passed_over},
+    {"pawl_topic_in_flight", "gauge", "Messages on their way to the disk.", in_flight},
+    {"pawl_topic_lag_messages", "gauge", "Messages that the broker has for us.", lag},
+};
+
+/* All of a name stand together, so what is to be shown is collected first. */
+static void add_listened(struct str *s, const struct host *h)
+{
+    const struct subscribed *u = engine_catalog(h->engine)->subscribed;
+    struct listened *all = mem_alloc(TOPICS_SHOWN * sizeof(*all));
+    const char *why;
+    size_t n = 0;
+    for (; u != NULL && h->topics != NULL && n < TOPICS_SHOWN; u = u->hh.next, n++) {
+        const struct slice topic = slice_of(u->topic);
+        all[n].topic = u->topic;
+        all[n].ready = h->topics->ready(h->topics, topic, &why);
+        h->topics->stats(h->topics, topic, &all[n].stats);
+    }
+    for (size_t m = 0; m < ARRAY_SIZE(listened_metrics); m++) {
+        head(s, listened_metrics[m].name, listened_metrics[m].type, listened_metrics[m].help);
+        for (size_t i = 0; i < n; i++) {
+            const uint64_t v = listened_metrics[m].get(&all[i]);
+            if (v != NOT_KNOWN)
+                of_topic(s, listened_metrics[m].name, all[i].topic, v);
+        }
+    }
+    free(all);
 }
 
 static void add_journal(struct str *s, const struct journal *j)
@@ -128,6 +204,7 @@ static void get(struct http_request *req, void *ctx)
     add_http(&s, a->http);
     add_engine(&s, a->host->engine);
     add_topics(&s, a->host);
+    add_listened(&s, a->host);
     metric(&s, "pawl_kube_watches", "gauge", "Watches of the Kubernetes-style API that are open.",
            kube_feed_readers(a));
     if (a->journal != NULL)

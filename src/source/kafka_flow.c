@@ -72,6 +72,7 @@ struct kafka_flow {
     struct kafka_place *places; /* as many; a job's, and what is committed */
     size_t part_count;
     size_t in_flight, in_flight_bytes;
+    uint64_t received, duplicates, passed_over;
     char why[480]; /* the last trouble */
     void (*closed)(void *arg);
     void *closed_arg;
@@ -84,6 +85,7 @@ struct flight {
     struct part *part; /* they stay while something is in flight */
     int64_t next;
     size_t bytes;
+    bool is_message; /* that can be an event */
 };
 
 static const char store_full[] = "the store cannot take messages";
@@ -154,6 +156,10 @@ static void settled(struct ticket *t, const struct outcome *o)
         x->part->settled = x->next;
         x->part->dirty = true;
         f->retry_ms = 0;
+        if (x->is_message && uuid_is_nil(o->event))
+            f->duplicates++;
+        else if (x->is_message)
+            f->received++;
     }
     free(x);
     if (f->in_flight == 0 || f->in_flight == FLOW_WINDOW / 2)
@@ -165,7 +171,7 @@ static int feed(struct kafka_flow *f, struct part *p, struct event *ev, int64_t 
     char name[POSITION_NAME_SIZE];
     struct position pos = position_of(f, p, name);
     struct flight *x = mem_alloc(sizeof(*x));
-    *x = (struct flight){{settled}, f, p, next, ev->payload.len};
+    *x = (struct flight){{settled}, f, p, next, ev->payload.len, ev->scope.p != NULL};
     pos.at = (uint64_t)next;
     ev->position = &pos;
     ev->ticket = &x->ticket;
@@ -299,10 +305,12 @@ static void message(struct kafka_flow *f, const struct kafka_news *n)
         return;
     }
     f->holds = 0;
-    if (n->payload.len > FLOW_MESSAGE_BYTES_MAX)
-        log_error("a message is too large and was passed over", LOG_STR("topic", f->topic),
-                  LOG_INT("partition", n->partition), LOG_INT("offset", n->offset),
-                  LOG_INT("bytes", n->payload.len));
+    if (n->payload.len <= FLOW_MESSAGE_BYTES_MAX)
+        return;
+    f->passed_over++;
+    log_error("a message is too large and was passed over", LOG_STR("topic", f->topic),
+              LOG_INT("partition", n->partition), LOG_INT("offset", n->offset),
+              LOG_INT("bytes", n->payload.len));
 }
 
 /* ---- the group ---- */
@@ -742,6 +750,32 @@ bool kafka_flow_ready(struct kafka_flow *f, const char **ret_why)
         *ret_why = f->state == FLOW_OPENING ? "connecting to Kafka"
                                             : "waiting for the group to assign partitions";
     return false;
+}
+
+/* How far the settled offsets are behind the partitions' ends. False while some of these are not known. */
+static bool count_lag(struct kafka_flow *f, uint64_t *ret)
+{
+    *ret = 0;
+    for (size_t i = 0; i < f->part_count; i++) {
+        const struct part *p = &f->parts[i];
+        const int64_t end = kafka_end_seen(f->consumer, p->partition);
+        if (end < 0 || p->settled < 0)
+            return false;
+        *ret += end > p->settled ? (uint64_t)(end - p->settled) : 0;
+    }
+    return true;
+}
+
+void kafka_flow_stats(struct kafka_flow *f, struct topic_stats *ret)
+{
+    *ret = (struct topic_stats){
+        .connected = f->state != FLOW_OPENING && !f->away,
+        .received = f->received,
+        .duplicates = f->duplicates,
+        .passed_over = f->passed_over,
+        .in_flight = f->in_flight,
+    };
+    ret->lag_known = is_well(f) && f->job == JOB_NONE && count_lag(f, &ret->lag);
 }
 
 void kafka_flow_close(struct kafka_flow *f, bool ended, void (*closed)(void *arg), void *arg)

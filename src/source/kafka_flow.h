@@ -35,6 +35,8 @@ struct kafka_flow *kafka_flow_create(struct host *h, struct worker *w, const cha
 
 bool kafka_flow_ready(struct kafka_flow *f, const char **ret_why); /* why: good until the next call into the loop */
 
+void kafka_flow_stats(struct kafka_flow *f, struct topic_stats *ret);
+
 /* Nothing is fed from now on. Waits for what is in flight, leaves the group, frees f, then calls closed. `ended`: nobody listens any more, and
  * who listens again later begins at the end. */
 void kafka_flow_close(struct kafka_flow *f, bool ended, void (*closed)(void *arg), void *arg);

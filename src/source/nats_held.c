@@ -82,6 +82,10 @@ static void settled(struct ticket *t, const struct outcome *o)
     struct nats_sub *s = h->sub;
     s->fed_count--;
     h->fed = false;
+    if (o->err == 0 && uuid_is_nil(o->event))
+        s->duplicates++;
+    else if (o->err == 0)
+        s->received++;
     if (h->forgotten) {
         free(h);
         if (s->state == ENDED && s->fed_count == 0)

@@ -65,6 +65,10 @@ struct nats_sub {
     struct held *held, *next; /* DL; the first that waits, NULL: none */
     size_t held_count, held_bytes;
     size_t fed_count; /* tickets on their way, of forgotten ones, too */
+
+    uint64_t received, duplicates, passed_over;
+    uint64_t pending; /* behind what was delivered last */
+    bool pending_known;
     bool failed;      /* a commit has; nothing is fed until the others are back */
 };
 

@@ -169,6 +169,8 @@ static void consume(struct nats_sub *s, const struct nats_consumer_info *info)
     s->high = info->delivered_seq;
     s->count = info->delivered_count;
     s->missing = info->unacknowledged;
+    s->pending = info->pending;
+    s->pending_known = true;
     s->one_by_one = false;
     if (s->missing > 0 && s->tries >= REDELIVERY_TRIES_MAX) {
         log_warn("messages were not delivered again, they are gone from the stream",
@@ -248,6 +250,7 @@ static void take_again(struct nats_sub *s, const struct nats_message *m, uint64_
     }
     if (!here)
         held_acknowledge(s, m, SLICE("+ACK"));
+    s->duplicates++;
     held_release(s, m);
 }
 
@@ -258,6 +261,7 @@ static void refuse_large(struct nats_sub *s, const struct nats_message *m, uint6
              LOG_INT("bytes_max", NATS_PAYLOAD_BYTES_MAX));
     held_acknowledge(s, m, SLICE("+TERM"));
     held_release(s, m);
+    s->passed_over++;
     if (seq > s->high)
         s->high = seq;
     else if (s->missing > 0)
@@ -265,9 +269,10 @@ static void refuse_large(struct nats_sub *s, const struct nats_message *m, uint6
     wait_for_redelivery(s);
 }
 
-void nats_sub_deliver(struct nats_sub *s, const struct nats_message *m, uint64_t seq,
-                      uint64_t count)
+void nats_sub_deliver(struct nats_sub *s, const struct nats_message *m,
+                      const struct nats_delivery *d)
 {
+    const uint64_t seq = d->seq, count = d->count;
     if (s->state != CONSUMING) {
         held_release(s, m);
         return;
@@ -284,6 +289,7 @@ void nats_sub_deliver(struct nats_sub *s, const struct nats_message *m, uint64_t
     if (s->pull_left > 0 && --s->pull_left == 0)
         pull_ended(s);
     s->one_by_one = false;
+    s->pending = d->pending;
     if (m->data.len > NATS_PAYLOAD_BYTES_MAX) {
         refuse_large(s, m, seq);
     } else if (seq > s->high) {
@@ -465,6 +471,20 @@ void nats_sub_want(struct nats_sub *s, bool wanted)
     s->wanted = wanted;
     if (s->state != DOWN && s->state != DROPPING)
         leave(s, LATER, 0);
+}
+
+/* What is held was delivered, and is not pending any more. */
+void nats_sub_stats(const struct nats_sub *s, struct topic_stats *ret)
+{
+    *ret = (struct topic_stats){
+        .connected = s->hub->up,
+        .received = s->received,
+        .duplicates = s->duplicates,
+        .passed_over = s->passed_over,
+        .in_flight = s->held_count,
+        .lag_known = s->pending_known && s->state == CONSUMING,
+        .lag = s->pending + s->held_count + s->missing,
+    };
 }
 
 bool nats_sub_ready(const struct nats_sub *s, const char **ret_why)

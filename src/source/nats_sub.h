@@ -33,6 +33,7 @@ struct nats_hub {
 };
 
 struct nats_sub;
+struct nats_delivery; /* source/nats_wire.h */
 
 /* ended() is called once, later or from inside of the functions below, after the topic is not wanted any more or everything
  * stops: then it is to be destroyed. */
@@ -50,9 +51,10 @@ void nats_sub_want(struct nats_sub *s, bool wanted); /* false: the consumer is d
 void nats_sub_stop(struct nats_sub *s); /* no more is fed; the consumer stays */
 
 bool nats_sub_ready(const struct nats_sub *s, const char **ret_why);
+void nats_sub_stats(const struct nats_sub *s, struct topic_stats *ret);
 
 /* Both take the message. */
-void nats_sub_deliver(struct nats_sub *s, const struct nats_message *m, uint64_t seq, uint64_t count);
+void nats_sub_deliver(struct nats_sub *s, const struct nats_message *m, const struct nats_delivery *d);
 void nats_sub_answer(struct nats_sub *s, uint64_t number, const struct nats_message *m); /* to <inbox>.<id>.<number> */
 
 #endif

@@ -63,7 +63,8 @@ bool nats_delivery_parse(struct slice reply, struct nats_delivery *ret)
         return false;
     const struct slice *t = tokens + (n > 10 ? 4 : 2);
     ret->consumer = t[1];
-    return slice_u64(t[3], UINT64_MAX, &ret->seq) && slice_u64(t[4], UINT64_MAX, &ret->count);
+    return slice_u64(t[3], UINT64_MAX, &ret->seq) && slice_u64(t[4], UINT64_MAX, &ret->count) &&
+           slice_u64(t[5], UINT64_MAX, &ret->time_ns) && slice_u64(t[6], UINT64_MAX, &ret->pending);
 }
 
 void nats_consumer_name(struct slice topic, const uint8_t hash[8], char ret[NATS_NAME_SIZE])
@@ -195,7 +196,8 @@ int nats_read_consumer(struct slice answer, struct nats_consumer_info *ret, stru
     const json_t *delivered = json_object_get(root, "delivered");
     if (!take_count(delivered, "stream_seq", &ret->delivered_seq) ||
         !take_count(delivered, "consumer_seq", &ret->delivered_count) ||
-        !take_count(root, "num_ack_pending", &ret->unacknowledged))
+        !take_count(root, "num_ack_pending", &ret->unacknowledged) ||
+        !take_count(root, "num_pending", &ret->pending))
         err = diag_set(reterr, DIAG_UNAVAILABLE, "JetStream does not say where the consumer is");
     json_decref(root);
     return err;

@@ -25,6 +25,8 @@ struct nats_delivery {
     struct slice consumer;
     uint64_t seq;   /* in the stream */
     uint64_t count; /* the consumer's deliveries so far */
+    uint64_t time_ns; /* when the stream got it */
+    uint64_t pending; /* messages behind it that are still to be delivered */
 };
 bool nats_delivery_parse(struct slice reply, struct nats_delivery *ret);
 
@@ -49,6 +51,7 @@ struct nats_stream_info {
 struct nats_consumer_info {
     uint64_t delivered_seq, delivered_count; /* the last one */
     uint64_t unacknowledged;
+    uint64_t pending; /* to be delivered */
 };
 int nats_read_lookup(struct slice answer, char ret_stream[NATS_NAME_SIZE], struct diag *reterr);
 int nats_read_stream(struct slice answer, struct nats_stream_info *ret, struct diag *reterr);

@@ -18,6 +18,7 @@
 #include "source/closing.h"
 #include "source/config.h"
 #include "source/repeat.h"
+#include "source/topic_embedded.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,14 @@ struct call {
     bool batch, let_through; /* let_through: owes a repeat_end() */
     struct repeat repeat;
 };
+
+static struct topic_link *link_of(struct source *s, const struct topic_backend *b)
+{
+    for (size_t i = 0; topic_backends[i] != NULL; i++)
+        if (topic_backends[i] == b)
+            return s->links[i];
+    return NULL;
+}
 
 /* ---- answers ---- */
 
@@ -143,6 +152,13 @@ static void publish(struct call *c)
         answer_unavailable(c);
 }
 
+static void answer_again(struct call *c, const struct repeat_first *first)
+{
+    const struct message_span span = message_span_decode(first->run);
+    embedded_published_again(link_of(c->source, &topic_embedded), c->topic, span.count);
+    answer_published(c, first->event, span);
+}
+
 static void go(struct repeat *x, const struct repeat_first *first, int err)
 {
     struct call *c = container_of(x, struct call, repeat);
@@ -150,7 +166,7 @@ static void go(struct repeat *x, const struct repeat_first *first, int err)
     if (err != 0)
         answer_unavailable(c);
     else if (first != NULL)
-        answer_published(c, first->event, message_span_decode(first->run));
+        answer_again(c, first);
     else
         publish(c);
 }
@@ -351,14 +367,20 @@ static void changed(struct topic_watcher *w)
 
 static bool ready(struct topic_watcher *w, struct slice topic, const char **ret_why)
 {
-    struct source *s = container_of(w, struct source, watcher);
     static struct diag why;
     const struct topic_backend *b = topic_backend_of(topic, &why);
     *ret_why = b == NULL ? why.msg : NULL;
-    for (size_t i = 0; topic_backends[i] != NULL; i++)
-        if (topic_backends[i] == b)
-            return b->ready(s->links[i], topic, ret_why);
-    return false;
+    return b != NULL &&
+           b->ready(link_of(container_of(w, struct source, watcher), b), topic, ret_why);
+}
+
+static void stats(struct topic_watcher *w, struct slice topic, struct topic_stats *ret)
+{
+    struct diag why;
+    const struct topic_backend *b = topic_backend_of(topic, &why);
+    *ret = (struct topic_stats){0};
+    if (b != NULL)
+        b->stats(link_of(container_of(w, struct source, watcher), b), topic, ret);
 }
 
 /* Only before the daemon serves: what was started is left to the end of the process. */
@@ -388,7 +410,7 @@ static struct source *start(struct host *h, struct http_server *http, struct dia
     s->host = h;
     s->closing.gone = gone;
     s->repeats.host = h;
-    s->watcher = (struct topic_watcher){.changed = changed, .ready = ready};
+    s->watcher = (struct topic_watcher){.changed = changed, .ready = ready, .stats = stats};
     if (!start_backends(s, reterr)) {
         free(s);
         return NULL;

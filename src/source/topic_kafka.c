@@ -176,6 +176,13 @@ static bool ready(struct topic_link *l, struct slice topic, const char **ret_why
     return false;
 }
 
+static void stats(struct topic_link *l, struct slice topic, struct topic_stats *ret)
+{
+    struct flow_item *i = find_item(l, topic);
+    if (i != NULL && !i->closing)
+        kafka_flow_stats(i->flow, ret);
+}
+
 /* ---- life ---- */
 
 static int check_settings(const struct broker_settings *b, struct diag *reterr)
@@ -214,5 +221,6 @@ const struct topic_backend topic_kafka = {
     .start = start,
     .changed = changed,
     .ready = ready,
+    .stats = stats,
     .stop = stop,
 };

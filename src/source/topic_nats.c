@@ -173,7 +173,7 @@ static void message(void *arg, const struct nats_message *m)
     if (nats_delivery_parse(m->reply, &d)) {
         t = find_consumer(l, d.consumer);
         if (t != NULL)
-            nats_sub_deliver(t->sub, m, d.seq, d.count);
+            nats_sub_deliver(t->sub, m, &d);
     } else if (parse_answer(l, m->subject, &id, &number)) {
         t = find_id(l, (uint32_t)id);
         if (t != NULL)
@@ -233,6 +233,13 @@ static bool ready(struct topic_link *l, struct slice topic, const char **ret_why
     return t != NULL && nats_sub_ready(t->sub, ret_why);
 }
 
+static void stats(struct topic_link *l, struct slice topic, struct topic_stats *ret)
+{
+    const struct topic_sub *t = find_topic(l, topic);
+    if (t != NULL)
+        nats_sub_stats(t->sub, ret);
+}
+
 static void stop(struct topic_link *l, void (*closed)(void *arg), void *arg)
 {
     struct topic_sub *t, *tmp;
@@ -254,5 +261,6 @@ const struct topic_backend topic_nats = {
     .start = start,
     .changed = changed,
     .ready = ready,
+    .stats = stats,
     .stop = stop,
 };

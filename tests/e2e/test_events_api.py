@@ -296,7 +296,7 @@ def test_errors(daemon):
     for method in ("GET", "DELETE"):
         assert daemon.request(method, f"/api/v1/events/{p['id']}").expect(404).error == "NOT_FOUND"
     bad = create(daemon, name="bad", options={"event": "no such/topic"})
-    assert "config.topic: must be" in daemon.post(f"/api/v1/events/{bad['id']}").expect(400).message
+    assert "options.event: must be" in daemon.post(f"/api/v1/events/{bad['id']}").expect(400).message
 
 
 # ---- scale to zero and out ----

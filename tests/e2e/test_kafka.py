@@ -102,6 +102,9 @@ def test_messages_make_runs_and_their_offsets_are_committed(make_pawl, cluster):
     expected = cluster.produce("orders", first=3, count=5)
     wait_payloads(d, expected)
     wait_committed(cluster, 8)
+    wait_until(lambda: d.topic_metrics("kafka:orders").get("lag_messages") == 0, what="the lag to be known")
+    assert d.topic_metrics("kafka:orders") == {"ready": 1, "connected": 1, "received_total": 5, "duplicates_total": 0,
+                                               "passed_over_total": 0, "in_flight": 0, "lag_messages": 0}
     assert len(d.get("/api/v1/runs?limit=100").json()["runs"]) == 5
 
 
@@ -125,6 +128,8 @@ def test_a_message_that_is_too_large_is_passed_over(make_pawl, cluster):
     wait_payloads(d, before + cluster.produce("orders", first=1, count=1))
     assert "too large" in d.stderr()
     wait_committed(cluster, 3)
+    m = d.topic_metrics("kafka:orders")
+    assert (m["received_total"], m["passed_over_total"]) == (2, 1)
 
 
 # ---- once, whatever happens ----

@@ -98,6 +98,8 @@ def test_messages_become_events_and_runs(make_daemon, server):
     client.publish("orders.new", b"\x00\xff")
     wait_payloads(daemon, [b'{"n":1}', b"\x00\xff"])
     wait_acknowledged(client)
+    assert daemon.topic_metrics("nats:orders.new") == {"ready": 1, "connected": 1, "received_total": 2, "duplicates_total": 0,
+                                                       "passed_over_total": 0, "in_flight": 0, "lag_messages": 0}
     runs = wait_until(lambda: [r for r in daemon.all_runs() if r["status"] == "success"], what="runs")
     wait_until(lambda: len([r for r in daemon.all_runs() if r["status"] == "success"]) == 2, what="both runs")
     event = daemon.get(f"/api/v1/events?subject=orders.new&limit=10")
@@ -250,14 +252,17 @@ def test_the_server_is_away_at_the_start(make_daemon, make_server):
     daemon = make_daemon("--nats-url", server.url)
     path = listen(daemon)
     wait_reason(daemon, path, "cannot connect to NATS")
-    metric = 'pawl_topic_ready{topic="nats:orders.new"} '
-    assert metric + "0\n" in daemon.get("/metrics").body.decode()
+    m = daemon.topic_metrics("nats:orders.new")
+    assert (m["ready"], m["connected"], "lag_messages" in m) == (0, 0, False)
     server.start()
     wait_reason(daemon, path, "no JetStream stream has this subject")
+    m = daemon.topic_metrics("nats:orders.new")
+    assert (m["ready"], m["connected"], "lag_messages" in m) == (0, 1, False)
     client = server.client()
     client.add_stream("ORDERS", ["orders.>"])
     wait_ready(daemon, path)
-    assert metric + "1\n" in daemon.get("/metrics").body.decode()
+    m = daemon.topic_metrics("nats:orders.new")
+    assert (m["ready"], m["connected"], m["lag_messages"]) == (1, 1, 0)
     client.publish("orders.new", b"1")
     wait_payloads(daemon, [b"1"])
     assert daemon.stderr().count("no JetStream stream has this subject") == 1
@@ -327,6 +332,7 @@ def test_lost_acknowledgements_make_no_second_event(make_daemon, make_server):
     client.publish_many("orders.new", numbers(50))
     wait_payloads(daemon, numbers(50))
     wait_until(lambda: client.consumers("ORDERS")[0]["num_redelivered"] == 50, 30, "redeliveries")
+    wait_until(lambda: daemon.topic_metrics("nats:orders.new")["duplicates_total"] >= 50, what="duplicates to be counted")
     daemon.stop()
     daemon.write_config({"nats_url": server.url, "nats_user": "all", "nats_password": "x"})
     daemon.start()
@@ -368,6 +374,7 @@ def test_a_message_that_is_too_large_is_terminated(make_daemon, make_server):
     wait_payloads(daemon, [b"a", b"b"])
     wait_acknowledged(client)
     assert daemon.stderr().count("too large") == 1
+    assert daemon.topic_metrics("nats:orders.new")["passed_over_total"] == 1
 
 
 def test_many_bytes_go_through_a_bounded_window(make_daemon, server):

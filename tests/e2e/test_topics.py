@@ -154,6 +154,22 @@ def test_a_repeated_request_gets_the_first_answer(daemon):
     assert [m["payload"] for m in messages(daemon, "t")] == ["1", "2", "3", "4", "5"]
 
 
+def test_metrics_of_a_topic_that_is_listened_to(daemon):
+    publish(daemon, "t", b"1", {"Idempotency-Key": "before"}).expect(202)
+    publish(daemon, "t", b"1", {"Idempotency-Key": "before"}).expect(202)
+    assert daemon.topic_metrics("t") == {"messages_total": 1}
+    p = daemon.create_pipeline()
+    t = daemon.create_trigger(p, "topic", {"topic": "t"})
+    for _ in range(3):
+        publish(daemon, "t", b"1\n2", {**ND, "Idempotency-Key": "b"}).expect(202)
+    assert daemon.topic_metrics("t") == {"messages_total": 3, "ready": 1, "connected": 1, "received_total": 3, "duplicates_total": 4,
+                                         "passed_over_total": 0, "in_flight": 0, "lag_messages": 0}
+    daemon.delete(f"{daemon.pipeline_path(p)}/triggers/{t['id']}").expect(204)
+    assert daemon.topic_metrics("t") == {"messages_total": 3}
+    listen(daemon, "t")
+    assert daemon.topic_metrics("t")["duplicates_total"] == 0
+
+
 def test_a_repetition_at_the_same_time_waits_for_the_first(daemon):
     answers = []
     threads = [threading.Thread(target=lambda: answers.append(publish(daemon, "t", b"1", {"Idempotency-Key": "k"}).json()))

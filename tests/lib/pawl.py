@@ -441,6 +441,11 @@ class Daemon:
     def post(self, path, body=None, **kw):
         return self.request("POST", path, body, **kw)
 
+    def topic_metrics(self, topic):
+        """What /metrics says of a topic: {"ready": 1, "received_total": 3, ...}."""
+        found = re.findall(r'^pawl_topic_(\w+)\{topic="' + re.escape(topic) + r'"\} (\d+)$', self.get("/metrics").expect(200).body.decode(), re.M)
+        return {name: int(value) for name, value in found}
+
     def put(self, path, body=None, **kw):
         return self.request("PUT", path, body, **kw)
 

@@ -441,6 +441,16 @@ struct kafka_news kafka_take(struct kafka_consumer *c)
     }
 }
 
+int64_t kafka_end_seen(struct kafka_consumer *c, int32_t partition)
+{
+    int64_t low, high;
+    CHECK(!c->busy);
+    if (c->rk == NULL ||
+        c->lib->get_watermark_offsets(c->rk, c->topic, partition, &low, &high) != 0)
+        return -1;
+    return high;
+}
+
 bool kafka_commit(struct kafka_consumer *c, const struct kafka_place *places, size_t n)
 {
     CHECK(!c->busy && c->rk != NULL);

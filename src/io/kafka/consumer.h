@@ -88,6 +88,8 @@ void kafka_consumer_close(struct kafka_consumer *c, struct kafka_place *places, 
 /* ---- at once ---- */
 struct kafka_news kafka_take(struct kafka_consumer *c); /* borrowed until the next one, or the next job */
 void kafka_wake(struct kafka_consumer *c);              /* woken() follows, later */
+/* The offset behind a partition's last message, as the brokers said with what was fetched last; negative: they have not. */
+int64_t kafka_end_seen(struct kafka_consumer *c, int32_t partition);
 bool kafka_commit(struct kafka_consumer *c, const struct kafka_place *places, size_t n); /* COMMITTED follows; false: it does not */
 
 #endif

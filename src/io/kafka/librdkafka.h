@@ -15,7 +15,7 @@
     X(event_type) X(event_message_next) X(event_error) X(event_error_string) X(event_topic_partition_list) X(event_destroy)    \
     X(message_headers) X(header_get_all)                                                                                       \
     X(topic_partition_list_new) X(topic_partition_list_add) X(topic_partition_list_destroy) X(mem_malloc)                      \
-    X(subscribe) X(assign) X(assignment_lost) X(committed) X(query_watermark_offsets) X(commit_queue)                          \
+    X(subscribe) X(assign) X(assignment_lost) X(committed) X(query_watermark_offsets) X(get_watermark_offsets) X(commit_queue) \
     X(topic_new) X(topic_destroy) X(metadata) X(metadata_destroy)                                                              \
     X(consumer_close_queue) X(consumer_closed) X(error_destroy)
 
