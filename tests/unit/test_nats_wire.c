@@ -39,6 +39,7 @@ static void deliveries(void **state)
         {"$JS.ACK._.ACC.ORDERS.pawl_x.2.42.7.1668000000000000000.3.token", "pawl_x", 42, 7},
         {"$JS.ACK.ORDERS.pawl_x.1.42.7.1668000000000000000", NULL, 0, 0},
         {"$JS.ACK.ORDERS.pawl_x.1.x.7.1668000000000000000.3", NULL, 0, 0},
+        {"$JS.ACK.ORDERS.pawl_x.1.42.7.1668000000000000000.x", NULL, 0, 0},
         {"$JS.API.ORDERS.pawl_x.1.42.7.1668000000000000000.3", NULL, 0, 0},
         {"_INBOX.a.1.2", NULL, 0, 0},
         {"", NULL, 0, 0},
@@ -52,6 +53,8 @@ static void deliveries(void **state)
         assert_true(slice_is(d.consumer, rows[i].consumer));
         assert_int_equal(d.seq, rows[i].seq);
         assert_int_equal(d.count, rows[i].count);
+        assert_int_equal(d.time_ns, UINT64_C(1668000000000000000));
+        assert_int_equal(d.pending, 3);
     }
 }
 
@@ -131,13 +134,15 @@ static void streams_and_consumers(void **state)
     assert_string_equal(s.created, "2026-01-01T00:00:00.1Z");
     assert_true(s.work_queue);
     assert_int_equal(nats_read_stream(slice_of("{\"config\":{}}"), &s, &why), -EINVAL);
-    assert_int_equal(nats_read_consumer(slice_of("{\"delivered\":{\"consumer_seq\":3,"
-                                                 "\"stream_seq\":9},\"num_ack_pending\":2}"),
-                                        &c, &why),
-                     0);
+    assert_int_equal(
+        nats_read_consumer(slice_of("{\"delivered\":{\"consumer_seq\":3,"
+                                    "\"stream_seq\":9},\"num_ack_pending\":2,\"num_pending\":5}"),
+                           &c, &why),
+        0);
     assert_int_equal(c.delivered_count, 3);
     assert_int_equal(c.delivered_seq, 9);
     assert_int_equal(c.unacknowledged, 2);
+    assert_int_equal(c.pending, 5);
     assert_int_equal(nats_read_consumer(slice_of("{\"num_ack_pending\":2}"), &c, &why), -EINVAL);
     assert_int_equal(nats_read_consumer(slice_of("{\"delivered\":{\"consumer_seq\":-3,"
                                                  "\"stream_seq\":9},\"num_ack_pending\":2}"),
