@@ -176,6 +176,41 @@ static void deleted_things_stay_while_something_names_them(void **state)
     assert_int_equal(store_count(s, "SELECT max(pipeline) FROM pipeline_versions"), 1);
 }
 
+/* A run that is made again is younger than all that it names: its event and the first run go before it. */
+static void a_deleted_trigger_stays_while_a_replay_names_it(void **state)
+{
+    struct store *s = *state;
+    const struct catalog_ids c = put_catalog(s, 1, "a.b.c");
+    const struct fired f = put_ended(s, c.trigger, 1);
+    store_write(s);
+    s->now.ms += (int64_t)DAY_MS;
+    drop(s, EFFECT_DROP_TRIGGER, 1);
+    s->now.ms += (int64_t)DAY_MS;
+    const struct uuid again = next_id(s);
+    batch_add(s->b, EFFECT_PUT_RUN)->put_run = (struct effect_put_run){
+        .id = again,
+        .event = f.event,
+        .pipeline_key = 1,
+        .version = 1,
+        .trigger_key = 1,
+        .status = RUN_SUCCESS,
+        .attempt = 1,
+        .started_at = s->now,
+        .replay_of = f.run,
+    };
+    store_write(s);
+
+    retain(s, (struct retention){.age_ms = DAY_MS});
+    expect_counts(s, 0, 1);
+    assert_int_equal(query_run(s->db, again, &s->text, NULL), 0);
+    assert_true(text_has(s, text_of(c.trigger)));
+
+    s->now.ms += 2 * (int64_t)DAY_MS;
+    retain(s, (struct retention){.age_ms = DAY_MS});
+    expect_counts(s, 0, 0);
+    assert_int_equal(store_count(s, "SELECT count(*) FROM triggers"), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, store_setup, store_teardown)
 int main(void)
 {
@@ -187,6 +222,7 @@ int main(void)
         TEST(unfinished_runs_and_their_events_stay),
         TEST(repeated_requests_are_forgotten_after_a_day),
         TEST(deleted_things_stay_while_something_names_them),
+        TEST(a_deleted_trigger_stays_while_a_replay_names_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

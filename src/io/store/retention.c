@@ -390,7 +390,9 @@ static int step_catalog(struct db *db, struct retention_plan *p)
         " (SELECT key FROM triggers WHERE deleted_at < " OLDEST ")",
         "DELETE FROM trigger_states WHERE trigger IN"
         " (SELECT key FROM triggers WHERE deleted_at < " OLDEST ")",
-        "DELETE FROM triggers WHERE deleted_at < " OLDEST,
+        /* A run that was made again may be younger than its trigger's end, and outlive what it repeats. */
+        "DELETE FROM triggers WHERE deleted_at < " OLDEST
+        " AND key NOT IN (SELECT r.trigger FROM replays y JOIN runs r ON r.key = y.run)",
         "DELETE FROM pipeline_versions WHERE pipeline IN"
         " (SELECT key FROM pipelines WHERE deleted_at < " OLDEST ")",
         "DELETE FROM pipelines WHERE deleted_at < " OLDEST,
