@@ -1,7 +1,6 @@
 /* kafka_flow.h - one Kafka topic that triggers listen to: from its messages to events, from commits to the group's offsets.
  *
- * The truth is the position in pawl's own database, written in the commit that holds the event. A position is the offset of the next message,
- * so that it can also say where a subscription began. What is committed to the group follows it.
+ * What is read, where it begins and what of it is done is kafka_parts.h's. Here is when:
  *
  *     OPENING ──> WAITING ──assigned──> PLACING ──> FLOWING ──revoked──> RELEASING ──> WAITING
  *                                          ^           │
