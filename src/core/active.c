@@ -85,20 +85,20 @@ void engine_load_active(struct engine *e, struct trigger *t, struct uuid run,
 
 /* ---- undo ---- */
 
-void active_undo_drop(struct undo *u)
+void active_undo_start(struct engine *e, struct now now, struct undo *u)
 {
-    if (u->type == UNDO_ACTIVE_ENDED)
-        free(u->active);
+    unlink_run(e, u->active);
+    free(u->active);
 }
 
-void active_undo_apply(struct engine *e, struct undo *u)
+void active_undo_end(struct engine *e, struct now now, struct undo *u)
 {
-    if (u->type == UNDO_ACTIVE_ENDED) {
-        link_run(e, u->active);
-    } else {
-        unlink_run(e, u->active);
-        free(u->active);
-    }
+    link_run(e, u->active);
+}
+
+void active_done_end(struct undo *u)
+{
+    free(u->active);
 }
 
 void active_release(struct engine *e)

@@ -92,12 +92,12 @@ void applied_object_dropped(struct engine *e, struct uuid object)
     emit(e, EFFECT_DROP_APPLIED)->drop_applied = object;
 }
 
-void applied_undo_drop(struct undo *u)
+void applied_done(struct undo *u)
 {
     applied_destroy(u->old_applied);
 }
 
-void applied_undo_apply(struct engine *e, struct undo *u)
+void applied_undo(struct engine *e, struct now now, struct undo *u)
 {
     if (u->applied != NULL) {
         unlink_mark(&e->catalog, u->applied);

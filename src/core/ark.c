@@ -128,6 +128,11 @@ static void change(struct engine *e, struct arkevent *a, const struct ark_state 
     emit(e, EFFECT_ARK_CHANGED)->ark_changed = v;
 }
 
+void ark_undo(struct engine *e, struct now now, struct undo *u)
+{
+    u->ark->state = u->ark_state;
+}
+
 static void record(struct engine *e, const struct arkevent *a, bool dropped)
 {
     emit(e, EFFECT_PUT_ARK)->put_ark = (struct effect_put_ark){

@@ -45,6 +45,13 @@ struct pipeline *engine_add_pipeline_as(struct engine *e, struct now now, struct
     return p;
 }
 
+void change_undo_add_pipeline(struct engine *e, struct now now, struct undo *u)
+{
+    queue_leave(e, u->pipeline);
+    catalog_unlink_pipeline(&e->catalog, u->pipeline);
+    pipeline_destroy(u->pipeline);
+}
+
 struct pipeline *engine_add_pipeline(struct engine *e, struct now now, struct slice path,
                                      struct pipeline_def *def, struct ticket *t)
 {
@@ -66,6 +73,18 @@ void engine_change_pipeline(struct engine *e, struct now now, struct pipeline *p
     queue_schedule(e, now);
 }
 
+void change_undo_pipeline(struct engine *e, struct now now, struct undo *u)
+{
+    pipeline_def_destroy(u->pipeline->def);
+    u->pipeline->def = u->old_pipeline_def;
+    queue_sort(e, u->pipeline);
+}
+
+void change_done_pipeline(struct undo *u)
+{
+    pipeline_def_destroy(u->old_pipeline_def);
+}
+
 void change_drop_trigger(struct engine *e, struct now now, struct trigger *t)
 {
     pause_drop_trigger(e, t);
@@ -75,6 +94,24 @@ void change_drop_trigger(struct engine *e, struct now now, struct trigger *t)
     undo_add(e, UNDO_DROP_TRIGGER)->trigger = t;
     emit(e, EFFECT_DROP_TRIGGER)->drop = (struct effect_drop){.key = t->key, .at = now.wall};
     topic_note_rule(e, &t->def->rule);
+}
+
+/* As topic_note_rule(), when what it noted did not come to be. */
+static void undo_note_rule(struct engine *e, const struct trigger_def *def)
+{
+    e->arm_undone |= rule_topic(&def->rule) != NULL;
+}
+
+void change_undo_drop_trigger(struct engine *e, struct now now, struct undo *u)
+{
+    undo_note_rule(e, u->trigger->def);
+    catalog_link_trigger(&e->catalog, u->trigger);
+    timing_arm(e, now, u->trigger);
+}
+
+void change_done_drop_trigger(struct undo *u)
+{
+    trigger_destroy(u->trigger);
 }
 
 static void cancel_running(struct engine *e, struct now now, const struct pipeline *p)
@@ -106,6 +143,23 @@ void engine_drop_pipeline(struct engine *e, struct now now, struct pipeline *p, 
     ark_pipeline_changed(e, now, p->path);
     cancel_running(e, now, p);
     emit_reply(e, t, UUID_NIL, NULL, 0);
+}
+
+void change_undo_drop_pipeline(struct engine *e, struct now now, struct undo *u)
+{
+    struct pipeline *p = u->pipeline;
+    p->dropped = false;
+    p->refs--;
+    p->pending = (uint64_t)u->delta;
+    e->stats.runs_ended[RUN_CANCELLED] -= p->pending;
+    e->stats.pending += p->pending;
+    catalog_link_pipeline(&e->catalog, p);
+    queue_make_ready(e, p);
+}
+
+void change_done_drop_pipeline(struct undo *u)
+{
+    pipeline_unref(u->pipeline); /* the log's own reference */
 }
 
 static void record_trigger(struct engine *e, const struct trigger *t, struct slice label)
@@ -159,6 +213,14 @@ struct trigger *engine_add_trigger(struct engine *e, struct now now, struct pipe
     return tr;
 }
 
+void change_undo_add_trigger(struct engine *e, struct now now, struct undo *u)
+{
+    undo_note_rule(e, u->trigger->def);
+    timing_disarm(e, u->trigger);
+    catalog_unlink_trigger(&e->catalog, u->trigger);
+    trigger_destroy(u->trigger);
+}
+
 void change_trigger_def(struct engine *e, struct now now, struct trigger *tr,
                         struct trigger_def *def, struct slice label)
 {
@@ -179,6 +241,23 @@ void change_trigger_def(struct engine *e, struct now now, struct trigger *tr,
         feed_set_state(e, tr, &next);
     }
     timing_adopt(e, now, tr, false);
+}
+
+void change_undo_trigger(struct engine *e, struct now now, struct undo *u)
+{
+    struct trigger *t = u->trigger;
+    undo_note_rule(e, t->def);
+    undo_note_rule(e, u->old_trigger_def);
+    catalog_unlink_match(&e->catalog, t);
+    trigger_def_destroy(t->def);
+    t->def = u->old_trigger_def;
+    catalog_link_match(&e->catalog, t);
+    timing_arm(e, now, t);
+}
+
+void change_done_trigger(struct undo *u)
+{
+    trigger_def_destroy(u->old_trigger_def);
 }
 
 void engine_change_trigger(struct engine *e, struct now now, struct trigger *tr,

@@ -27,6 +27,17 @@ static void note_success(struct engine *e, struct now now, const struct pipeline
         (struct effect_success){.path = keep(e, slice_of(p->path)), .at = f->last_success};
 }
 
+void completion_undo_success(struct engine *e, struct now now, struct undo *u)
+{
+    u->followed->last_success = u->last_success;
+    followed_unref(u->followed);
+}
+
+void completion_done_success(struct undo *u)
+{
+    followed_unref(u->followed);
+}
+
 /* A trigger that needs successes compares their times with that of its last firing, or its creation. Clocks stand still for a
  * millisecond and may be set back, so the times are made to tell the order: a success is recorded as later than everything it
  * could be compared with, and a firing or a creation as no earlier than the successes before it. */

@@ -102,6 +102,18 @@ void ends_attempt(struct engine *e, struct now now, struct run *run, const struc
     queue_schedule(e, now);
 }
 
+void ends_undo_end(struct engine *e, struct now now, struct undo *u)
+{
+    struct run *r = u->run;
+    r->replaced = r->replaced && r->lease == NULL; /* a worker's was ended by that */
+    queue_relink(e, r);
+}
+
+void ends_done_end(struct undo *u)
+{
+    run_destroy(u->run);
+}
+
 void ends_pending(struct engine *e, struct now now, struct pipeline *p, const struct run *run,
                   const struct run_result *r)
 {
@@ -163,6 +175,12 @@ static void ask_to_end(struct engine *e, struct run *r)
         undo_add(e, UNDO_CANCEL)->run = r;
     }
     emit(e, EFFECT_CANCEL_RUN)->cancel_run = r->id;
+}
+
+void ends_undo_cancel(struct engine *e, struct now now, struct undo *u)
+{
+    u->run->cancelled = u->run->replaced = false;
+    u->run->pipeline->ending--;
 }
 
 static enum cancel_result cancel_running(struct engine *e, struct now now, struct run *r,

@@ -16,21 +16,19 @@ struct engine *engine_create(const struct engine_options *opt, struct now now, u
     return e;
 }
 
-static void run_destroy(struct run *r)
+void run_destroy(struct run *r)
 {
     pipeline_unref(r->pipeline);
     free(r->lease);
     free(r);
 }
 
-static void undo_forget(struct engine *e, undo_log *log);
-
 void engine_destroy(struct engine *e)
 {
     if (e == NULL)
         return;
-    undo_forget(e, &e->undo_out);
-    undo_forget(e, &e->undo_filling);
+    undo_forget(&e->undo_out);
+    undo_forget(&e->undo_filling);
     struct run *r, *tmp;
     HASH_ITER (hh, e->runs, r, tmp) {
         HASH_DEL(e->runs, r);
@@ -91,7 +89,7 @@ void engine_load_trigger(struct engine *e, struct now now, struct trigger *t)
     timing_adopt(e, now, t, true);
 }
 
-/* ---- effects and their undoing ---- */
+/* ---- effects ---- */
 
 struct effect *emit(struct engine *e, enum effect_type type)
 {
@@ -121,212 +119,11 @@ struct slice keep(struct engine *e, struct slice s)
     return arena_copy(&e->filling->arena, s);
 }
 
-struct undo *undo_add(struct engine *e, enum undo_type type)
-{
-    vec_push(&e->undo_filling, (struct undo){.type = type});
-    return &e->undo_filling.items[e->undo_filling.len - 1];
-}
-
 void pipeline_unref(struct pipeline *p)
 {
     CHECK(p->refs > 0);
     if (--p->refs == 0 && p->dropped)
         pipeline_destroy(p);
-}
-
-/* The change is on disk: lets go of what was kept for undoing it. */
-static void undo_drop(struct undo *u)
-{
-    switch (u->type) {
-    case UNDO_STATE:
-    case UNDO_PENDING:
-    case UNDO_CANCEL:
-    case UNDO_PAUSE:
-    case UNDO_EXTEND:
-    case UNDO_ENTRUST:
-    case UNDO_RUN_STARTED:
-    case UNDO_ADD_PIPELINE:
-    case UNDO_ADD_TRIGGER:
-    case UNDO_ARK:
-    case UNDO_ACTIVE_STARTED:
-        break;
-    case UNDO_ACTIVE_ENDED:
-        active_undo_drop(u);
-        break;
-    case UNDO_SUCCESS:
-        followed_unref(u->followed);
-        break;
-    case UNDO_RUN_ENDED:
-        run_destroy(u->run);
-        break;
-    case UNDO_CHANGE_PIPELINE:
-        pipeline_def_destroy(u->old_pipeline_def);
-        break;
-    case UNDO_DROP_PIPELINE:
-        pipeline_unref(u->pipeline); /* the log's own reference */
-        break;
-    case UNDO_CHANGE_TRIGGER:
-        trigger_def_destroy(u->old_trigger_def);
-        break;
-    case UNDO_DROP_TRIGGER:
-        trigger_destroy(u->trigger);
-        break;
-    case UNDO_ADD_ZONE:
-    case UNDO_CHANGE_ZONE:
-    case UNDO_PRIME_ZONE:
-    case UNDO_DROP_ZONE:
-        zone_undo_drop(u);
-        break;
-    case UNDO_ADD_TOPIC:
-    case UNDO_CHANGE_TOPIC:
-    case UNDO_PUBLISH:
-    case UNDO_DROP_TOPIC:
-    case UNDO_POSITION:
-        topic_undo_drop(u);
-        break;
-    case UNDO_APPLIED:
-        applied_undo_drop(u);
-        break;
-    case UNDO_NAMESPACE:
-        namespace_undo_drop(u);
-        break;
-    }
-}
-
-static void undo_pipeline_def(struct engine *e, struct pipeline *p, struct pipeline_def *old)
-{
-    pipeline_def_destroy(p->def);
-    p->def = old;
-    queue_sort(e, p);
-}
-
-static void undo_trigger_def(struct engine *e, struct now now, struct trigger *t,
-                             struct trigger_def *old)
-{
-    e->arm_undone |= rule_topic(&t->def->rule) != NULL || rule_topic(&old->rule) != NULL;
-    catalog_unlink_match(&e->catalog, t);
-    trigger_def_destroy(t->def);
-    t->def = old;
-    catalog_link_match(&e->catalog, t);
-    timing_arm(e, now, t);
-}
-
-static void undo_drop_pipeline(struct engine *e, struct pipeline *p, int64_t pending)
-{
-    p->dropped = false;
-    p->refs--;
-    p->pending = (uint64_t)pending;
-    e->stats.runs_ended[RUN_CANCELLED] -= p->pending;
-    e->stats.pending += p->pending;
-    catalog_link_pipeline(&e->catalog, p);
-    queue_make_ready(e, p);
-}
-
-/* The change did not reach the disk: takes it back. */
-static void undo_apply(struct engine *e, struct now now, struct undo *u)
-{
-    switch (u->type) {
-    case UNDO_STATE:
-        u->trigger->state = u->state;
-        timing_arm(e, now, u->trigger);
-        break;
-    case UNDO_SUCCESS:
-        u->followed->last_success = u->last_success;
-        followed_unref(u->followed);
-        break;
-    case UNDO_PENDING:
-        u->pipeline->pending -= (uint64_t)u->delta;
-        e->stats.pending -= (uint64_t)u->delta;
-        u->pipeline->queued_since_fetch = true; /* a fetch that is out may have passed it over */
-        queue_make_ready(e, u->pipeline);
-        break;
-    case UNDO_CANCEL:
-        u->run->cancelled = u->run->replaced = false;
-        u->run->pipeline->ending--;
-        break;
-    case UNDO_RUN_STARTED:
-        queue_unlink(e, u->run);
-        run_destroy(u->run);
-        break;
-    case UNDO_RUN_ENDED:
-        u->run->replaced =
-            u->run->replaced && u->run->lease == NULL; /* a worker's was ended by that */
-        queue_relink(e, u->run);
-        break;
-    case UNDO_PAUSE:
-        pause_undo(e, u);
-        break;
-    case UNDO_EXTEND:
-        lease_undo_extend(e, u);
-        break;
-    case UNDO_ENTRUST:
-        lease_undo_entrust(e, u->run);
-        break;
-    case UNDO_ADD_PIPELINE:
-        queue_leave(e, u->pipeline);
-        catalog_unlink_pipeline(&e->catalog, u->pipeline);
-        pipeline_destroy(u->pipeline);
-        break;
-    case UNDO_CHANGE_PIPELINE:
-        undo_pipeline_def(e, u->pipeline, u->old_pipeline_def);
-        break;
-    case UNDO_DROP_PIPELINE:
-        undo_drop_pipeline(e, u->pipeline, u->delta);
-        break;
-    case UNDO_ADD_TRIGGER:
-        e->arm_undone |= rule_topic(&u->trigger->def->rule) != NULL;
-        timing_disarm(e, u->trigger);
-        catalog_unlink_trigger(&e->catalog, u->trigger);
-        trigger_destroy(u->trigger);
-        break;
-    case UNDO_CHANGE_TRIGGER:
-        undo_trigger_def(e, now, u->trigger, u->old_trigger_def);
-        break;
-    case UNDO_DROP_TRIGGER:
-        e->arm_undone |= rule_topic(&u->trigger->def->rule) != NULL;
-        catalog_link_trigger(&e->catalog, u->trigger);
-        timing_arm(e, now, u->trigger);
-        break;
-    case UNDO_ADD_ZONE:
-    case UNDO_CHANGE_ZONE:
-    case UNDO_PRIME_ZONE:
-    case UNDO_DROP_ZONE:
-        zone_undo_apply(e, u);
-        break;
-    case UNDO_ARK:
-        u->ark->state = u->ark_state;
-        break;
-    case UNDO_ACTIVE_STARTED:
-    case UNDO_ACTIVE_ENDED:
-        active_undo_apply(e, u);
-        break;
-    case UNDO_ADD_TOPIC:
-    case UNDO_CHANGE_TOPIC:
-    case UNDO_PUBLISH:
-    case UNDO_DROP_TOPIC:
-    case UNDO_POSITION:
-        topic_undo_apply(e, u);
-        break;
-    case UNDO_APPLIED:
-        applied_undo_apply(e, u);
-        break;
-    case UNDO_NAMESPACE:
-        namespace_undo_apply(e, u);
-        break;
-    }
-}
-
-static void undo_forget(struct engine *e, undo_log *log)
-{
-    for (size_t i = 0; i < log->len; i++)
-        undo_drop(&log->items[i]);
-    log->len = 0;
-}
-
-static void undo_all(struct engine *e, struct now now, undo_log *log)
-{
-    while (log->len > 0)
-        undo_apply(e, now, &log->items[--log->len]);
 }
 
 /* ---- batches ---- */
@@ -436,7 +233,7 @@ void engine_settle(struct engine *e, struct now now, struct batch *b, int err)
     if (err != 0)
         fail(e, now, b, err);
     else
-        undo_forget(e, &e->undo_out);
+        undo_forget(&e->undo_out);
     e->settled_number = err != 0 ? e->batch_number - 1 : b->number;
     queue_settled(e);
 }

@@ -10,8 +10,8 @@
  *     engine_feed(e, now, &event);  engine_finish(e, now, &result);  engine_tick(e, now);  ...
  *     struct batch *b = engine_take(e);                  at most one batch is out at a time
  *     ... commit b's records in one transaction ...
- *     engine_settle(e, now, b, err);                     err == 0: the changes stand. Otherwise all
- * of them, and all those made since on top of them, are undone
+ *     engine_settle(e, now, b, err);                     err == 0: the changes stand. Otherwise all of them, and all those
+ *                                                        made since on top of them, are undone
  *     ... carry out b's deeds, then batch_reset(b) and engine_recycle(e, b) ...
  *
  * Memory follows the journal: state changes at once, so two webhooks in one batch see each other's
@@ -19,9 +19,10 @@
  * too, as it was decided on top of the failed one. A failed batch comes out of engine_settle
  * holding nothing but the REPLY and CLAIM_DONE effects of both, so that everybody is answered, and an ARM effect if zones have changed back.
  *
- * Files: engine.c (life, batches, undo), feed.c (events and decisions), queue.c (which runs start
- * when), claim.c and lease.c (runs that workers outside carry out), ends.c (how they end), replay.c (once more), change.c
- * (the catalog).
+ * Files: engine.c (life, batches, time), undo.c (the way back), feed.c (events and decisions), timing.c (what triggers do by themselves),
+ * completion.c (the end of a run is an event), queue.c (which runs start when), concurrency.c and pause.c (which may not), claim.c and lease.c
+ * (runs that workers outside carry out), ends.c (how runs end), replay.c (once more), change.c (the catalog; zone.c, topic.c,
+ * namespace.c, ark.c, active.c, applied.c for their parts of it).
  */
 #ifndef CORE_ENGINE_H
 #define CORE_ENGINE_H

@@ -1,4 +1,4 @@
-/* engine_internal.h - what the engine's four files share. Nobody else includes it. */
+/* engine_internal.h - what the engine's files share. Nobody else includes it. */
 #ifndef CORE_ENGINE_INTERNAL_H
 #define CORE_ENGINE_INTERNAL_H
 #include "base/prng.h"
@@ -62,8 +62,7 @@ struct moved_run {
     uint64_t batch; /* the batch that holds the record: until it is settled the row says PENDING */
 };
 
-/* How to take one change back. Each says what was done; engine.c does the opposite, or lets go of
- * the old. */
+/* How to take one change back. Each says what was done; undo.c knows who does the opposite, or lets go of the old. */
 enum undo_type {
     UNDO_STATE,       /* trigger: its state before */
     UNDO_SUCCESS,     /* followed, with a reference: last_success before */
@@ -80,20 +79,21 @@ enum undo_type {
     UNDO_ADD_TRIGGER,
     UNDO_CHANGE_TRIGGER, /* old_trigger_def */
     UNDO_DROP_TRIGGER,
-    UNDO_ADD_ZONE,    /* zone.c deals with these */
+    UNDO_ADD_ZONE,
     UNDO_CHANGE_ZONE, /* old_zone_def, was_primed */
     UNDO_PRIME_ZONE,  /* was_primed */
     UNDO_DROP_ZONE,
     UNDO_ARK, /* ark: its state before */
     UNDO_ACTIVE_STARTED, /* active: it was linked */
     UNDO_ACTIVE_ENDED,   /* and unlinked */
-    UNDO_ADD_TOPIC,    /* topic.c deals with these */
+    UNDO_ADD_TOPIC,
     UNDO_CHANGE_TOPIC, /* old_topic: its retention */
     UNDO_PUBLISH,      /* old_topic: where its next message went before the batch */
     UNDO_DROP_TOPIC,
     UNDO_POSITION, /* old_position: before the batch */
     UNDO_NAMESPACE, /* namespace: as it is, old_namespace: as it was; each NULL when there was none */
     UNDO_APPLIED,  /* applied: the mark, old_applied: the one before; each NULL when there is none */
+    UNDO_KINDS,
 };
 
 struct undo {
@@ -136,6 +136,9 @@ struct undo {
 };
 typedef VEC(struct undo) undo_log;
 
+typedef void undo_fn(struct engine *e, struct now now, struct undo *u); /* takes the change back; the last one made is the first */
+typedef void undo_done_fn(struct undo *u); /* the change is on disk, or the engine ends: frees what was kept for taking it back */
+
 /* A run of an ArkEvent that forbids others meanwhile (active.c). */
 struct active_run {
     struct uuid run;
@@ -176,7 +179,6 @@ struct engine {
     struct engine_stats stats;
 };
 
-struct undo *undo_add(struct engine *e, enum undo_type type); /* valid until the next undo_add */
 struct effect *emit(struct engine *e, enum effect_type type);
 /* t may be NULL; then so is what is returned. */
 struct outcome *emit_reply(struct engine *e, struct ticket *t, struct uuid event,
@@ -184,6 +186,13 @@ struct outcome *emit_reply(struct engine *e, struct ticket *t, struct uuid event
 struct slice keep(struct engine *e,
                   struct slice s); /* a copy that lives as long as the filling batch */
 void pipeline_unref(struct pipeline *p);
+void run_destroy(struct run *r);
+
+/* ---- undo.c ---- */
+
+struct undo *undo_add(struct engine *e, enum undo_type type); /* of the filling batch; valid until the next undo_add */
+void undo_forget(undo_log *log);                                 /* its batch is on disk */
+void undo_all(struct engine *e, struct now now, undo_log *log); /* its batch is not; empty afterwards */
 
 /* ---- feed.c ---- */
 
@@ -195,6 +204,7 @@ struct effect_put_event *feed_message(struct engine *e, struct now now, const st
 void feed_trigger(struct engine *e, struct now now, const struct event *ev, struct trigger *t);
 /* Gives a trigger its next state: undoable, and part of the batch. */
 void feed_set_state(struct engine *e, struct trigger *t, const struct trigger_state *next);
+undo_fn feed_undo_state;
 bool batch_is_full(const struct engine *e);
 
 /* ---- change.c ---- */
@@ -205,6 +215,10 @@ void change_add_trigger(struct engine *e, struct now now, struct trigger *tr, st
 void change_trigger_def(struct engine *e, struct now now, struct trigger *tr,
                         struct trigger_def *def, struct slice label);
 void change_drop_trigger(struct engine *e, struct now now, struct trigger *tr);
+undo_fn change_undo_add_pipeline, change_undo_pipeline, change_undo_drop_pipeline;
+undo_done_fn change_done_pipeline, change_done_drop_pipeline;
+undo_fn change_undo_add_trigger, change_undo_trigger, change_undo_drop_trigger;
+undo_done_fn change_done_trigger, change_done_drop_trigger;
 
 /* ---- ark.c ---- */
 
@@ -213,6 +227,7 @@ const char *ark_missing_target(const struct catalog *c, const struct trigger *t)
 void ark_fired(struct engine *e, struct trigger *t);  /* its state is recorded in this batch */
 void ark_passed(struct engine *e, struct trigger *t); /* it was due and did not fire: the next due time is another one */
 void ark_pipeline_changed(struct engine *e, struct now now, const char *path); /* one came to be, or is no more */
+undo_fn ark_undo;
 
 /* ---- ark_input.c ---- */
 
@@ -229,8 +244,8 @@ void active_ended(struct engine *e, struct uuid run); /* for good; harmless for 
 void active_pipeline_dropped(struct engine *e, const struct pipeline *p);
 void active_pending_dropped(struct engine *e, const struct pipeline *p); /* its pending runs have ended */
 void active_forget(struct engine *e, const struct arkevent *a);
-void active_undo_drop(struct undo *u);
-void active_undo_apply(struct engine *e, struct undo *u);
+undo_fn active_undo_start, active_undo_end;
+undo_done_fn active_done_end;
 void active_release(struct engine *e);
 
 /* ---- topic.c ---- */
@@ -242,8 +257,8 @@ void topic_record_message(struct engine *e, struct now now, const struct event *
 bool topic_advance(struct engine *e, const struct position *p);
 /* Who listens to which topics has changed, if the rule is a topic's. */
 void topic_note_rule(struct engine *e, const struct rule *r);
-void topic_undo_drop(struct undo *u);
-void topic_undo_apply(struct engine *e, struct undo *u);
+undo_fn topic_undo_add, topic_undo_state, topic_undo_drop, topic_undo_position;
+undo_done_fn topic_done_drop;
 
 /* ---- completion.c ---- */
 
@@ -255,24 +270,26 @@ struct wall completion_since(struct engine *e, const struct trigger *t, struct w
 /* A run has ended for good: an event for those who follow its pipeline. */
 void completion_feed(struct engine *e, struct now now, const struct run *run,
                      const struct run_result *r);
+undo_fn completion_undo_success;
+undo_done_fn completion_done_success;
 
 /* ---- zone.c ---- */
 
 void zone_record_file(struct engine *e, struct now now, const struct ledger_file *f,
                       struct uuid id);
-void zone_undo_drop(struct undo *u);
-void zone_undo_apply(struct engine *e, struct undo *u);
+undo_fn zone_undo_add, zone_undo_change, zone_undo_prime, zone_undo_drop;
+undo_done_fn zone_done_change, zone_done_drop;
 
 /* ---- namespace.c ---- */
 
-void namespace_undo_drop(struct undo *u);
-void namespace_undo_apply(struct engine *e, struct undo *u);
+undo_fn namespace_undo;
+undo_done_fn namespace_done;
 
 /* ---- applied.c ---- */
 
 void applied_object_dropped(struct engine *e, struct uuid object);
-void applied_undo_drop(struct undo *u);
-void applied_undo_apply(struct engine *e, struct undo *u);
+undo_fn applied_undo;
+undo_done_fn applied_done;
 
 /* ---- timing.c ---- */
 
@@ -326,6 +343,7 @@ void queue_fetch_done(struct engine *e, struct pipeline *p);
 void queue_looked_up(struct engine *e);                /* after a look-up */
 void queue_settled(struct engine *e);                  /* after a batch was settled, either way */
 void queue_schedule(struct engine *e, struct now now); /* starts, or asks for, what may start */
+undo_fn queue_undo_pending, queue_undo_start;
 
 /* ---- concurrency.c ---- */
 
@@ -345,7 +363,7 @@ bool concurrency_make_room(struct engine *e, struct now now, const struct trigge
 
 bool pause_holds(const struct engine *e, const struct pipeline *p);     /* nothing of p may start */
 bool pause_holds_run(const struct engine *e, const struct run_start *s); /* its trigger's runs may not */
-void pause_undo(struct engine *e, const struct undo *u);
+undo_fn pause_undo;
 /* They go: what their pause put aside comes back, as far as it stays. */
 void pause_drop_trigger(struct engine *e, struct trigger *t);
 void pause_drop_pipeline(struct engine *e, struct pipeline *p);
@@ -361,6 +379,8 @@ void ends_attempt(struct engine *e, struct now now, struct run *run, const struc
 /* A run that was never in the table has. */
 void ends_pending(struct engine *e, struct now now, struct pipeline *p, const struct run *run,
                   const struct run_result *r);
+undo_fn ends_undo_cancel, ends_undo_end;
+undo_done_fn ends_done_end;
 
 /* ---- claim.c ---- */
 
@@ -381,7 +401,6 @@ struct lease *lease_make(struct now now, struct lease_hash hash, uint64_t ms);
 void lease_record(struct engine *e, const struct lease *l);
 void lease_arm(struct engine *e, struct lease *l);
 void lease_due(struct engine *e, struct now now, struct wheel_timer *w);
-void lease_undo_extend(struct engine *e, const struct undo *u);
-void lease_undo_entrust(struct engine *e, struct run *run);
+undo_fn lease_undo_extend, lease_undo_entrust;
 
 #endif

@@ -150,6 +150,12 @@ void feed_set_state(struct engine *e, struct trigger *t, const struct trigger_st
     record_state(e, t);
 }
 
+void feed_undo_state(struct engine *e, struct now now, struct undo *u)
+{
+    u->trigger->state = u->state;
+    timing_arm(e, now, u->trigger);
+}
+
 static void fired(struct engine *e, struct now now, struct trigger *t, struct uuid run)
 {
     struct trigger_state next = t->state;

@@ -105,7 +105,7 @@ enum lease_answer engine_extend(struct engine *e, struct now now, struct uuid id
     return LEASE_DONE;
 }
 
-void lease_undo_extend(struct engine *e, const struct undo *u)
+void lease_undo_extend(struct engine *e, struct now now, struct undo *u)
 {
     struct lease *l = u->run->lease;
     l->ends_at = u->lease.ends_at;
@@ -170,10 +170,10 @@ bool engine_entrust(struct engine *e, struct now now, struct uuid id, struct lea
     return true;
 }
 
-void lease_undo_entrust(struct engine *e, struct run *run)
+void lease_undo_entrust(struct engine *e, struct now now, struct undo *u)
 {
-    struct lease *l = run->lease;
-    change_hands(e, run, NULL);
+    struct lease *l = u->run->lease;
+    change_hands(e, u->run, NULL);
     free(l);
 }
 

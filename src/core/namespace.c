@@ -89,12 +89,12 @@ void engine_drop_namespace(struct engine *e, struct namespace *n, struct ticket 
     emit_reply(e, t, UUID_NIL, NULL, 0);
 }
 
-void namespace_undo_drop(struct undo *u)
+void namespace_done(struct undo *u)
 {
     namespace_destroy(u->old_namespace);
 }
 
-void namespace_undo_apply(struct engine *e, struct undo *u)
+void namespace_undo(struct engine *e, struct now now, struct undo *u)
 {
     swap(e, u->old_namespace, u->namespace);
     namespace_destroy(u->namespace);

@@ -66,7 +66,7 @@ static void set(struct engine *e, const struct pause_target *x, bool paused)
     }
 }
 
-void pause_undo(struct engine *e, const struct undo *u)
+void pause_undo(struct engine *e, struct now now, struct undo *u)
 {
     set(e, &u->pause, !is_paused(e, &u->pause));
 }

@@ -124,6 +124,12 @@ void queue_occupy(struct engine *e, struct pipeline *p, const struct run_start *
     undo_add(e, UNDO_RUN_STARTED)->run = r;
 }
 
+void queue_undo_start(struct engine *e, struct now now, struct undo *u)
+{
+    queue_unlink(e, u->run);
+    run_destroy(u->run);
+}
+
 void queue_adopt(struct engine *e, struct pipeline *p, const struct run_start *s,
                  struct wall started_at, struct lease *lease)
 {
@@ -165,6 +171,14 @@ void queue_change_pending(struct engine *e, struct pipeline *p, int64_t delta)
     struct undo *u = undo_add(e, UNDO_PENDING);
     u->pipeline = p;
     u->delta = delta;
+}
+
+void queue_undo_pending(struct engine *e, struct now now, struct undo *u)
+{
+    u->pipeline->pending -= (uint64_t)u->delta;
+    e->stats.pending -= (uint64_t)u->delta;
+    u->pipeline->queued_since_fetch = true; /* a fetch that is out may have passed it over */
+    queue_make_ready(e, u->pipeline);
 }
 
 void queue_add_pending(struct engine *e, struct pipeline *p)

@@ -281,31 +281,29 @@ void topic_note_rule(struct engine *e, const struct rule *r)
 
 /* ---- undo ---- */
 
-void topic_undo_drop(struct undo *u)
+void topic_undo_add(struct engine *e, struct now now, struct undo *u)
 {
-    if (u->type == UNDO_DROP_TOPIC)
-        topic_destroy(u->topic);
+    catalog_unlink_topic(&e->catalog, u->topic);
+    topic_destroy(u->topic);
 }
 
-void topic_undo_apply(struct engine *e, struct undo *u)
+void topic_undo_state(struct engine *e, struct now now, struct undo *u)
 {
-    switch (u->type) {
-    case UNDO_ADD_TOPIC:
-        catalog_unlink_topic(&e->catalog, u->topic);
-        topic_destroy(u->topic);
-        break;
-    case UNDO_CHANGE_TOPIC:
-    case UNDO_PUBLISH:
-        u->topic->state = u->old_topic;
-        break;
-    case UNDO_DROP_TOPIC:
-        catalog_link_topic(&e->catalog, u->topic);
-        break;
-    case UNDO_POSITION:
-        u->position->at = u->old_position.at;
-        u->position->known = u->old_position.known;
-        break;
-    default:
-        CHECK(!"not a topic's");
-    }
+    u->topic->state = u->old_topic;
+}
+
+void topic_undo_drop(struct engine *e, struct now now, struct undo *u)
+{
+    catalog_link_topic(&e->catalog, u->topic);
+}
+
+void topic_done_drop(struct undo *u)
+{
+    topic_destroy(u->topic);
+}
+
+void topic_undo_position(struct engine *e, struct now now, struct undo *u)
+{
+    u->position->at = u->old_position.at;
+    u->position->known = u->old_position.known;
 }

@@ -149,34 +149,39 @@ int engine_drop_file(struct engine *e, struct now now, int64_t zone_key, struct 
 
 /* ---- undo ---- */
 
-void zone_undo_drop(struct undo *u)
+void zone_undo_add(struct engine *e, struct now now, struct undo *u)
 {
-    if (u->type == UNDO_CHANGE_ZONE)
-        zone_def_unref(u->old_zone_def);
-    else if (u->type == UNDO_DROP_ZONE)
-        zone_destroy(u->zone);
+    catalog_unlink_zone(&e->catalog, u->zone);
+    zone_destroy(u->zone);
+    e->arm_undone = true;
 }
 
-void zone_undo_apply(struct engine *e, struct undo *u)
+void zone_undo_change(struct engine *e, struct now now, struct undo *u)
 {
-    switch (u->type) {
-    case UNDO_ADD_ZONE:
-        catalog_unlink_zone(&e->catalog, u->zone);
-        zone_destroy(u->zone);
-        break;
-    case UNDO_CHANGE_ZONE:
-        zone_def_unref(u->zone->def);
-        u->zone->def = u->old_zone_def;
-        u->zone->primed = u->was_primed;
-        break;
-    case UNDO_PRIME_ZONE:
-        u->zone->primed = u->was_primed;
-        break;
-    case UNDO_DROP_ZONE:
-        catalog_link_zone(&e->catalog, u->zone);
-        break;
-    default:
-        CHECK(!"not a zone's");
-    }
+    zone_def_unref(u->zone->def);
+    u->zone->def = u->old_zone_def;
+    u->zone->primed = u->was_primed;
     e->arm_undone = true;
+}
+
+void zone_done_change(struct undo *u)
+{
+    zone_def_unref(u->old_zone_def);
+}
+
+void zone_undo_prime(struct engine *e, struct now now, struct undo *u)
+{
+    u->zone->primed = u->was_primed;
+    e->arm_undone = true;
+}
+
+void zone_undo_drop(struct engine *e, struct now now, struct undo *u)
+{
+    catalog_link_zone(&e->catalog, u->zone);
+    e->arm_undone = true;
+}
+
+void zone_done_drop(struct undo *u)
+{
+    zone_destroy(u->zone);
 }
