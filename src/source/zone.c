@@ -319,6 +319,7 @@ static struct source *start(struct host *h, struct http_server *http, struct dia
     all->open = 2;
     http_server_route(http, zone_file_routes, zone_file_route_count, all);
     h->zones = &all->offer;
+    mounts_open(all);
     changed(&all->offer);
     return (struct source *)all;
 }
@@ -362,6 +363,7 @@ static void stop(struct source *source, void (*closed)(void *arg), void *arg)
     HASH_ITER (hh, all->sites, s, tmp)
         site_drop(s);
     watch_close(all);
+    mounts_close(all);
     zones_part_closed(all);
 }
 

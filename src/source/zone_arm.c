@@ -95,7 +95,7 @@ static void armed(struct site *s)
     s->since_ns = s->waiting_ns != 0 ? s->waiting_ns : s->arm_since_ns;
     s->waiting_ns = 0;
     s->retry_ms = ZONE_RETRY_MS_MIN;
-    s->rescan = true;
+    s->rescan = s->way_changed = true;
     s->unwatched = s->arm_wd < 0;
     if (s->unwatched)
         site_set_error(s, s->arm_wd, "cannot watch the directory");

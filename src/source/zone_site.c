@@ -2,7 +2,7 @@
  *
  *     [not armed] --open and watch--> [armed] --steps: rounds, slices--> ...
  *         ^  \--cannot: error, later again      |
- *         \------- moved, deleted, unmounted ---/
+ *         \-- moved, deleted, the path leads elsewhere --/
  */
 #include "source/zone_site.h"
 #include "base/check.h"
@@ -48,7 +48,9 @@ void site_disarm(struct site *s)
         return;
     s->armed = false;
     s->root.ino = s->root.dev = 0;
+    s->way_changed = s->way_unwatched = false;
     watch_forget_below(s, "");
+    watch_register_way(s, NULL, 0);
     site_paths_clear(&s->subtrees);
     drop_candidates(s);
     later_clear(s);
@@ -106,6 +108,7 @@ static void scan_over(struct site *s)
             timer_set(s->all->host->timers, &s->rescan_due, again_ms);
         if (!s->unwatched)
             site_set_error(s, 0, NULL);
+        s->way_changed |= s->way_unwatched; /* there may be room by now */
     }
     scan_destroy(c);
 }
@@ -149,7 +152,7 @@ static bool take_scan(struct site *s)
 
 static void destroy(struct site *s)
 {
-    CHECK(!s->busy && s->tickets == 0 && s->held == 0 && s->dirs == NULL);
+    CHECK(!s->busy && s->tickets == 0 && s->held == 0 && s->dirs == NULL && s->ways == NULL);
     scan_destroy(s->scan);
     if (s->touched)
         LL_DELETE2(s->all->touched, s, touched_next);
@@ -182,12 +185,16 @@ void site_step(struct site *s)
             site_arm(s);
         return;
     }
+    s->way_last = !s->way_last && site_follow(s);
+    if (s->way_last)
+        return;
     const bool scan_first = s->scan_next;
     s->scan_next = !scan_first;
     if (scan_first && take_scan(s))
         return;
-    if (!take_candidates(s) && !scan_first)
-        take_scan(s);
+    if (take_candidates(s) || (!scan_first && take_scan(s)))
+        return;
+    s->way_last = site_follow(s);
 }
 
 void site_round_over(struct site *s, struct round *r)

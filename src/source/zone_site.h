@@ -3,6 +3,7 @@
  *     zone.c        the source: trigger types, the catalog's zones against the sites that are watched
  *     zone_site.c   one site, from its beginning to its end: what it does next
  *     zone_arm.c    its directory is opened and watched, again and again if need be
+ *     zone_way.c    whether the path still leads to it
  *     zone_paths.c  sets of paths
  *     zone_watch.c  inotify: which directory a notice is about, and what it means
  *     zone_scan.c   going through directories, a slice at a time, on a worker
@@ -162,19 +163,20 @@ struct later {
     char path[];
 };
 
-/* A directory of a site that is watched. */
+/* A directory of a site that is watched; or a directory or link on the way to it. */
 struct watched_dir {
     struct site *site;
     struct watch *watch;
-    char *path; /* below the site; "" is itself */
+    char *path;  /* below the site; "" is itself. NULL: on the way */
+    bool wanted; /* on the way, also now that it was followed again */
     struct watched_dir *watch_prev, *watch_next;
     struct watched_dir *prev, *next; /* of the site */
 };
 
-/* What inotify knows as one: a directory, of as many sites as look at it. */
+/* What inotify knows as one: a directory (or a link), of as many sites as look at it. */
 struct watch {
     int wd;
-    struct watched_dir *dirs;
+    struct watched_dir *dirs, *ways; /* of sites, on the way to sites */
     UT_hash_handle hh;
 };
 
@@ -197,9 +199,12 @@ struct site {
     struct zone_root root;
     int64_t since_ns;   /* what has not changed since then was there before the zone */
     int64_t waiting_ns; /* since when its directory could not be opened, before it ever was; 0: it could */
-    struct watched_dir *dirs;
+    struct watched_dir *dirs, *ways;
 
     /* what is to be done */
+    bool way_changed;   /* the path may lead elsewhere now */
+    bool way_last;      /* that was looked into last: it is the others' turn */
+    bool way_unwatched; /* some of it: inotify had no room */
     struct site_path *candidates, *subtrees;
     bool rescan;
     struct scan *scan;
@@ -246,6 +251,11 @@ void site_arm_told(struct timer *t); /* of s->tell */
 void site_set_status(struct site *s, const char *status, const char *error);
 void site_set_error(struct site *s, int err, const char *what); /* err 0: there is none */
 
+/* ---- the way to it: zone_way.c ---- */
+bool site_follow(struct site *s); /* if the way may have changed; the site is busy then. It disarms a site whose path leads elsewhere */
+void mounts_open(struct zones *all); /* every mount may change ways */
+void mounts_close(struct zones *all);
+
 /* A path may have something to be noticed. Copies it. */
 void site_notice(struct site *s, const char *path, size_t len, enum notice notice);
 void site_notice_dir(struct site *s, const char *path);
@@ -284,6 +294,7 @@ void watch_drain(struct zones *all);          /* reads what is there now */
 void watch_resume(struct zones *all);         /* if it had to stop */
 int watch_add_fd(int inotify_fd, int dir_fd); /* on any thread: a wd or a negative errno */
 void watch_register(struct site *s, int wd, const char *path);
+void watch_register_way(struct site *s, const int *wds, size_t n); /* these, and no others any more */
 void watch_forget_below(struct site *s, const char *path); /* "": all */
 void watch_keep_top(struct site *s);                       /* all but its own directory */
 void watch_scans_done(struct zones *all); /* orphans find their directories, or go */
@@ -302,7 +313,8 @@ struct zones {
 
     int inotify_fd;
     uint64_t overflow_ms; /* when lost notices were last told of */
-    uv_poll_t poll;
+    uv_poll_t poll, mounts;
+    int mounts_fd; /* -1: nobody tells of mounts */
     bool polling, paused;
     struct watch *watches;
     unsigned walking;   /* slices under way that may add watches */

@@ -24,6 +24,7 @@
 #define WATCHED                                                                                    \
     (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_DELETE_SELF |       \
      IN_ATTRIB | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
+#define LEFT (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)
 
 int watch_add_fd(int inotify_fd, int dir_fd)
 {
@@ -47,7 +48,7 @@ static struct watch *find_watch(const struct zones *all, int wd)
 
 static void drop_watch_if_unused(struct zones *all, struct watch *w)
 {
-    if (w->dirs != NULL)
+    if (w->dirs != NULL || w->ways != NULL)
         return;
     HASH_DEL(all->watches, w);
     inotify_rm_watch(all->inotify_fd, w->wd); /* the kernel may have done so itself */
@@ -58,22 +59,59 @@ static void forget(struct watched_dir *d)
 {
     struct watch *w = d->watch;
     struct zones *all = d->site->all;
-    DL_DELETE2(w->dirs, d, watch_prev, watch_next);
-    DL_DELETE(d->site->dirs, d);
+    if (d->path == NULL) {
+        DL_DELETE2(w->ways, d, watch_prev, watch_next);
+        DL_DELETE(d->site->ways, d);
+    } else {
+        DL_DELETE2(w->dirs, d, watch_prev, watch_next);
+        DL_DELETE(d->site->dirs, d);
+    }
     free(d->path);
     free(d);
     drop_watch_if_unused(all, w);
 }
 
-void watch_register(struct site *s, int wd, const char *path)
+static struct watch *make_watch(struct zones *all, int wd)
 {
-    struct watch *w = find_watch(s->all, wd);
-    struct watched_dir *d;
+    struct watch *w = find_watch(all, wd);
     if (w == NULL) {
         w = mem_zalloc(sizeof(*w));
         w->wd = wd;
-        HASH_ADD_INT(s->all->watches, wd, w);
+        HASH_ADD_INT(all->watches, wd, w);
     }
+    return w;
+}
+
+static struct watched_dir *find_way(struct site *s, struct watch *w)
+{
+    struct watched_dir *d;
+    DL_FOREACH2 (w->ways, d, watch_next)
+        if (d->site == s)
+            return d;
+    d = mem_zalloc(sizeof(*d));
+    *d = (struct watched_dir){.site = s, .watch = w};
+    DL_APPEND2(w->ways, d, watch_prev, watch_next);
+    DL_APPEND(s->ways, d);
+    return d;
+}
+
+void watch_register_way(struct site *s, const int *wds, size_t n)
+{
+    struct watched_dir *d, *tmp;
+    for (size_t i = 0; i < n; i++)
+        find_way(s, make_watch(s->all, wds[i]))->wanted = true;
+    DL_FOREACH_SAFE (s->ways, d, tmp) {
+        if (!d->wanted)
+            forget(d);
+        else
+            d->wanted = false;
+    }
+}
+
+void watch_register(struct site *s, int wd, const char *path)
+{
+    struct watch *w = make_watch(s->all, wd);
+    struct watched_dir *d;
     DL_FOREACH2 (w->dirs, d, watch_next) {
         if (d->site != s)
             continue;
@@ -177,7 +215,7 @@ static void watch_ended(struct watched_dir *d)
 /* True when the site has left its directory: it is in no list of the watch any more. */
 static bool itself(struct site *s, const char *dir, uint32_t mask)
 {
-    if (!(mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)) || dir[0] != '\0')
+    if (!(mask & LEFT) || dir[0] != '\0')
         return false;
     site_disarm(s);
     return true;
@@ -209,6 +247,18 @@ static void keep_orphan(struct zones *all, const struct inotify_event *ev)
     str_add(&all->orphans, (const char *)ev, sizeof(*ev) + ev->len);
 }
 
+/* Something on the way to sites was moved or removed, or is watched no more. */
+static void ways_changed(const struct watch *w, uint32_t mask)
+{
+    struct watched_dir *d;
+    if (!(mask & LEFT))
+        return;
+    DL_FOREACH2 (w->ways, d, watch_next) {
+        d->site->way_changed = true;
+        touch(d->site);
+    }
+}
+
 static void dispatch(struct zones *all, const struct inotify_event *ev)
 {
     if (ev->mask & IN_Q_OVERFLOW) {
@@ -221,6 +271,7 @@ static void dispatch(struct zones *all, const struct inotify_event *ev)
         keep_orphan(all, ev);
         return;
     }
+    ways_changed(w, ev->mask);
     struct watched_dir *dirs = w->dirs;
     DL_FOREACH_SAFE2 (dirs, d, tmp, watch_next) {
         touch(d->site);

@@ -401,6 +401,91 @@ def test_a_directory_that_goes_and_comes_back(daemon, tmp_path):
     daemon.wait_files(z, "a", "b", "c")
 
 
+def link_replaced(top, link, target):
+    os.symlink(target, top / "next")
+    os.replace(top / "next", link)
+
+
+def last_link(top):
+    os.symlink(top / "one" / "in", top / "here")
+    return top / "here", lambda: link_replaced(top, top / "here", top / "two" / "in")
+
+
+def link_on_the_way(top):
+    os.symlink("one", top / "here")
+    return top / "here" / "in", lambda: link_replaced(top, top / "here", "two")
+
+
+def link_to_a_link(top):
+    os.symlink("one", top / "there")
+    os.symlink("./there/../there", top / "here")
+    return top / "here" / "in", lambda: link_replaced(top, top / "there", "two")
+
+
+def directory_above(top):
+    def turn():
+        os.rename(top / "one", top / "old")
+        os.symlink("old", top / "one")  # still the same: nothing is to be told twice
+        link_replaced(top, top / "one", "two")
+    return top / "one" / "in", turn
+
+
+@pytest.mark.parametrize("way", [last_link, link_on_the_way, link_to_a_link, directory_above])
+@pytest.mark.parametrize("recursive", [False, True])
+def test_a_path_that_comes_to_lead_elsewhere(daemon, tmp_path, way, recursive):
+    for name in ("one", "two"):
+        (tmp_path / name / "in").mkdir(parents=True)
+    path, turn = way(tmp_path)
+    old = os.open(tmp_path / "one" / "in", os.O_PATH)
+    z = daemon.create_zone(path=str(path), recursive=recursive)
+    (path / "a").write_text("x")
+    daemon.wait_files(z, "a")
+    turn()
+    (tmp_path / "two" / "in" / "b").write_text("x")
+    daemon.wait_files(z, "a", "b")
+    os.close(os.open("not ours any more", os.O_CREAT | os.O_WRONLY, dir_fd=old))
+    os.close(old)
+    (tmp_path / "two" / "in" / "c").write_text("x")
+    daemon.wait_files(z, "a", "b", "c")
+    assert daemon.zone(z)["status"] == "watching"
+
+
+def test_a_path_above_that_goes_for_a_while(daemon, tmp_path):
+    (tmp_path / "one" / "in").mkdir(parents=True)
+    z = daemon.create_zone(path=str(tmp_path / "one" / "in"))
+    (tmp_path / "one" / "in" / "a").write_text("x")
+    daemon.wait_files(z, "a")
+    for name in ("b", "c"):
+        (tmp_path / "one").rename(tmp_path / "away")
+        wait_until(lambda: daemon.zone(z)["status"] == "error", what="the missing directory to be reported")
+        (tmp_path / "away" / "in" / name).write_text("x")
+        (tmp_path / "away").rename(tmp_path / "one")
+        wait_until(lambda: daemon.zone(z)["status"] == "watching", what="the directory to be watched again")
+    daemon.wait_files(z, "a", "b", "c")
+
+
+def test_a_file_system_that_is_mounted_over_the_directory(make_daemon, tmp_path):
+    apart = ("unshare", "--user", "--map-root-user", "--mount")
+    if subprocess.run([*apart, "mount", "-t", "tmpfs", "none", tmp_path], check=False, capture_output=True).returncode != 0:
+        pytest.skip("there are no mount namespaces here")
+    (tmp_path / "above" / "in").mkdir(parents=True)
+    daemon = make_daemon(wrapper=apart)
+    z = daemon.create_zone(path=str(tmp_path / "above" / "in"))
+
+    def sh(command):
+        subprocess.run(["nsenter", "--user", "--mount", "--preserve-credentials", "--target", str(daemon.pid), "sh", "-ec", command],
+                       cwd="/", check=True)
+
+    sh(f"mount -t tmpfs none {tmp_path}/above/in; echo x > {tmp_path}/above/in/a")
+    daemon.wait_files(z, "a")
+    sh(f"umount {tmp_path}/above/in; echo x > {tmp_path}/above/in/b")
+    daemon.wait_files(z, "a", "b")
+    sh(f"mount -t tmpfs none {tmp_path}/above")
+    wait_until(lambda: daemon.zone(z)["status"] == "error", what="the directory to be missing")
+    sh(f"mkdir {tmp_path}/above/in; echo x > {tmp_path}/above/in/c")
+    daemon.wait_files(z, "a", "b", "c")
+
+
 def make_plain(make_daemon):
     """A daemon that may not read what its user may not, whoever that is."""
     drop_caps = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
