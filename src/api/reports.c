@@ -7,16 +7,14 @@
  * the commit. For the others the run's row says why not; a status without a token is then for a run that nobody has claimed.
  */
 #include "api/auth.h"
-#include "api/report_log.h"
+#include "api/report.h"
 #include "api/resources.h"
 #include "api/work.h"
 #include "base/check.h"
-#include "base/hex.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/rfc3339.h"
 #include "core/engine.h"
-#include "io/secret/lease.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,22 +26,6 @@
 
 /* A lease without a token, of a worker that says "running" and no more. */
 #define ANONYMOUS_LEASE_MS (3600 * 1000)
-
-struct report {
-    struct uuid run;
-    bool has_token;
-    bool is_status;
-    bool no_key; /* the token is all that its sender has: he learns nothing else */
-    struct lease_hash hash;
-    struct run_result result; /* RUNNING: a heartbeat */
-    struct str output;        /* what result.output points into, if that is not a string */
-    struct str log;           /* what result.log points into */
-    uint64_t lease_ms;        /* 0: as before */
-    enum lease_answer answer;
-    struct wall expires_at;
-    int err; /* of reading the row */
-    struct run_row row;
-};
 
 struct reporting {
     struct ticket ticket; /* redeemed once for each report that was accepted */
@@ -114,10 +96,8 @@ static int describe(struct str *s, const struct report *r)
 
 static void release(struct reporting *w)
 {
-    for (size_t i = 0; i < w->count; i++) {
-        str_release(&w->reports[i].output);
-        str_release(&w->reports[i].log);
-    }
+    for (size_t i = 0; i < w->count; i++)
+        report_release(&w->reports[i]);
     free(w->reports);
     json_decref(w->body);
 }
@@ -251,105 +231,6 @@ static void hand_in_all(struct reporting *w)
 
 /* ---- requests ---- */
 
-static void take_token(struct json_fields *f, struct report *r, enum json_need need)
-{
-    struct lease_token token;
-    const char *text = json_take_string(f, "lease_token", need);
-    if (text == NULL)
-        return;
-    r->has_token = true;
-    if (hex_decode(slice_of(text), token.b, sizeof(token.b)))
-        r->hash = lease_hash_of(&token);
-    else
-        json_fields_fail(f, "lease_token", "must be the %d digits that the claim gave",
-                         2 * LEASE_TOKEN_SIZE);
-}
-
-static void take_lease_seconds(struct json_fields *f, struct report *r)
-{
-    if (json_has(f, "lease_seconds"))
-        r->lease_ms =
-            (uint64_t)(json_take_number(f, "lease_seconds", 0, 0.1, LEASE_MS_MAX / 1000.0) * 1000);
-}
-
-/* A string is the output itself, anything else its JSON. */
-static void take_output(struct json_fields *f, struct report *r)
-{
-    const json_t *v = json_take_any(f, "output");
-    if (v == NULL || json_is_null(v))
-        return;
-    if (json_is_string(v)) {
-        r->result.output = (struct slice){json_string_value(v), json_string_length(v)};
-        return;
-    }
-    str_add_json_value(&r->output, v);
-    r->result.output = str_slice(&r->output);
-}
-
-static void take_logs(struct json_fields *f, struct wall now, struct report *r)
-{
-    report_take_logs(f, now, &r->log);
-    if (r->log.len > 0)
-        r->result.log = str_slice(&r->log);
-}
-
-static void take_failure(struct json_fields *f, struct report *r)
-{
-    const char *error = json_take_string(f, "error", JSON_OPTIONAL);
-    if (r->result.status == RUN_FAILED || r->result.status == RUN_CANCELLED)
-        r->result.error = slice_of(error != NULL                       ? error
-                                   : r->result.status == RUN_CANCELLED ? "cancelled by its worker"
-                                                                       : "failed");
-    if (r->result.status == RUN_FAILED)
-        r->result.conclusive = !json_take_bool(f, "retry", true);
-    else
-        json_ignore(f, "retry");
-}
-
-static void take_status(struct json_fields *f, struct report *r, bool or_running)
-{
-    const char *status = json_take_string(f, "status", JSON_REQUIRED);
-    if (status == NULL)
-        return;
-    if (!run_status_parse(slice_of(status), &r->result.status) || r->result.status == RUN_PENDING ||
-        (r->result.status == RUN_RUNNING && !or_running)) {
-        json_fields_fail(f, "status", "must be %ssuccess, failed or cancelled",
-                         or_running ? "running, " : "");
-        r->result.status = RUN_FAILED;
-    }
-}
-
-enum form { FORM_HEARTBEAT, FORM_COMPLETE, FORM_FAIL, FORM_STATUS, FORM_ONE_OF_MANY };
-
-static int take_report(json_t *body, const char *path, enum form form, struct wall now,
-                       struct report *r, struct diag *reterr)
-{
-    static const enum run_status status_of[] = {[FORM_HEARTBEAT] = RUN_RUNNING,
-                                                [FORM_COMPLETE] = RUN_SUCCESS,
-                                                [FORM_FAIL] = RUN_FAILED,
-                                                [FORM_STATUS] = RUN_FAILED,
-                                                [FORM_ONE_OF_MANY] = RUN_FAILED};
-    struct json_fields f;
-    json_fields_begin(&f, body, path, reterr);
-    r->result.status = status_of[form];
-    if (form == FORM_ONE_OF_MANY) {
-        const char *id = json_take_string(&f, "run_id", JSON_REQUIRED);
-        if (id != NULL && !uuid_parse(slice_of(id), &r->run))
-            json_fields_fail(&f, "run_id", "must be a UUID");
-    }
-    take_token(&f, r, form == FORM_STATUS ? JSON_OPTIONAL : JSON_REQUIRED);
-    if (form == FORM_STATUS || form == FORM_ONE_OF_MANY)
-        take_status(&f, r, form == FORM_STATUS);
-    if (form == FORM_HEARTBEAT || form == FORM_STATUS)
-        take_lease_seconds(&f, r);
-    if (form != FORM_HEARTBEAT) {
-        take_output(&f, r);
-        take_logs(&f, now, r);
-        take_failure(&f, r);
-    }
-    return json_fields_end(&f);
-}
-
 /* An object that all requests begin with; NULL when it was answered already. */
 static struct reporting *begin(struct api *a, struct http_request *req)
 {
@@ -383,26 +264,11 @@ static void refuse(struct reporting *w, const struct diag *why)
     http_respond_diag(w->req, why);
 }
 
-/* Of who was asked to call back: he has it from the request that asked him. A bearer that is none is left alone: it may be an API key. */
-static void take_header_token(const struct http_request *req, struct report *r)
-{
-    struct lease_token token;
-    struct str bearer = {0};
-    struct slice text = http_header(req, "pawl-callback-token");
-    if (text.p == NULL && auth_credentials_key(http_header(req, "authorization"), &bearer))
-        text = str_slice(&bearer);
-    if (!r->has_token && text.p != NULL && hex_decode(text, token.b, sizeof(token.b))) {
-        r->has_token = true;
-        r->hash = lease_hash_of(&token);
-    }
-    str_release(&bearer);
-}
-
 /* The route is open to who has no API key: the run's token will do. False when it was answered. */
 static bool may_report(struct reporting *w, struct report *r)
 {
     struct diag why;
-    take_header_token(w->req, r);
+    report_take_header(w->req, r);
     r->is_status = true;
     r->no_key = !auth_authorize(w->api->auth, w->req, &why);
     if (!r->no_key || r->has_token)
@@ -411,7 +277,7 @@ static bool may_report(struct reporting *w, struct report *r)
     return false;
 }
 
-static void one(struct http_request *req, struct api *a, enum form form)
+static void one(struct http_request *req, struct api *a, enum report_form form)
 {
     struct uuid id;
     struct diag why;
@@ -422,9 +288,9 @@ static void one(struct http_request *req, struct api *a, enum form form)
         return;
     make_reports(w, 1);
     w->reports[0].run = id;
-    if (take_report(w->body, "", form, a->host->now(a->host).wall, &w->reports[0], &why) < 0)
+    if (report_take(w->body, "", form, a->host->now(a->host).wall, &w->reports[0], &why) < 0)
         refuse(w, &why);
-    else if (form != FORM_STATUS || may_report(w, &w->reports[0]))
+    else if (form != REPORT_STATUS || may_report(w, &w->reports[0]))
         hand_in_all(w);
 }
 
@@ -446,7 +312,7 @@ static int take_many(struct reporting *w, struct diag *reterr)
         snprintf(path, sizeof(path), "runs[%zu]", i);
         if (!json_is_object(item))
             return diag_set(reterr, DIAG_INVALID_ARGUMENT, "%s: must be an object", path);
-        if (take_report(item, path, FORM_ONE_OF_MANY, now, &w->reports[i], reterr) < 0)
+        if (report_take(item, path, REPORT_ONE_OF_MANY, now, &w->reports[i], reterr) < 0)
             return -EINVAL;
     }
     return 0;
@@ -467,22 +333,22 @@ static void many(struct http_request *req, void *ctx)
 
 static void heartbeat(struct http_request *req, void *ctx)
 {
-    one(req, ctx, FORM_HEARTBEAT);
+    one(req, ctx, REPORT_HEARTBEAT);
 }
 
 static void complete(struct http_request *req, void *ctx)
 {
-    one(req, ctx, FORM_COMPLETE);
+    one(req, ctx, REPORT_COMPLETE);
 }
 
 static void fail(struct http_request *req, void *ctx)
 {
-    one(req, ctx, FORM_FAIL);
+    one(req, ctx, REPORT_FAIL);
 }
 
 static void status(struct http_request *req, void *ctx)
 {
-    one(req, ctx, FORM_STATUS);
+    one(req, ctx, REPORT_STATUS);
 }
 
 static const struct http_route routes[] = {

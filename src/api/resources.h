@@ -17,6 +17,7 @@ extern const struct resource
     resource_kube_discovery,
     resource_kube_get,
     resource_kube_list,
+    resource_kube_namespace_write,
     resource_kube_namespaces,
     resource_kube_write,
     resource_manifests,
