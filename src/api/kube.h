@@ -13,7 +13,7 @@
  *     kube_feed.c        what has happened lately, for those who watch
  *     kube_write.c       create, replace, patch, delete
  *     kube_body.c        what the body of a write says
- *     kube_namespaces.c, kube_namespace_write.c  namespaces
+ *     kube_namespaces.c  get and list namespaces; kube_namespace_write.c makes, changes, deletes them
  */
 #ifndef API_KUBE_H
 #define API_KUBE_H
