@@ -1,182 +1,13 @@
 #include "io/yaml/yaml.h"
-#include <stdarg.h>
-#include <stdio.h>
+#include "base/check.h"
+#include "io/yaml/walk.h"
+#include "io/yaml/scalar.h"
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
-#include "base/check.h"
-#include "base/vec.h"
-#include "io/yaml/places.h"
-#include "io/yaml/scalar.h"
 
-/* libyaml gives events; one function per kind of node turns them into a value. `event` is always the one being looked at;
- * next() moves on. A function that reads a node is called with the node's first event and returns at its last one. */
+static json_t *read_node(struct walk *w, unsigned depth, struct weight *ret);
 
-/* What a node is worth against the limits. */
-struct weight {
-    size_t nodes, bytes;
-    unsigned height; /* 1: a scalar */
-};
-
-struct anchor {
-    char *name;
-    json_t *value;
-    struct weight weight;
-};
-
-struct reader {
-    struct slice text;
-    struct diag *why;
-    yaml_parser_t parser;
-    yaml_event_t event;
-    VEC(struct anchor) anchors; /* of the document */
-    struct places *places;      /* NULL: nobody asks */
-    struct place key;    /* of the node that is read next, where it is a member of a mapping */
-    size_t nodes, bytes; /* so far, aliases expanded */
-};
-
-static json_t *read_node(struct reader *r, unsigned depth, struct weight *ret);
-
-/* ---- places ---- */
-
-static struct place here(const struct reader *r)
-{
-    return (struct place){(uint32_t)r->event.start_mark.line + 1,
-                          (uint32_t)r->event.start_mark.column + 1};
-}
-
-/* Notes the node that `event` begins; what is inside is noted next. */
-static size_t place_begin(struct reader *r)
-{
-    const struct place key = r->key;
-
-    r->key = (struct place){0};
-    if (r->places == NULL)
-        return 0;
-    vec_push(&r->places->nodes, ((struct place_node){key.line > 0 ? key : here(r), here(r), 1}));
-    return r->places->nodes.len - 1;
-}
-
-static void place_end(struct reader *r, size_t node)
-{
-    if (r->places != NULL)
-        r->places->nodes.items[node].size = (uint32_t)(r->places->nodes.len - node);
-}
-
-/* ---- errors; all return false ---- */
-
-static bool fail_at(struct reader *r, size_t line, size_t column, const char *text)
-{
-    diag_set(r->why, DIAG_INVALID_ARGUMENT, "not valid YAML at line %zu, column %zu: %s", line + 1,
-             column + 1, text);
-    if (r->why != NULL) {
-        r->why->line = (int)line + 1;
-        r->why->column = (int)column + 1;
-    }
-    return false;
-}
-
-static bool __attribute__((format(printf, 2, 3))) fail(struct reader *r, const char *fmt, ...)
-{
-    char text[256];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    return fail_at(r, r->event.start_mark.line, r->event.start_mark.column, text);
-}
-
-/* The bytes could not be read as characters; libyaml knows how many bytes came before. */
-static bool reader_failed(struct reader *r)
-{
-    size_t line = 0, column = 0;
-
-    for (size_t i = 0; i < r->parser.problem_offset && i < r->text.len; i++) {
-        bool newline = r->text.p[i] == '\n';
-
-        line += newline;
-        column = newline ? 0 : column + 1;
-    }
-    return fail_at(r, line, column, r->parser.problem);
-}
-
-static bool parser_failed(struct reader *r)
-{
-    const yaml_parser_t *p = &r->parser;
-    char text[256];
-
-    CHECK(p->error != YAML_MEMORY_ERROR);
-    if (p->error == YAML_READER_ERROR)
-        return reader_failed(r);
-    snprintf(text, sizeof(text), "%s%s%s", p->problem, p->context ? ", " : "",
-             p->context ? p->context : "");
-    return fail_at(r, p->problem_mark.line, p->problem_mark.column, text);
-}
-
-/* ---- limits ---- */
-
-static bool charge(struct reader *r, size_t nodes, size_t bytes)
-{
-    r->nodes += nodes;
-    r->bytes += bytes;
-    if (r->nodes > YAML_NODES_MAX)
-        return fail(r, "more than %d values, aliases expanded", YAML_NODES_MAX);
-    if (r->bytes > YAML_BYTES_MAX)
-        return fail(r, "more than %d bytes of text, aliases expanded", YAML_BYTES_MAX);
-    return true;
-}
-
-static bool check_depth(struct reader *r, unsigned depth)
-{
-    return depth <= YAML_DEPTH_MAX || fail(r, "more than %d levels of nesting", YAML_DEPTH_MAX);
-}
-
-/* ---- anchors ---- */
-
-static struct anchor *anchor_find(struct reader *r, const char *name)
-{
-    for (size_t i = 0; i < r->anchors.len; i++)
-        if (strcmp(r->anchors.items[i].name, name) == 0)
-            return &r->anchors.items[i];
-    return NULL;
-}
-
-/* A name may be given anew; aliases mean the last one before them. */
-static bool anchor_put(struct reader *r, const char *name, json_t *value,
-                       const struct weight *weight)
-{
-    struct anchor *a = anchor_find(r, name);
-
-    if (a != NULL) {
-        json_decref(a->value);
-    } else {
-        if (r->anchors.len == YAML_ANCHORS_MAX)
-            return fail(r, "more than %d anchors", YAML_ANCHORS_MAX);
-        vec_push(&r->anchors, (struct anchor){.name = mem_strdup(name)});
-        a = &r->anchors.items[r->anchors.len - 1];
-    }
-    a->value = json_incref(value);
-    a->weight = *weight;
-    return true;
-}
-
-static void anchors_release(struct reader *r)
-{
-    for (size_t i = 0; i < r->anchors.len; i++) {
-        free(r->anchors.items[i].name);
-        json_decref(r->anchors.items[i].value);
-    }
-    vec_release(&r->anchors);
-}
-
-/* ---- nodes ---- */
-
-static bool next(struct reader *r)
-{
-    yaml_event_delete(&r->event);
-    return yaml_parser_parse(&r->parser, &r->event) || parser_failed(r);
-}
+/* ---- nodes: one function per kind turns its events into a value ---- */
 
 static const struct {
     const char *tag;
@@ -186,19 +17,19 @@ static const struct {
     {YAML_FLOAT_TAG, SCALAR_FLOAT}, {YAML_BOOL_TAG, SCALAR_BOOL},  {YAML_NULL_TAG, SCALAR_NULL},
 };
 
-static struct slice scalar_text(const struct reader *r)
+static struct slice scalar_text(const struct walk *w)
 {
-    return (struct slice){(const char *)r->event.data.scalar.value, r->event.data.scalar.length};
+    return (struct slice){(const char *)w->event.data.scalar.value, w->event.data.scalar.length};
 }
 
-static bool find_scalar_kind(struct reader *r, enum scalar_kind *ret)
+static bool find_scalar_kind(struct walk *w, enum scalar_kind *ret)
 {
-    const char *tag = (const char *)r->event.data.scalar.tag;
+    const char *tag = (const char *)w->event.data.scalar.tag;
 
     if (tag == NULL) {
-        bool plain = r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+        bool plain = w->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 
-        *ret = plain ? scalar_kind(scalar_text(r)) : SCALAR_STRING;
+        *ret = plain ? scalar_kind(scalar_text(w)) : SCALAR_STRING;
         return true;
     }
     for (size_t i = 0; i < ARRAY_SIZE(scalar_tags); i++) {
@@ -207,27 +38,27 @@ static bool find_scalar_kind(struct reader *r, enum scalar_kind *ret)
             return true;
         }
     }
-    return fail(r, "the tag %s is not supported", tag);
+    return walk_fail(w, "the tag %s is not supported", tag);
 }
 
-static bool check_collection_tag(struct reader *r, const yaml_char_t *tag, const char *expected)
+static bool check_collection_tag(struct walk *w, const yaml_char_t *tag, const char *expected)
 {
     return tag == NULL || strcmp((const char *)tag, "!") == 0 ||
            strcmp((const char *)tag, expected) == 0 ||
-           fail(r, "the tag %s is not supported", (const char *)tag);
+           walk_fail(w, "the tag %s is not supported", (const char *)tag);
 }
 
-static json_t *read_scalar(struct reader *r)
+static json_t *read_scalar(struct walk *w)
 {
     enum scalar_kind kind = SCALAR_NULL;
     const char *why;
 
-    if (!charge(r, 1, r->event.data.scalar.length) || !find_scalar_kind(r, &kind))
+    if (!walk_charge(w, 1, w->event.data.scalar.length) || !find_scalar_kind(w, &kind))
         return NULL;
-    json_t *v = scalar_value(scalar_text(r), kind, &why);
+    json_t *v = scalar_value(scalar_text(w), kind, &why);
 
     if (v == NULL)
-        fail(r, "%s", why);
+        walk_fail(w, "%s", why);
     return v;
 }
 
@@ -237,23 +68,23 @@ static void grow_height(struct weight *w, const struct weight *child)
         w->height = child->height + 1;
 }
 
-static json_t *read_sequence(struct reader *r, unsigned depth, struct weight *ret)
+static json_t *read_sequence(struct walk *w, unsigned depth, struct weight *ret)
 {
     struct weight item;
 
-    if (!charge(r, 1, 0) ||
-        !check_collection_tag(r, r->event.data.sequence_start.tag, YAML_SEQ_TAG))
+    if (!walk_charge(w, 1, 0) ||
+        !check_collection_tag(w, w->event.data.sequence_start.tag, YAML_SEQ_TAG))
         return NULL;
     json_t *list = json_array(), *v;
 
-    while (next(r) && r->event.type != YAML_SEQUENCE_END_EVENT) {
-        v = read_node(r, depth + 1, &item);
+    while (walk_next(w) && w->event.type != YAML_SEQUENCE_END_EVENT) {
+        v = read_node(w, depth + 1, &item);
         if (v == NULL)
             goto fail;
         CHECK(json_array_append_new(list, v) == 0);
         grow_height(ret, &item);
     }
-    if (r->event.type == YAML_SEQUENCE_END_EVENT)
+    if (w->event.type == YAML_SEQUENCE_END_EVENT)
         return list;
 fail:
     json_decref(list);
@@ -261,45 +92,46 @@ fail:
 }
 
 /* Copies the key that `event` is, after all the checks a key needs. NULL when it fails one. */
-static char *read_key(struct reader *r, const json_t *map)
+static char *read_key(struct walk *w, const json_t *map)
 {
-    if (r->event.type != YAML_SCALAR_EVENT) {
-        fail(r, "a key must be a simple value");
+    if (w->event.type != YAML_SCALAR_EVENT) {
+        walk_fail(w, "a key must be a simple value");
         return NULL;
     }
-    struct slice text = scalar_text(r);
+    struct slice text = scalar_text(w);
 
-    if (r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && slice_is(text, "<<")) {
-        fail(r, "merge keys (<<) are not supported");
+    if (w->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && slice_is(text, "<<")) {
+        walk_fail(w, "merge keys (<<) are not supported");
         return NULL;
     }
     if (!utf8_valid(text) || memchr(text.p, '\0', text.len) != NULL) {
-        fail(r, "a key must be valid UTF-8 without NUL");
+        walk_fail(w, "a key must be valid UTF-8 without NUL");
         return NULL;
     }
-    if (r->event.data.scalar.anchor != NULL) {
-        fail(r, "a key cannot have an anchor");
+    if (w->event.data.scalar.anchor != NULL) {
+        walk_fail(w, "a key cannot have an anchor");
         return NULL;
     }
     if (json_object_get(map, text.p) != NULL) {
-        fail(r, "the key \"%.100s\" is given twice", text.p);
+        walk_fail(w, "the key \"%.100s\" is given twice", text.p);
         return NULL;
     }
-    return charge(r, 1, text.len) ? mem_dup(text.p, text.len) : NULL;
+    return walk_charge(w, 1, text.len) ? mem_dup(text.p, text.len) : NULL;
 }
 
-static json_t *read_mapping(struct reader *r, unsigned depth, struct weight *ret)
+static json_t *read_mapping(struct walk *w, unsigned depth, struct weight *ret)
 {
     struct weight member;
 
-    if (!charge(r, 1, 0) || !check_collection_tag(r, r->event.data.mapping_start.tag, YAML_MAP_TAG))
+    if (!walk_charge(w, 1, 0) ||
+        !check_collection_tag(w, w->event.data.mapping_start.tag, YAML_MAP_TAG))
         return NULL;
     json_t *map = json_object();
 
-    while (next(r) && r->event.type != YAML_MAPPING_END_EVENT) {
-        char *key = read_key(r, map);
-        r->key = here(r);
-        json_t *v = key != NULL && next(r) ? read_node(r, depth + 1, &member) : NULL;
+    while (walk_next(w) && w->event.type != YAML_MAPPING_END_EVENT) {
+        char *key = read_key(w, map);
+        w->key = walk_here(w);
+        json_t *v = key != NULL && walk_next(w) ? read_node(w, depth + 1, &member) : NULL;
 
         if (v != NULL)
             CHECK(json_object_set_new(map, key, v) == 0);
@@ -308,24 +140,24 @@ static json_t *read_mapping(struct reader *r, unsigned depth, struct weight *ret
             goto fail;
         grow_height(ret, &member);
     }
-    if (r->event.type == YAML_MAPPING_END_EVENT)
+    if (w->event.type == YAML_MAPPING_END_EVENT)
         return map;
 fail:
     json_decref(map);
     return NULL;
 }
 
-static json_t *read_alias(struct reader *r, unsigned depth, struct weight *ret)
+static json_t *read_alias(struct walk *w, unsigned depth, struct weight *ret)
 {
-    const char *name = (const char *)r->event.data.alias.anchor;
-    const struct anchor *a = anchor_find(r, name);
+    const char *name = (const char *)w->event.data.alias.anchor;
+    const struct anchor *a = walk_anchor(w, name);
 
     if (a == NULL) {
-        fail(r, "no anchor &%.100s is complete before this alias", name);
+        walk_fail(w, "no anchor &%.100s is complete before this alias", name);
         return NULL;
     }
-    if (!charge(r, a->weight.nodes, a->weight.bytes) ||
-        !check_depth(r, depth + a->weight.height - 1))
+    if (!walk_charge(w, a->weight.nodes, a->weight.bytes) ||
+        !walk_check_depth(w, depth + a->weight.height - 1))
         return NULL;
     *ret = a->weight;
     return json_deep_copy(a->value);
@@ -345,19 +177,19 @@ static const yaml_char_t *anchor_name(const yaml_event_t *e)
     }
 }
 
-static json_t *read_unanchored(struct reader *r, unsigned depth, struct weight *ret)
+static json_t *read_unanchored(struct walk *w, unsigned depth, struct weight *ret)
 {
-    if (!check_depth(r, depth))
+    if (!walk_check_depth(w, depth))
         return NULL;
-    switch (r->event.type) {
+    switch (w->event.type) {
     case YAML_SCALAR_EVENT:
-        return read_scalar(r);
+        return read_scalar(w);
     case YAML_SEQUENCE_START_EVENT:
-        return read_sequence(r, depth, ret);
+        return read_sequence(w, depth, ret);
     case YAML_MAPPING_START_EVENT:
-        return read_mapping(r, depth, ret);
+        return read_mapping(w, depth, ret);
     case YAML_ALIAS_EVENT:
-        return read_alias(r, depth, ret);
+        return read_alias(w, depth, ret);
     default:
         CHECK(!"an event that does not begin a node");
     }
@@ -365,19 +197,19 @@ static json_t *read_unanchored(struct reader *r, unsigned depth, struct weight *
 }
 
 /* `depth` is this node's, 1 for a document's root. */
-static json_t *read_node(struct reader *r, unsigned depth, struct weight *ret)
+static json_t *read_node(struct walk *w, unsigned depth, struct weight *ret)
 {
-    const size_t nodes_before = r->nodes, bytes_before = r->bytes;
-    const size_t place = place_begin(r);
-    char *anchor = mem_strdup((const char *)anchor_name(&r->event));
+    const size_t nodes_before = w->nodes, bytes_before = w->bytes;
+    const size_t place = walk_place_begin(w);
+    char *anchor = mem_strdup((const char *)anchor_name(&w->event));
 
     *ret = (struct weight){.height = 1};
-    json_t *v = read_unanchored(r, depth, ret);
+    json_t *v = read_unanchored(w, depth, ret);
 
-    place_end(r, place);
-    ret->nodes = r->nodes - nodes_before;
-    ret->bytes = r->bytes - bytes_before;
-    if (v != NULL && anchor != NULL && !anchor_put(r, anchor, v, ret)) {
+    walk_place_end(w, place);
+    ret->nodes = w->nodes - nodes_before;
+    ret->bytes = w->bytes - bytes_before;
+    if (v != NULL && anchor != NULL && !walk_put_anchor(w, anchor, v, ret)) {
         json_decref(v);
         v = NULL;
     }
@@ -387,51 +219,51 @@ static json_t *read_node(struct reader *r, unsigned depth, struct weight *ret)
 
 /* ---- documents ---- */
 
-static json_t *read_document(struct reader *r)
+static json_t *read_document(struct walk *w)
 {
     struct weight weight;
-    json_t *v = next(r) ? read_node(r, 1, &weight) : NULL;
+    json_t *v = walk_next(w) ? read_node(w, 1, &weight) : NULL;
 
-    anchors_release(r);
-    if (v != NULL && !next(r)) {
+    walk_drop_anchors(w);
+    if (v != NULL && !walk_next(w)) {
         json_decref(v);
         return NULL;
     }
-    CHECK(v == NULL || r->event.type == YAML_DOCUMENT_END_EVENT);
+    CHECK(v == NULL || w->event.type == YAML_DOCUMENT_END_EVENT);
     return v;
 }
 
 /* A document that is empty leaves nothing behind. */
-static void take_document(struct reader *r, json_t *list, json_t *v, size_t place)
+static void take_document(struct walk *w, json_t *list, json_t *v, size_t place)
 {
     if (!json_is_null(v)) {
         CHECK(json_array_append_new(list, v) == 0);
-        if (r->places != NULL)
-            vec_push(&r->places->documents, place);
+        if (w->places != NULL)
+            vec_push(&w->places->documents, place);
         return;
     }
     json_decref(v);
-    if (r->places != NULL)
-        r->places->nodes.len = place;
+    if (w->places != NULL)
+        w->places->nodes.len = place;
 }
 
-static bool read_stream(struct reader *r, json_t *list, size_t documents_max)
+static bool read_stream(struct walk *w, json_t *list, size_t documents_max)
 {
     size_t documents = 0;
 
-    if (!next(r)) /* the stream's start */
+    if (!walk_next(w)) /* the stream's start */
         return false;
-    while (next(r) && r->event.type == YAML_DOCUMENT_START_EVENT) {
+    while (walk_next(w) && w->event.type == YAML_DOCUMENT_START_EVENT) {
         if (documents++ == documents_max)
-            return fail(r, "only one document is expected");
-        const size_t place = r->places != NULL ? r->places->nodes.len : 0;
-        json_t *v = read_document(r);
+            return walk_fail(w, "only one document is expected");
+        const size_t place = w->places != NULL ? w->places->nodes.len : 0;
+        json_t *v = read_document(w);
 
         if (v == NULL)
             return false;
-        take_document(r, list, v, place);
+        take_document(w, list, v, place);
     }
-    return r->event.type == YAML_STREAM_END_EVENT;
+    return w->event.type == YAML_STREAM_END_EVENT;
 }
 
 static bool check_size(struct slice text, struct diag *reterr)
@@ -446,20 +278,20 @@ static bool check_size(struct slice text, struct diag *reterr)
 static json_t *parse(struct slice text, size_t documents_max, struct places *places,
                      struct diag *reterr)
 {
-    struct reader r = {.text = text, .why = reterr, .places = places};
+    struct walk w = {.text = text, .why = reterr, .places = places};
 
     if (!check_size(text, reterr))
         return NULL;
     json_t *list = json_array();
 
-    CHECK(yaml_parser_initialize(&r.parser));
-    yaml_parser_set_input_string(&r.parser, (const yaml_char_t *)(text.p ? text.p : ""), text.len);
-    if (!read_stream(&r, list, documents_max)) {
+    CHECK(yaml_parser_initialize(&w.parser));
+    yaml_parser_set_input_string(&w.parser, (const yaml_char_t *)(text.p ? text.p : ""), text.len);
+    if (!read_stream(&w, list, documents_max)) {
         json_decref(list);
         list = NULL;
     }
-    yaml_event_delete(&r.event);
-    yaml_parser_delete(&r.parser);
+    yaml_event_delete(&w.event);
+    yaml_parser_delete(&w.parser);
     return list;
 }
 
