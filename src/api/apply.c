@@ -135,15 +135,13 @@ static bool take_switch(struct http_request *req, const char *name, bool *ret)
 {
     struct slice v;
     struct diag why;
-    *ret = false;
-    if (!http_query(req, name, &v) || slice_is(v, "false"))
+    const bool given = http_query(req, name, &v);
+    *ret = given && slice_is(v, "true");
+    if (!given || *ret || slice_is(v, "false"))
         return true;
-    *ret = slice_is(v, "true");
-    if (!*ret) {
-        diag_set(&why, DIAG_INVALID_ARGUMENT, "%s: must be true or false", name);
-        http_respond_diag(req, &why);
-    }
-    return *ret;
+    diag_set(&why, DIAG_INVALID_ARGUMENT, "%s: must be true or false", name);
+    http_respond_diag(req, &why); /* and *ret is gone with it */
+    return false;
 }
 
 static bool refuse_query(struct http_request *req, const char *message)

@@ -166,6 +166,14 @@ def test_bad_documents_are_named_by_line_and_field(daemon, text, document, line,
     assert daemon.get("/api/v1/pipelines").json()["total"] == 0
 
 
+@pytest.mark.parametrize("query,says", [({"prune": "maybe"}, "prune: must be true or false"), ({"files": "1"}, "files: must be true or false"),
+                                        ({"dry_run": ""}, "dry_run: must be true or false"), ({"file": ""}, "file: must be 1 to 255 bytes"),
+                                        ({"namespace": "A"}, "namespace: ")])
+def test_parameters_that_are_wrong(daemon, query, says):
+    assert apply(daemon, PIPELINE, status=400, **query)["error"]["message"].startswith(says)
+    assert daemon.get("/api/v1/pipelines").json()["total"] == 0
+
+
 def test_all_problems_at_once(daemon):
     text = stream(PIPELINE.replace("layer: bronze", "layer: 1"), ZONE.replace("inbox", "In"), HOOK.replace("config: {}", "confg: {}"))
     assert len({p["document"] for p in apply(daemon, text, status=400)["problems"]}) == 3
