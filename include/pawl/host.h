@@ -202,6 +202,12 @@ struct host {
     /* The dispatcher says that a run's attempt has begun, or has written something. */
     void (*run_news)(struct host *h, struct uuid run, struct run_log *log);
 
+    /* A part of the log of an attempt that goes on is written with the next commit: engine_keep_log(). */
+    int (*keep_log)(struct host *h, struct uuid run, uint32_t attempt, uint64_t at, struct slice text);
+
+    /* engine_confirm(): t is redeemed when what has been done so far is on disk. */
+    void (*confirm)(struct host *h, struct ticket *t);
+
     /* The dispatcher says that an attempt has ended. Kept and repeated until it is on disk. Copies
      * what it needs. */
     void (*run_finished)(struct host *h, const struct run_result *r);

@@ -8,6 +8,7 @@
  *       record is not on disk yet
  *     ended                            the row, and the log beside it
  *     it has been tried before         the logs of those attempts, beside the row, too
+ *     a crash cut an attempt off       the parts of its log that were on disk by then, in the place of its log
  *
  * A reader is listed before its run's row is read, so that whatever the row does not say yet is
  * told to it when it comes: news of the dispatcher, and moves after their commit. What it has is

@@ -53,6 +53,17 @@ static bool host_zone_exists(struct host *h, struct slice path)
     return catalog_zone_at(engine_catalog(h->engine), path) != NULL;
 }
 
+static int host_keep_log(struct host *h, struct uuid run, uint32_t attempt, uint64_t at,
+                         struct slice text)
+{
+    return engine_keep_log(h->engine, run, attempt, at, text);
+}
+
+static void host_confirm(struct host *h, struct ticket *t)
+{
+    engine_confirm(h->engine, t);
+}
+
 static int host_read(struct host *h, struct read_job *j)
 {
     if (app_host(h)->refusing)
@@ -270,6 +281,8 @@ void host_init(struct app_host *h, uv_loop_t *loop, struct timers *timers, struc
                 .read = host_read,
                 .await_run = host_await_run,
                 .await_cancel = host_await_cancel,
+                .keep_log = host_keep_log,
+                .confirm = host_confirm,
                 .run_finished = host_run_finished,
             },
         .reader = reader,

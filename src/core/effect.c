@@ -30,6 +30,7 @@ static const size_t sizes[] = {
     [EFFECT_PUT_EVENT] = UP_TO(put_event),
     [EFFECT_PUT_RUN] = UP_TO(put_run),
     [EFFECT_MOVE_RUN] = UP_TO(move_run),
+    [EFFECT_PUT_LOG_PART] = UP_TO(put_log_part),
     [EFFECT_PUT_ATTEMPT] = UP_TO(put_attempt),
     [EFFECT_TRIGGER_STATE] = UP_TO(trigger_state),
     [EFFECT_PUT_PIPELINE] = UP_TO(put_pipeline),

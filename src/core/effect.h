@@ -21,6 +21,7 @@ enum effect_type {
     EFFECT_PUT_EVENT,
     EFFECT_PUT_RUN,       /* a new run */
     EFFECT_MOVE_RUN,      /* a run changes state */
+    EFFECT_PUT_LOG_PART,  /* what a run that is carried out here has written so far */
     EFFECT_PUT_ATTEMPT,   /* an attempt has ended, the run has not: it goes back into the queue */
     EFFECT_DROP_PENDING,  /* the pipeline's pending runs end as replaced: those that come before it in the order of effects */
     EFFECT_TRIGGER_STATE, /* at most one per trigger and batch: the last state */
@@ -100,6 +101,7 @@ struct effect_move_run {
     struct wall finished_at;         /* final states; unset otherwise */
     struct wall due_at;              /* PENDING: not before; unset: at once */
     struct slice output, error, log, steps; /* final states; absent: nothing to store */
+    bool log_is_whole; /* it takes the place of the parts that were written while the attempt went on */
 };
 
 struct effect_put_attempt {
@@ -107,7 +109,15 @@ struct effect_put_attempt {
     uint32_t attempt;
     struct wall started_at, finished_at;
     struct slice error, log, steps; /* absent: nothing to store */
+    bool log_is_whole;       /* as above */
     bool interrupted;        /* it did not fail: a crash or a stop cut it off */
+};
+
+struct effect_put_log_part {
+    struct uuid run;
+    uint32_t attempt;
+    uint64_t at;       /* bytes of the attempt's log before it, all of which are on disk then */
+    struct slice text; /* whole lines, as in run_result.log */
 };
 
 struct effect_trigger_state {
@@ -269,6 +279,7 @@ struct effect {
         struct effect_put_run put_run;
         struct effect_move_run move_run;
         struct effect_put_attempt put_attempt;
+        struct effect_put_log_part put_log_part;
         struct effect_trigger_state trigger_state;
         struct effect_put_pipeline put_pipeline;
         struct effect_put_trigger put_trigger;

@@ -19,6 +19,12 @@ static uint64_t wait_ms(struct engine *e, const struct run *run, const struct ru
     return own > asked ? own : asked;
 }
 
+/* Whoever ends an attempt without a log leaves it the parts that were kept while it went on. */
+static bool log_is_whole(const struct run *run, const struct run_result *r)
+{
+    return run->has_log_parts && r->log.p != NULL;
+}
+
 /* The attempt failed and another one is allowed: back into the queue. */
 static void repeat(struct engine *e, struct now now, enum run_status from, const struct run *run,
                    const struct run_result *r)
@@ -32,6 +38,7 @@ static void repeat(struct engine *e, struct now now, enum run_status from, const
         .finished_at = now.wall,
         .error = keep(e, r->error),
         .log = keep(e, r->log),
+        .log_is_whole = log_is_whole(run, r),
         .steps = keep(e, r->steps),
         .interrupted = r->interrupted,
     };
@@ -69,6 +76,7 @@ static void end(struct engine *e, struct now now, enum run_status from, const st
         .output = keep(e, r->output),
         .error = keep(e, error_of(run, r)),
         .log = keep(e, r->log),
+        .log_is_whole = log_is_whole(run, r),
         .steps = keep(e, r->steps),
     };
     queue_move_run(e, from, &m);

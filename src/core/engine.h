@@ -21,8 +21,8 @@
  *
  * Files: engine.c (life, batches, time), undo.c (the way back), feed.c (events and decisions), timing.c (what triggers do by themselves),
  * completion.c (the end of a run is an event), queue.c (which runs start when), concurrency.c and pause.c (which may not), claim.c and lease.c
- * (runs that workers outside carry out), ends.c (how runs end), replay.c (once more), change.c (the catalog; zone.c, topic.c,
- * namespace.c, ark.c, active.c, applied.c for their parts of it).
+ * (runs that workers outside carry out), keep_log.c (what runs have written so far), ends.c (how runs end), replay.c (once more), change.c
+ * (the catalog; zone.c, topic.c, namespace.c, ark.c, active.c, applied.c for their parts of it).
  */
 #ifndef CORE_ENGINE_H
 #define CORE_ENGINE_H
@@ -109,6 +109,13 @@ void engine_drop_topic(struct engine *e, struct now now, struct topic *topic, st
  * out; then t (which may be NULL) will not be redeemed. If the commit fails the run counts as being
  * carried out still: finish it again. */
 bool engine_finish(struct engine *e, struct now now, const struct run_result *r, struct ticket *t);
+
+/* What an attempt that is carried out here has written so far goes to disk while it goes on: the part of its log behind the first `at`
+ * bytes, which were handed in before. It decides nothing; it is there if a crash cuts the attempt off, and goes when the attempt ends
+ * with its whole log. -ENOENT: no such attempt is carried out here; -ENOBUFS: the batch is full, later. If the commit fails it is
+ * not there: engine_confirm() says so. */
+int engine_keep_log(struct engine *e, struct uuid run, uint32_t attempt, uint64_t at,
+                    struct slice text);
 
 /* Answers a FETCH_RUNS effect with the oldest pending runs that are due, at most as many as asked
  * for. `next_due` is when the earliest delayed one is due, unset when none is. err != 0: they could

@@ -22,6 +22,7 @@ struct run {
     struct wall started_at;
     bool cancelled; /* asked to end: no further attempt */
     bool replaced;  /* by a newer run: why it was asked */
+    bool has_log_parts; /* on disk, or they may be */
     struct run *prev, *next; /* of_pipeline */
     struct lease *lease; /* NULL: it is carried out here */
     struct lease_hash promise; /* whoever proves this may end it, too; all zero: nobody */

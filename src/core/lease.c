@@ -258,6 +258,7 @@ void engine_recover_lease(struct engine *e, struct now now, struct pipeline *p,
     queue_adopt(e, p, s, started_at, l);
     if (!p->def->pull) { /* an executor of ours had handed it over */
         l->run->promise = hash;
+        l->run->has_log_parts = true;
         l->ms = as_given(started_at, expires_at);
     }
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "executor/job.h"
+#include "executor/log_saver.h"
 #include "io/curl/outbound.h"
 #include "io/process/process.h"
 #include <stdlib.h>
@@ -22,6 +23,7 @@ struct dispatcher {
     struct outbound *outbound;
     struct job *jobs; /* by run */
     struct plans plans;
+    struct log_saver saver;
     bool silent; /* the daemon exits: ends are not reported any more */
     void (*closed)(void *arg);
     void *arg;
@@ -31,6 +33,7 @@ struct dispatcher *dispatcher_create(struct host *h)
 {
     struct dispatcher *d = mem_zalloc(sizeof(*d));
     d->host = h;
+    log_saver_init(&d->saver, h);
     d->spawner = spawner_create(h->loop, h->timers);
     d->outbound = outbound_create(h->loop, h->timers);
     return d;
@@ -122,6 +125,18 @@ bool dispatcher_steps(struct dispatcher *d, struct uuid run, struct str *ret)
     return j != NULL && job_add_steps(j, false, ret);
 }
 
+static void forget(struct dispatcher *d, struct job *j)
+{
+    log_saver_forget(&d->saver, &j->save);
+    HASH_DEL(d->jobs, j);
+}
+
+void dispatcher_job_wrote(struct job *j)
+{
+    log_saver_note(&j->dispatcher->saver, &j->save);
+    j->host->run_news(j->host, j->run, j->log);
+}
+
 /* ---- what executors call ---- */
 
 void execution_init(struct execution *x, const struct executor_type *type, struct dispatcher *d,
@@ -140,7 +155,7 @@ void execution_log(struct execution *x, int fd, struct slice bytes)
 {
     struct host *h = x->dispatcher->host;
     if (run_log_add(x->job->log, fd, bytes, h->now(h).wall))
-        h->run_news(h, x->run, x->job->log);
+        dispatcher_job_wrote(x->job);
 }
 
 void execution_ended(struct execution *x, const struct run_result *r)
@@ -155,7 +170,7 @@ void execution_handed_over(struct execution *x)
     CHECK(j->execution == x && j->steps->count == 1);
     j->execution = NULL;
     j->log->left = true;
-    HASH_DEL(x->dispatcher->jobs, j);
+    forget(x->dispatcher, j);
     job_destroy(j);
 }
 
@@ -177,7 +192,7 @@ void dispatcher_start(struct dispatcher *d, const struct run_start *s)
 void dispatcher_job_ended(struct job *j, const struct run_result *r)
 {
     struct dispatcher *d = j->dispatcher;
-    HASH_DEL(d->jobs, j);
+    forget(d, j);
     if (!d->silent)
         d->host->run_finished(d->host, r);
     job_destroy(j);
@@ -237,6 +252,7 @@ static void kept_closed(void *arg)
 void dispatcher_close(struct dispatcher *d, void (*closed)(void *arg), void *arg)
 {
     CHECK(d->jobs == NULL);
+    log_saver_deinit(&d->saver);
     d->closed = closed;
     d->arg = arg;
     d->closing = (unsigned)d->kept.len + 1; /* one is ours: they may be closed at once */

@@ -29,6 +29,7 @@ struct job *job_create(struct dispatcher *d, struct host *h, const struct run_st
     j->run = s->run;
     j->timeout_ms = s->timeout_ms;
     j->log = run_log_create(s->attempt);
+    log_save_init(&j->save, j->run, j->log);
     j->later.fired = later;
     j->deadline.fired = deadline;
     copy_start(j, s);
@@ -40,7 +41,7 @@ struct job *job_create(struct dispatcher *d, struct host *h, const struct run_st
 
 void job_destroy(struct job *j)
 {
-    CHECK(j->execution == NULL);
+    CHECK(j->execution == NULL && j->save.state == LOG_SAVE_IDLE);
     timer_cancel(j->host->timers, &j->later);
     timer_cancel(j->host->timers, &j->deadline);
     run_log_unref(j->log);
@@ -158,7 +159,7 @@ static void later(struct timer *t)
 static void go_on(struct job *j, struct slice output)
 {
     if (run_log_flush(j->log, wall_now(j)))
-        j->host->run_news(j->host, j->run, j->log);
+        dispatcher_job_wrote(j);
     str_reset(&j->previous);
     str_add_slice(&j->previous, output);
     j->current++;

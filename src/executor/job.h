@@ -12,6 +12,7 @@
 #ifndef EXECUTOR_JOB_H
 #define EXECUTOR_JOB_H
 #include "base/arena.h"
+#include "executor/log_saver.h"
 #include "executor/plan.h"
 #include "executor/progress.h"
 #include "io/process/run_log.h"
@@ -33,6 +34,7 @@ struct job {
     const struct step_list *steps; /* the plan's */
     struct progress progress;
     struct run_log *log;
+    struct log_save save;
 
     size_t current;              /* step */
     struct execution *execution; /* of it; NULL between two steps */
@@ -64,6 +66,9 @@ void job_kill(struct job *j);
 
 /* Appends the states of its steps; false when the pipeline has no `steps`. */
 bool job_add_steps(const struct job *j, bool over, struct str *ret);
+
+/* The dispatcher's: lines were added to its log, and it goes on. */
+void dispatcher_job_wrote(struct job *j);
 
 /* The dispatcher's: r is complete; j may be destroyed, and is gone afterwards. */
 void dispatcher_job_ended(struct job *j, const struct run_result *r);

@@ -691,6 +691,13 @@ def row_uuid(key, rest):
     return str(uuid.UUID(int=high << 64 | low))
 
 
+def row_key(text):
+    """The key of the row with that id."""
+    id = uuid.UUID(text).int
+    high, low = id >> 64, id & (1 << 64) - 1
+    return high >> 16 << 21 | (high & 0xFFF) << 9 | low >> 53 & 0x1FF
+
+
 def uuid_text(blob):
     """A 16-byte id from the database as its text."""
     return str(uuid.UUID(bytes=bytes(blob)))

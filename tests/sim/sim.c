@@ -7,7 +7,7 @@
  *
  *   - every ticket is redeemed exactly once; what was acknowledged is in the store, with its runs
  *   - nothing is doubled: ids, starts of an attempt, ends of a run, replays of a dead one (store.c checks the moves)
- *   - each attempt but the last is kept
+ *   - each attempt but the last is kept; of one that a crash cut off what it had written, as far as that was acknowledged
  *   - a run is started only when the store says it is running; limits of concurrency hold
  *   - no trigger fires within its cooldown, crash or not
  *   - after a failed commit memory says what the store says
@@ -44,6 +44,8 @@ struct going {
     int64_t pipeline_key;
     uint64_t ends_at;
     bool cancelled;
+    size_t written, kept; /* bytes of its log; of which acknowledged */
+    bool keeping;         /* a part is on its way */
 };
 
 struct fetching {
@@ -348,6 +350,16 @@ static void recover(struct sim *s)
     engine_recycle(s->engine, b);
 }
 
+static void check_logs(const struct sim *s)
+{
+    for (size_t i = 0; i < s->going.len; i++) {
+        const struct going *g = &s->going.items[i];
+        const struct sim_run *row = sim_store_run(&s->store, g->run);
+        CHECK(row->status != RUN_RUNNING || row->attempt != g->attempt ||
+              row->log_bytes >= g->kept);
+    }
+}
+
 static void crash(struct sim *s)
 {
     deliver_lookups(s, true);
@@ -373,6 +385,7 @@ static void crash(struct sim *s)
     s->out = NULL;
     CHECK(s->tickets_open == 0);
     s->commit_fails = false;
+    check_logs(s);
     s->going.len = 0;
     for (size_t i = 0; i < s->fetching.len; i++)
         engine_offer(s->engine, s->now, s->fetching.items[i].pipeline, NULL, 0, WALL_UNSET,
@@ -615,6 +628,52 @@ static void disturb(struct sim *s)
     }
 }
 
+/* A part of a run's log. */
+struct keeping {
+    struct ticket ticket;
+    struct sim *sim;
+    struct uuid run;
+    uint32_t attempt;
+    size_t kept;
+};
+
+static void log_kept(struct ticket *t, const struct outcome *o)
+{
+    struct keeping *k = container_of(t, struct keeping, ticket);
+    for (size_t i = 0; i < k->sim->going.len; i++) {
+        struct going *g = &k->sim->going.items[i];
+        if (uuid_cmp(g->run, k->run) != 0 || g->attempt != k->attempt)
+            continue;
+        g->keeping = false;
+        if (o->err == 0)
+            g->kept = k->kept;
+    }
+    free(k);
+}
+
+static const char log_text[4096]; /* of that length at most; what it says is nobody's business */
+
+static void keep_logs(struct sim *s)
+{
+    for (size_t i = 0; i < s->going.len; i++) {
+        struct going *g = &s->going.items[i];
+        if (g->ends_at == UINT64_MAX || g->keeping || below(s, 20) != 0)
+            continue;
+        if (g->written + 100 > sizeof(log_text))
+            continue;
+        g->written += 1 + below(s, 100);
+        const int err = engine_keep_log(s->engine, g->run, g->attempt, g->kept,
+                                        (struct slice){log_text, g->written - g->kept});
+        CHECK(err == 0 || err == -ENOBUFS);
+        if (err != 0)
+            continue;
+        struct keeping *k = mem_zalloc(sizeof(*k));
+        *k = (struct keeping){{log_kept}, s, g->run, g->attempt, g->written};
+        g->keeping = true;
+        engine_confirm(s->engine, &k->ticket);
+    }
+}
+
 /* A run's end: on disk it is gone, else it goes on and ends again. */
 struct ending {
     struct ticket ticket;
@@ -648,6 +707,7 @@ static void end_runs(struct sim *s)
             .run = g->run,
             .status = g->cancelled ? RUN_CANCELLED : ends[below(s, 4)],
             .error = SLICE("exit status 1"),
+            .log = below(s, 8) > 0 ? (struct slice){log_text, g->written} : SLICE_NONE,
         };
         struct ending *e = mem_zalloc(sizeof(*e));
         *e = (struct ending){{end_written}, s, g->run};
@@ -679,6 +739,7 @@ static void step(struct sim *s)
         commit(s);
     for (uint64_t n = s->calm ? 0 : below(s, 4); n > 0; n--)
         disturb(s);
+    keep_logs(s);
     end_runs(s);
     deliver_fetches(s);
     deliver_lookups(s, false);

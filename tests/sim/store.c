@@ -120,6 +120,24 @@ static bool may_move(enum run_status from, enum run_status to)
     return run_may_move(from, to) && !reported;
 }
 
+static void put_log_part(struct sim_store *s, const struct effect *f)
+{
+    const struct effect_put_log_part *l = &f->put_log_part;
+    struct sim_run *r = sim_store_run(s, l->run);
+    CHECK(r != NULL && r->status == RUN_RUNNING && !r->leased && l->attempt == r->attempt);
+    CHECK(l->at == r->log_bytes && l->text.len > 0);
+    r->log_bytes += l->text.len;
+}
+
+/* A whole log takes the place of the parts; without one they stay. */
+static void end_log(struct sim_run *r, struct slice log, bool log_is_whole)
+{
+    CHECK(!log_is_whole || log.p != NULL);
+    if (log.p != NULL && r->log_bytes > 0)
+        CHECK(log_is_whole && log.len >= r->log_bytes);
+    r->log_bytes = 0;
+}
+
 static void move_run(struct sim_store *s, const struct effect *f)
 {
     const struct effect_move_run *m = &f->move_run;
@@ -128,6 +146,10 @@ static void move_run(struct sim_store *s, const struct effect *f)
     CHECK(m->attempt == r->attempt + (m->status == RUN_PENDING));
     CHECK(m->attempt == r->former + 1);
     CHECK(wall_is_set(m->finished_at) == run_status_is_final(m->status));
+    if (run_status_is_final(m->status))
+        end_log(r, m->log, m->log_is_whole);
+    else
+        CHECK(r->log_bytes == 0);
     r->status = m->status;
     r->attempt = m->attempt;
     r->due_at = m->due_at;
@@ -142,6 +164,7 @@ static void put_attempt(struct sim_store *s, const struct effect *f)
     CHECK(r != NULL && r->status == RUN_RUNNING && a->attempt == r->attempt);
     CHECK(a->started_at.ms == r->started_at.ms && wall_is_set(a->finished_at));
     CHECK(++r->former == a->attempt);
+    end_log(r, a->log, a->log_is_whole);
     CHECK(f->next != NULL && f->next->type == EFFECT_MOVE_RUN &&
           uuid_cmp(f->next->move_run.id, a->run) == 0 && f->next->move_run.status == RUN_PENDING);
 }
@@ -269,7 +292,7 @@ void sim_store_apply(struct sim_store *s, const struct batch *b)
         [EFFECT_PUT_LEASE] = put_lease,       [EFFECT_DROP_LEASE] = drop_lease,
         [EFFECT_PUT_ATTEMPT] = put_attempt,   [EFFECT_PUT_TRIGGER] = put_trigger,
         [EFFECT_DROP_PENDING] = drop_pending, [EFFECT_PAUSE] = put_pause,
-        [EFFECT_DROP_TRIGGER] = drop_trigger,
+        [EFFECT_DROP_TRIGGER] = drop_trigger, [EFFECT_PUT_LOG_PART] = put_log_part,
     };
     for (const struct effect *f = b->first; f != NULL; f = f->next)
         if (EFFECT_IS_RECORD(f->type))

@@ -17,6 +17,7 @@ struct sim_run {
     struct wall due_at, started_at;
     uint32_t version;
     uint32_t former; /* attempts that are kept */
+    size_t log_bytes; /* of its present attempt, in parts */
     bool replayed;   /* it failed and was made again */
     bool leased; /* a worker has it, with this: */
     struct lease_hash hash;

@@ -7,6 +7,7 @@
 #include "executor/dispatcher.h"
 #include "io/loop/timers.h"
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -79,6 +80,13 @@ static inline void world_run_news(struct host *h, struct uuid run, struct run_lo
     w->news++;
 }
 
+/* There is no store: nothing is kept of a log while its run goes on. */
+static inline int world_keep_log(struct host *h, struct uuid run, uint32_t attempt, uint64_t at,
+                                 struct slice text)
+{
+    return -ENOENT;
+}
+
 static inline int world_setup(void **state)
 {
     struct world *w = mem_zalloc(sizeof(*w));
@@ -90,6 +98,7 @@ static inline int world_setup(void **state)
                             .timers = &w->timers,
                             .now = world_now,
                             .run_news = world_run_news,
+                            .keep_log = world_keep_log,
                             .run_finished = world_run_finished};
     w->dispatcher = dispatcher_create(&w->host);
     strcpy(w->dir, "/tmp/pawl-test-XXXXXX");

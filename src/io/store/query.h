@@ -93,7 +93,7 @@ struct run_row {
     uint32_t depth;
 };
 int query_run_row(struct db *db, struct uuid id, struct run_row *ret);
-/* The same, and the log of the run's last attempt, if it has ended, as it is kept: a JSON object a line. */
+/* The same, and the log of the run's last attempt, if the run has ended, as it is kept: a JSON object a line. */
 int query_run_log(struct db *db, struct uuid id, struct run_row *ret, struct str *ret_log);
 /* That of an attempt before the last one; none of one that left nothing. */
 int query_attempt_log(struct db *db, struct uuid id, uint32_t attempt, struct str *ret_log);

@@ -140,10 +140,25 @@ void run_logs_add(struct str *ret, struct uuid id, uint32_t attempt, struct slic
     str_printf(ret, "],\"truncated\":%s}", is_truncated(log) ? "true" : "false");
 }
 
+/* What an attempt had written when a crash cut it off, a piece at a time while it went on. */
+static int add_log_parts(struct db *db, int64_t run_key, uint32_t attempt, struct str *ret)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db,
+                   "SELECT text FROM log_parts WHERE run = ?1 AND attempt = ?2 ORDER BY at") == 0) {
+        bind_int(&q, 1, run_key);
+        bind_int(&q, 2, attempt);
+    }
+    while (stmt_row(&q))
+        str_add_slice(ret, column_slice(&q, 0));
+    return stmt_end(&q);
+}
+
 /* Of a run that waits for its next attempt the last one's log is that of the attempt before. */
 int query_run_logs(struct db *db, struct uuid id, uint32_t attempt, struct str *ret)
 {
     struct stmt q;
+    struct str parts = {0};
     int err =
         run_begin(&q, db, id,
                   "SELECT r.key, r.rest, n.attempt, n.attempt <= r.attempt,"
@@ -158,21 +173,33 @@ int query_run_logs(struct db *db, struct uuid id, uint32_t attempt, struct str *
     bind_int(&q, 2, attempt);
     const bool found =
         stmt_row(&q) && uuid_cmp(column_row_id(&q, 0), id) == 0 && column_int(&q, 3) != 0;
-    if (found)
-        run_logs_add(ret, id, (uint32_t)column_int(&q, 2), column_slice(&q, 4));
-    err = stmt_end(&q);
-    return err != 0 ? err : found ? 0 : -ENOENT;
+    if (found) {
+        const uint32_t number = (uint32_t)column_int(&q, 2);
+        const struct slice whole = column_slice(&q, 4);
+        if (whole.p == NULL)
+            err = add_log_parts(db, column_int(&q, 0), number, &parts);
+        run_logs_add(ret, id, number, whole.p != NULL ? whole : str_slice(&parts));
+    }
+    str_release(&parts);
+    const int err_end = stmt_end(&q);
+    return err != 0 ? err : err_end != 0 ? err_end : found ? 0 : -ENOENT;
 }
 
-static int add_log_text(struct db *db, struct uuid id, struct str *ret)
+/* `sql` gives the key of a run (?1) and the whole log of an attempt of it (?2), if it has one. */
+static int add_log_text(struct db *db, struct uuid id, uint32_t attempt, const char *sql,
+                        struct str *ret)
 {
     struct stmt q;
-    const int err = run_begin(&q, db, id, "SELECT log FROM run_outputs WHERE run = ?1");
+    int err = run_begin(&q, db, id, sql);
     if (err != 0)
         return err;
-    if (stmt_row(&q))
-        str_add_slice(ret, column_slice(&q, 0));
-    return stmt_end(&q);
+    bind_int(&q, 2, attempt);
+    if (stmt_row(&q) && !column_is_null(&q, 1))
+        str_add_slice(ret, column_slice(&q, 1));
+    else if (q.rc == SQLITE_ROW)
+        err = add_log_parts(db, column_int(&q, 0), attempt, ret);
+    const int err_end = stmt_end(&q);
+    return err != 0 ? err : err_end;
 }
 
 int query_run_log(struct db *db, struct uuid id, struct run_row *ret, struct str *ret_log)
@@ -180,20 +207,17 @@ int query_run_log(struct db *db, struct uuid id, struct run_row *ret, struct str
     int err = read_begin(db);
     if (err == 0)
         err = query_run_row(db, id, ret);
-    if (err == 0)
-        err = add_log_text(db, id, ret_log);
+    if (err == 0 && run_status_is_final(ret->status))
+        err = add_log_text(db, id, ret->attempt,
+                           "SELECT r.key, o.log FROM runs r LEFT JOIN run_outputs o"
+                           " ON o.run = r.key WHERE r.key = ?1 AND ?2 > 0",
+                           ret_log);
     return read_end(db, err);
 }
 
 int query_attempt_log(struct db *db, struct uuid id, uint32_t attempt, struct str *ret_log)
 {
-    struct stmt q;
-    const int err =
-        run_begin(&q, db, id, "SELECT log FROM run_attempts WHERE run = ?1 AND attempt = ?2");
-    if (err != 0)
-        return err;
-    bind_int(&q, 2, attempt);
-    if (stmt_row(&q))
-        str_add_slice(ret_log, column_slice(&q, 0));
-    return stmt_end(&q);
+    return add_log_text(db, id, attempt,
+                        "SELECT run, log FROM run_attempts WHERE run = ?1 AND attempt = ?2",
+                        ret_log);
 }

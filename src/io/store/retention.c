@@ -172,10 +172,13 @@ static void advance(struct retention_plan *p, const struct rows *rows)
 
 static int step_runs(struct db *db, struct retention_plan *p)
 {
-    static const char *const sql[] = {
-        "DELETE FROM runs WHERE key = ?1",         "DELETE FROM run_outputs WHERE run = ?1",
-        "DELETE FROM run_attempts WHERE run = ?1", "DELETE FROM run_inputs WHERE run = ?1",
-        "DELETE FROM replays WHERE run = ?1",      NULL};
+    static const char *const sql[] = {"DELETE FROM runs WHERE key = ?1",
+                                      "DELETE FROM run_outputs WHERE run = ?1",
+                                      "DELETE FROM run_attempts WHERE run = ?1",
+                                      "DELETE FROM run_inputs WHERE run = ?1",
+                                      "DELETE FROM log_parts WHERE run = ?1",
+                                      "DELETE FROM replays WHERE run = ?1",
+                                      NULL};
     struct rows rows;
     int err =
         look(db, p, "SELECT key, state FROM runs WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3",

@@ -276,6 +276,16 @@ CREATE TABLE run_attempts (
     PRIMARY KEY (run, attempt)
 ) WITHOUT ROWID;
 
+-- What an attempt had written so far, while it went on. It is the log of one that a crash cut off; others end with a whole log, and
+-- leave nothing here. An attempt's parts are next to each other, and each is of whole lines: read in order they are the beginning of its log.
+CREATE TABLE log_parts (
+    run INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    at INTEGER NOT NULL,             -- bytes of the log before it
+    text BLOB NOT NULL,
+    PRIMARY KEY (run, attempt, at)
+) WITHOUT ROWID;
+
 -- Runs that were made again: which for which. Ids are split as in runs; the original may be gone.
 CREATE TABLE replays (
     run INTEGER PRIMARY KEY,

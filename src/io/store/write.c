@@ -28,6 +28,7 @@ static writer *const writers[] = {
     [EFFECT_SWEPT] = write_swept,
     [EFFECT_PUT_LEASE] = write_put_lease,
     [EFFECT_DROP_LEASE] = write_drop_lease,
+    [EFFECT_PUT_LOG_PART] = write_put_log_part,
     [EFFECT_PUT_ATTEMPT] = write_put_attempt,
     [EFFECT_PUT_ARK] = write_ark,
     [EFFECT_DROP_PENDING] = write_drop_pending,

@@ -12,6 +12,7 @@ struct db;
 int write_put_event(struct db *db, const struct effect *f);
 int write_put_run(struct db *db, const struct effect *f);
 int write_move_run(struct db *db, const struct effect *f);
+int write_put_log_part(struct db *db, const struct effect *f);
 int write_put_attempt(struct db *db, const struct effect *f);
 int write_put_pause(struct db *db, const struct effect *f);
 int write_swept(struct db *db, const struct effect *f);

@@ -62,6 +62,37 @@ static int put_output(struct db *db, const struct effect_move_run *r, struct row
     return stmt_finish(&q);
 }
 
+/* ---- logs of attempts that go on ---- */
+
+int write_put_log_part(struct db *db, const struct effect *f)
+{
+    const struct effect_put_log_part *l = &f->put_log_part;
+    struct row_key k;
+    struct stmt q;
+    CHECK(row_key_of(l->run, &k));
+    if (stmt_begin(&q, db,
+                   "INSERT OR REPLACE INTO log_parts (run, attempt, at, text)"
+                   " VALUES (?1, ?2, ?3, ?4)") == 0) {
+        bind_int(&q, 1, k.key);
+        bind_int(&q, 2, l->attempt);
+        bind_int(&q, 3, (int64_t)l->at);
+        bind_blob(&q, 4, l->text);
+    }
+    return stmt_finish(&q);
+}
+
+static int drop_log_parts(struct db *db, struct row_key k, uint32_t attempt)
+{
+    struct stmt q;
+    if (stmt_begin(&q, db, "DELETE FROM log_parts WHERE run = ?1 AND attempt = ?2") == 0) {
+        bind_int(&q, 1, k.key);
+        bind_int(&q, 2, attempt);
+    }
+    return stmt_finish(&q);
+}
+
+/* ---- how attempts end ---- */
+
 static bool has_output(const struct effect_move_run *r)
 {
     return r->output.p != NULL || r->error.p != NULL || r->log.p != NULL || r->steps.p != NULL;
@@ -90,8 +121,10 @@ int write_move_run(struct db *db, const struct effect *f)
         bind_fixed_time(&q, 5, r->finished_at);
         bind_time(&q, 6, r->status == RUN_PENDING ? r->due_at : WALL_UNSET);
     }
-    const int err = stmt_finish(&q);
-    return err == 0 && has_output(r) ? put_output(db, r, k) : err;
+    int err = stmt_finish(&q);
+    if (err == 0 && has_output(r))
+        err = put_output(db, r, k);
+    return err == 0 && r->log_is_whole ? drop_log_parts(db, k, r->attempt) : err;
 }
 
 int write_put_attempt(struct db *db, const struct effect *f)
@@ -112,7 +145,8 @@ int write_put_attempt(struct db *db, const struct effect *f)
         bind_blob(&q, 7, a->log);
         bind_text(&q, 8, a->steps);
     }
-    return stmt_finish(&q);
+    const int err = stmt_finish(&q);
+    return err == 0 && a->log_is_whole ? drop_log_parts(db, k, a->attempt) : err;
 }
 
 /* ---- pausing ---- */
