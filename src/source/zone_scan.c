@@ -119,6 +119,14 @@ static bool is_dir(struct scan *c, const struct dirent *e)
     return fstatat(dirfd(c->dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
+static void enter_later(struct scan *c, struct slice path)
+{
+    if (path.len < PATH_MAX)
+        vec_push(&c->todo, mem_dup(path.p, path.len));
+    else
+        cannot(c, "open", path.p, -ENAMETOOLONG);
+}
+
 static void entry(struct scan *c, const struct dirent *e)
 {
     struct zone_look look;
@@ -128,8 +136,8 @@ static void entry(struct scan *c, const struct dirent *e)
         return;
     str_printf(&path, "%s%s%s", c->dir_path, c->dir_path[0] != '\0' ? "/" : "", e->d_name);
     if (is_dir(c, e)) {
-        if (path.len < PATH_MAX && zone_enters(c->def, name, str_slice(&path)))
-            vec_push(&c->todo, mem_dup(path.p, path.len));
+        if (zone_enters(c->def, name, str_slice(&path)))
+            enter_later(c, str_slice(&path));
     } else if ((e->d_type == DT_REG || e->d_type == DT_UNKNOWN) &&
                zone_wants(c->def, name, str_slice(&path))) {
         zone_fs_look_at(dirfd(c->dir), e->d_name, &look);

@@ -526,6 +526,24 @@ def test_an_unreadable_directory_below_is_reported(make_daemon, tmp_path):
     daemon.wait_files(z, "beside", "sub/one", "sub/two")
 
 
+def test_a_path_below_that_is_too_long_is_reported(daemon, tmp_path):
+    top = tmp_path / "in"
+    top.mkdir()
+    at = os.open(top, os.O_RDONLY)
+    for _ in range(18):
+        os.mkdir("d" * 250, dir_fd=at)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(os.open("far", os.O_CREAT | os.O_WRONLY, dir_fd=at))
+    os.close(at)
+    (top / "near").write_text("x")
+    z = daemon.create_zone(path=str(top), recursive=True, initial="fire")
+    wait_until(lambda: daemon.zone(z)["status"] == "error", what="the long path to be reported")
+    assert "cannot open dddd" in daemon.zone(z)["error"] and "File name too long" in daemon.zone(z)["error"]
+    daemon.wait_files(z, "near")
+
+
 def test_a_file_instead_of_a_directory(daemon, tmp_path):
     (tmp_path / "in").write_text("x")
     for path in (tmp_path / "in", tmp_path / "in" / "below"):
