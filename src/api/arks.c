@@ -1,4 +1,5 @@
 #include "api/arks.h"
+#include "api/kube.h"
 #include "base/check.h"
 #include "core/engine.h"
 #include "io/secret/seal.h"
@@ -100,7 +101,9 @@ struct trigger_def *arks_preview(struct api *a, const struct arkevent *e,
         after.trigger = e->trigger;
         after.state = e->state;
     } else {
+        after.trigger.id = kube_uid_of("preview", slice_of(m->path));
         after.trigger.created_at = now.wall;
+        after.trigger.state.last_fired = after.trigger.state.last_due = WALL_UNSET;
         after.state.reason_since = now.wall;
         other_spec = true;
     }

@@ -275,10 +275,65 @@ bool kube_body_valid(struct http_request *req, struct problems *p, const struct 
 
 /* ---- options ---- */
 
+static const struct kube_kind *options_of(const struct http_request *req)
+{
+    static const struct kube_kind kinds[] = {
+        {"", "CreateOptions", "meta.k8s.io", "v1"},
+        {"", "UpdateOptions", "meta.k8s.io", "v1"},
+        {"", "PatchOptions", "meta.k8s.io", "v1"},
+        {"", "DeleteOptions", "meta.k8s.io", "v1"},
+    };
+    static const char *const methods[] = {"POST", "PUT", "PATCH"};
+    size_t i = 0;
+    while (i < ARRAY_SIZE(methods) && strcmp(req->method, methods[i]) != 0)
+        i++;
+    return &kinds[i];
+}
+
+static bool is_supported(struct slice v, const char *const *values)
+{
+    while (*values != NULL && !slice_is(v, *values))
+        values++;
+    return *values != NULL;
+}
+
+static void refuse_option(struct http_request *req, const char *name, struct slice v,
+                          const char *const *values)
+{
+    struct problems p = {0};
+    struct str list = {0}, given = {0};
+    str_add_json(&given, v);
+    for (size_t i = 0; values[i] != NULL; i++)
+        str_printf(&list, "%s\"%s\"", i > 0 ? ", " : "", values[i]);
+    problem_add(&p, CAUSE_NOT_SUPPORTED, name, "Unsupported value: %s: supported values: %s",
+                given.p, list.p);
+    refuse_invalid(req, &p, options_of(req), SLICE_NONE);
+    problems_release(&p);
+    str_release(&list);
+    str_release(&given);
+}
+
+static const char *const dry_runs[] = {"All", NULL};
+
+bool kube_body_options(struct http_request *req)
+{
+    static const char *const validations[] = {"Ignore", "Strict", "Warn", NULL};
+    struct slice v;
+    if (http_query(req, "dryRun", &v) && !is_supported(v, dry_runs)) {
+        refuse_option(req, "dryRun", v, dry_runs);
+        return false;
+    }
+    if (http_query(req, "fieldValidation", &v) && v.len > 0 && !is_supported(v, validations)) {
+        refuse_option(req, "fieldValidation", v, validations);
+        return false;
+    }
+    return true;
+}
+
 bool kube_dry_run(struct http_request *req)
 {
     struct slice v;
-    return http_query(req, "dryRun", &v) && slice_is(v, "All");
+    return http_query(req, "dryRun", &v);
 }
 
 static struct slice kept(struct http_request *req, const json_t *v)
@@ -286,9 +341,32 @@ static struct slice kept(struct http_request *req, const json_t *v)
     return arena_copy(req->arena, text_of(v));
 }
 
+/* A list, of which "All" is all that there may be in it. */
+static bool take_dry_run(struct http_request *req, const json_t *list, bool *ret)
+{
+    const json_t *v;
+    size_t i;
+    if (list != NULL && !json_is_null(list) && !json_is_array(list)) {
+        kube_fail(req, 400, "dryRun: must be a list", SLICE_NONE);
+        return false;
+    }
+    json_array_foreach(list, i, v)
+    {
+        const char *text = json_string_value(v);
+        if (text == NULL || !is_supported(slice_of(text), dry_runs)) {
+            refuse_option(req, "dryRun", slice_of(text != NULL ? text : ""), dry_runs);
+            return false;
+        }
+        *ret = true;
+    }
+    return true;
+}
+
 /* Typed clients may send it in a form that only they know: nothing that matters is in it then. */
 bool kube_body_deletion(struct http_request *req, struct kube_deletion *ret)
 {
+    if (!kube_body_options(req))
+        return false;
     *ret = (struct kube_deletion){.dry_run = kube_dry_run(req)};
     if (req->body.len == 0 ||
         slice_is_nocase(media_type(req), "application/vnd.kubernetes.protobuf"))
@@ -297,10 +375,9 @@ bool kube_body_deletion(struct http_request *req, struct kube_deletion *ret)
     if (v == NULL)
         return false;
     const json_t *must = json_object_get(v, "preconditions");
-    const char *first = json_string_value(json_array_get(json_object_get(v, "dryRun"), 0));
-    ret->dry_run = ret->dry_run || (first != NULL && strcmp(first, "All") == 0);
     ret->uid = kept(req, json_object_get(must, "uid"));
     ret->version = kept(req, json_object_get(must, "resourceVersion"));
+    const bool valid = take_dry_run(req, json_object_get(v, "dryRun"), &ret->dry_run);
     json_decref(v);
-    return true;
+    return valid;
 }

@@ -26,7 +26,10 @@ bool kube_body_is_current(struct http_request *req, const json_t *doc, const str
 /* Deals with problems as `fieldValidation` wants it; releases them. */
 bool kube_body_valid(struct http_request *req, struct problems *p, const struct kube_kind *k, struct slice name);
 
-bool kube_dry_run(struct http_request *req);
+/* Whether `dryRun` and `fieldValidation` have values that there are, so that nothing is done that was to be tried only: the first
+ * thing that a write looks at. */
+bool kube_body_options(struct http_request *req);
+bool kube_dry_run(struct http_request *req); /* options are valid */
 
 /* metadata.name and so on of a document; SLICE_NONE when it is no text, or is empty. */
 struct slice kube_metadata(const json_t *doc, const char *field);

@@ -111,7 +111,7 @@ static void create_doc(struct api *a, struct http_request *req, json_t *doc)
 
 static void create(struct http_request *req, void *ctx)
 {
-    json_t *doc = read_new(req);
+    json_t *doc = kube_body_options(req) ? read_new(req) : NULL;
     if (doc != NULL)
         create_doc(ctx, req, doc);
     json_decref(doc);
@@ -244,12 +244,13 @@ static void drop_known(struct changing *c)
 
 static void replace(struct http_request *req, void *ctx)
 {
-    change(req, ctx, replace_known);
+    if (kube_body_options(req))
+        change(req, ctx, replace_known);
 }
 
 static void patch(struct http_request *req, void *ctx)
 {
-    if (kube_body_is_patch(req, true))
+    if (kube_body_is_patch(req, true) && kube_body_options(req))
         change(req, ctx, patch_known);
 }
 

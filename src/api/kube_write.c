@@ -129,7 +129,7 @@ static void create_doc(struct api *a, struct http_request *req, json_t *doc)
 
 static void create(struct http_request *req, void *ctx)
 {
-    json_t *doc = kube_body_object(req);
+    json_t *doc = kube_body_options(req) ? kube_body_object(req) : NULL;
     if (doc != NULL)
         create_doc(ctx, req, doc);
     json_decref(doc);
@@ -171,7 +171,7 @@ static void replace_doc(struct api *a, struct http_request *req, struct arkevent
 static void replace(struct http_request *req, void *ctx)
 {
     struct arkevent *e;
-    json_t *doc = kube_body_object(req);
+    json_t *doc = kube_body_options(req) ? kube_body_object(req) : NULL;
     if (doc != NULL && (e = find(ctx, req)) != NULL)
         replace_doc(ctx, req, e, doc);
     json_decref(doc);
@@ -198,7 +198,8 @@ static json_t *patched(struct api *a, struct http_request *req, const struct ark
 
 static void patch(struct http_request *req, void *ctx)
 {
-    struct arkevent *e = kube_body_is_patch(req, false) ? find(ctx, req) : NULL;
+    struct arkevent *e =
+        kube_body_is_patch(req, false) && kube_body_options(req) ? find(ctx, req) : NULL;
     json_t *doc = e != NULL ? patched(ctx, req, e) : NULL;
     if (doc != NULL)
         replace_doc(ctx, req, e, doc);
@@ -220,7 +221,7 @@ static void keep_status(struct api *a, struct http_request *req, const struct ar
 static void replace_status(struct http_request *req, void *ctx)
 {
     struct arkevent *e;
-    json_t *doc = kube_body_object(req);
+    json_t *doc = kube_body_options(req) ? kube_body_object(req) : NULL;
     if (doc != NULL && (e = find(ctx, req)) != NULL)
         keep_status(ctx, req, e, doc);
     json_decref(doc);
@@ -228,7 +229,8 @@ static void replace_status(struct http_request *req, void *ctx)
 
 static void patch_status(struct http_request *req, void *ctx)
 {
-    struct arkevent *e = kube_body_is_patch(req, false) ? find(ctx, req) : NULL;
+    struct arkevent *e =
+        kube_body_is_patch(req, false) && kube_body_options(req) ? find(ctx, req) : NULL;
     json_t *doc = e != NULL ? patched(ctx, req, e) : NULL;
     if (doc != NULL)
         keep_status(ctx, req, e, doc);

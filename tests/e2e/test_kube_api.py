@@ -3,6 +3,7 @@ import base64
 import concurrent.futures
 import json
 import pathlib
+import uuid
 
 import pytest
 
@@ -261,7 +262,10 @@ def test_delete(daemon):
 
 def test_dry_run(daemon):
     r = daemon.post(all_of() + "?dryRun=All", manifest()).expect(201).json()
-    assert r["metadata"]["uid"] and "resourceVersion" not in r["metadata"] and r["status"]["conditions"]
+    assert uuid.UUID(r["metadata"]["uid"]).int and "resourceVersion" not in r["metadata"] and r["status"]["conditions"]
+    assert "lastFiredAt" not in r["status"] and "nextFireAt" not in r["status"]
+    cron = daemon.post(all_of() + "?dryRun=All", manifest(source={"type": "cron", "cron": "0 8 * * *"})).expect(201).json()
+    assert cron["status"]["nextFireAt"] > cron["metadata"]["creationTimestamp"]
     check_status(daemon.get(one()), 404, "NotFound")
     made = create(daemon)
     check_status(daemon.post(all_of() + "?dryRun=All", manifest()), 409, "AlreadyExists")
@@ -269,6 +273,35 @@ def test_dry_run(daemon):
     assert r["metadata"]["generation"] == 2 and r["status"]["conditions"][0]["reason"] == "Suspended"
     check_status(patch(daemon, one() + "?dryRun=All", {"spec": {"suspended": 1}}), 422, "Invalid")
     assert daemon.get(one()).json() == made
+
+
+@pytest.mark.parametrize("query", ["dryRun=Some", "dryRun=all", "dryRun=true", "dryRun=", "fieldValidation=strict"])
+def test_options_that_there_are_none_of(daemon, query):
+    """What was to be tried only is not done."""
+    made = create(daemon)
+    name, value = query.split("=")
+    for method, path, body, kind in [("POST", all_of(), manifest("new"), "CreateOptions"), ("PUT", one(), manifest(labels={"a": "b"}), "UpdateOptions"),
+                                     ("PATCH", one(), {"spec": {"cooldownSeconds": 7}}, "PatchOptions"),
+                                     ("PATCH", one() + "/status", {}, "PatchOptions"), ("DELETE", one(), {}, "DeleteOptions"),
+                                     ("POST", "/api/v1/namespaces", {"metadata": {"name": "n"}}, "CreateOptions"),
+                                     ("PUT", "/api/v1/namespaces/ai-team", {"metadata": {"labels": {"a": "b"}}}, "UpdateOptions"),
+                                     ("PATCH", "/api/v1/namespaces/ai-team", {"metadata": {"labels": {"a": "b"}}}, "PatchOptions"),
+                                     ("DELETE", "/api/v1/namespaces/none-such", {}, "DeleteOptions")]:
+        if path.endswith("none-such"):
+            daemon.post("/api/v1/namespaces", {"metadata": {"name": "none-such"}}).expect(201)
+        r = daemon.request(method, f"{path}?{query}", body, headers=MERGE if method == "PATCH" else {})
+        said = check_status(r, 422, "Invalid")
+        assert said["message"].startswith(f'{kind}.meta.k8s.io "" is invalid: {name}: Unsupported value: "{value}": supported values: ')
+    assert daemon.get(G + "/arkevents").json()["items"] == [made]
+    assert [n["metadata"]["name"] for n in daemon.get("/api/v1/namespaces").json()["items"]] == ["ai-team", "none-such"]
+
+
+@pytest.mark.parametrize("options,status", [({"dryRun": ["Some"]}, 422), ({"dryRun": ["All", 1]}, 422), ({"dryRun": "All"}, 400), ({"dryRun": None}, 200),
+                                            ({"dryRun": []}, 200)])
+def test_options_in_the_body_of_a_delete(daemon, options, status):
+    create(daemon)
+    daemon.request("DELETE", one(), options).expect(status)
+    daemon.get(one()).expect(404 if status == 200 else 200)
 
 
 # ---- lists and tables ----
