@@ -216,6 +216,17 @@ static void read_items(struct manifest_set *s, struct manifest_file *f, size_t i
     }
 }
 
+/* A problem has a place of its own: what is said of it in front of the message is cut. */
+static void fail_unread(struct manifest_set *s, struct manifest_file *f, const struct diag *why)
+{
+    const char *colon = why->line > 0 ? strstr(why->msg, ": ") : NULL;
+    const struct place at = {why->line > 0 ? (uint32_t)why->line : 1,
+                             why->column > 0 ? (uint32_t)why->column : 1};
+    char *text = colon != NULL ? mem_printf("not valid YAML%s", colon) : mem_strdup(why->msg);
+    manifest_fail_file(s, f, at, f->places.failed != NULL ? f->places.failed : "", text);
+    free(text);
+}
+
 static void read_file(struct manifest_set *s, struct manifest_file *f)
 {
     struct diag why = {0};
@@ -224,9 +235,7 @@ static void read_file(struct manifest_set *s, struct manifest_file *f)
     f->documents = yaml_parse_places(str_slice(&f->text), &f->places, &why);
     str_release(&f->text);
     if (f->documents == NULL) {
-        const struct place at = {why.line > 0 ? (uint32_t)why.line : 1,
-                                 why.column > 0 ? (uint32_t)why.column : 1};
-        manifest_fail_file(s, f, at, why.msg);
+        fail_unread(s, f, &why);
         return;
     }
     for (size_t i = 0; i < json_array_size(f->documents); i++) {
@@ -270,7 +279,7 @@ static void refuse_too_many(struct manifest_set *s)
              MANIFEST_DOCUMENTS_MAX);
     for (size_t i = 0; i < s->file_count; i++) /* nobody knows what the rest would have been */
         if (s->keeps_good || i + 1 == s->file_count)
-            manifest_fail_file(s, s->files[i], (struct place){1, 1}, text);
+            manifest_fail_file(s, s->files[i], (struct place){1, 1}, "", text);
 }
 
 void manifest_set_read(struct manifest_set *s)

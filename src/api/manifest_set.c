@@ -112,11 +112,11 @@ static void add_problem(struct manifest_set *s, struct manifest_file *f,
 }
 
 void manifest_fail_file(struct manifest_set *s, struct manifest_file *f, struct place at,
-                        const char *message)
+                        const char *field, const char *message)
 {
-    add_problem(
-        s, f,
-        &(struct manifest_problem){.place = at, .field = (char *)"", .message = (char *)message});
+    const struct manifest_problem p = {
+        .place = at, .field = (char *)field, .message = (char *)message};
+    add_problem(s, f, &p);
 }
 
 void manifest_fail(struct manifest_set *s, struct manifest_doc *d, const char *field,

@@ -118,7 +118,8 @@ void manifest_doc_forget_plan(struct manifest_doc *d);
 void manifest_fail(struct manifest_set *s, struct manifest_doc *d, const char *field, enum place_of what, const char *message);
 /* The same for a message such as "executor.argv: is required", whose field is below `parent`. */
 void manifest_fail_diag(struct manifest_set *s, struct manifest_doc *d, const char *parent, const struct diag *why);
-void manifest_fail_file(struct manifest_set *s, struct manifest_file *f, struct place at, const char *message);
+/* The same for a file that could not be read; the field may be "". */
+void manifest_fail_file(struct manifest_set *s, struct manifest_file *f, struct place at, const char *field, const char *message);
 
 /* A document of the set, as far as it counts for others; NULL when there is none. */
 struct manifest_doc *manifest_set_find(const struct manifest_set *s, enum manifest_kind kind, struct slice path);

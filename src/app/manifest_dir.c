@@ -70,7 +70,7 @@ static void load_file(struct manifest_set *s, int dir, const char *name)
                  "is empty; what it defined stays until it is removed, or says something else");
     manifest_set_add(s, slice_of(name), str_slice(&text));
     if (why[0] != '\0')
-        manifest_fail_file(s, s->files[s->file_count - 1], (struct place){1, 1}, why);
+        manifest_fail_file(s, s->files[s->file_count - 1], (struct place){1, 1}, "", why);
     str_release(&text);
 }
 

@@ -125,10 +125,11 @@ ARK = "apiVersion: arkonis.dev/v1alpha1\nkind: ArkEvent\nmetadata: {name: e}\nsp
 
 BAD = [
     # text, document, line, field, part of the message
-    ("a: [1\n", 0, 2, "", "not valid YAML"),
-    ("a: 1\na: 2\n", 0, 2, "", 'the key "a" is given twice'),
-    ("a:\n\tb: 1\n", 0, 2, "", "cannot start any token"),
-    ("a: *nowhere\n", 0, 1, "", "&nowhere"),
+    ("a: [1\n", 0, 2, "a", "not valid YAML: did not find"),
+    ("a: 1\na: 2\n", 0, 2, "a", 'the key "a" is given twice'),
+    ("a:\n\tb: 1\n", 0, 2, "a", "not valid YAML: found character that cannot start any token"),
+    ("a: *nowhere\n", 0, 1, "a", "&nowhere"),
+    (ZONE.replace("what comes in", "1e999"), 0, 5, "spec.description", "not valid YAML: the number is too big"),
     ("just a text\n", 1, 1, "", "must be an object"),
     ("# first\n---\n- a list\n", 1, 3, "", "must be an object"),
     ("apiVersion: v1\nkind: Pod\n", 1, 2, "kind", '"Pod"'),

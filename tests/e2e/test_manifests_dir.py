@@ -111,7 +111,7 @@ def test_what_moves_to_another_file_stays(start, directory):
 
 
 @pytest.mark.parametrize("bad,line,field,part", [
-    ("a: [1\n", 2, "", "not valid YAML"),
+    ("a: [1\n", 2, "a", "not valid YAML: did not find"),
     (pipeline("a").replace("argv", "arg"), 5, "spec.executor.argv", "is required"),
     (TRIGGER.replace("pipeline: a", "pipeline: none"), 5, "spec.pipeline", "no such pipeline"),
     ("", 1, "", "is empty"),

@@ -93,10 +93,16 @@ static void test_json(void **state)
     static const struct {
         const char *text;
         int line, column;
+        const char *field;
     } refused[] = {
-        {"{\"a\":1,\n\"a\":2}", 2, 1},
-        {"{\"a\":1}}", 1, 8},
-        {"{\"a\":\n\"\\u0000\"}", 2, 1},
+        {"{\"a\":1,\n\"a\":2}", 2, 1, "a"},
+        {"{\"a\":1}}", 1, 8, ""},
+        {"{\"a\":\n\"\\u0000\"}", 2, 1, "a"},
+        {"a: 1\nb:\n  c: [1, {d: 2, e: .inf}]\n", 3, 20, "b.c[1].e"},
+        {"b:\n  c: {d: 1, d: 2}\n", 2, 13, "b.c.d"},
+        {"b:\n- - 1\n  - *c\n", 3, 5, "b[0][1]"},
+        {"b:\n\tc: 1\n", 2, 1, "b"},
+        {"a: 1\n---\n- {b: [}\n", 3, 8, "[0].b"},
     };
     struct places at;
     for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
@@ -113,7 +119,9 @@ static void test_json(void **state)
         assert_null(yaml_parse_places(slice_of(refused[i].text), &at, &why));
         if (why.line != refused[i].line || why.column != refused[i].column)
             fail_msg("%s: %d:%d %s", refused[i].text, why.line, why.column, why.msg);
+        assert_string_equal(at.failed, refused[i].field);
         assert_int_equal(at.nodes.len, 0);
+        places_release(&at);
     }
 }
 
@@ -133,6 +141,7 @@ static void test_many(void **state)
     s.len--;
     str_add_cstr(&s, ",1]");
     assert_null(yaml_parse_places(str_slice(&s), &at, NULL));
+    places_release(&at);
     str_release(&s);
 }
 

@@ -83,6 +83,8 @@ void places_release(struct places *p)
 {
     vec_release(&p->nodes);
     vec_release(&p->documents);
+    free(p->failed);
+    p->failed = NULL;
 }
 
 /* ---- JSON ----

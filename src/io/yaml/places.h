@@ -25,6 +25,7 @@ struct place_node {
 struct places {
     VEC(struct place_node) nodes;
     VEC(size_t) documents; /* the root of each */
+    char *failed;          /* when the text could not be read: the field at which it was given up, "" the text; else NULL */
 };
 
 enum place_of { PLACE_VALUE, PLACE_KEY };

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FIELD_NAME_SHOWN_MAX 100
+
 /* ---- places ---- */
 
 struct place walk_here(const struct walk *w)
@@ -54,6 +56,26 @@ bool walk_fail(struct walk *w, const char *fmt, ...)
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     return fail_at(w, w->event.start_mark.line, w->event.start_mark.column, text);
+}
+
+void walk_failed_in(struct walk *w, const char *name)
+{
+    struct str inner = w->failed;
+
+    w->failed = (struct str){0};
+    str_add(&w->failed, name, utf8_cut(slice_of(name), FIELD_NAME_SHOWN_MAX));
+    if (inner.len > 0 && inner.p[0] != '[')
+        str_add_char(&w->failed, '.');
+    str_add_slice(&w->failed, str_slice(&inner));
+    str_release(&inner);
+}
+
+void walk_failed_in_item(struct walk *w, size_t i)
+{
+    char name[32];
+
+    snprintf(name, sizeof(name), "[%zu]", i);
+    walk_failed_in(w, name);
 }
 
 /* The bytes could not be read as characters; libyaml knows how many bytes came before. */

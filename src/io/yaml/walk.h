@@ -34,11 +34,16 @@ struct walk {
     VEC(struct anchor) anchors; /* of the document */
     struct places *places;      /* NULL: nobody asks */
     struct place key;    /* of the node that is read next, where it is a member of a mapping */
+    struct str failed;   /* the field that could not be read: put together while those around it give up */
     size_t nodes, bytes; /* so far, aliases expanded */
 };
 
 bool walk_next(struct walk *w);
 bool __attribute__((format(printf, 2, 3))) walk_fail(struct walk *w, const char *fmt, ...); /* at the event; always false */
+
+/* What failed is in that member, or in the i-th item. */
+void walk_failed_in(struct walk *w, const char *name);
+void walk_failed_in_item(struct walk *w, size_t i);
 
 /* ---- where things are ---- */
 

@@ -79,8 +79,10 @@ static json_t *read_sequence(struct walk *w, unsigned depth, struct weight *ret)
 
     while (walk_next(w) && w->event.type != YAML_SEQUENCE_END_EVENT) {
         v = read_node(w, depth + 1, &item);
-        if (v == NULL)
+        if (v == NULL) {
+            walk_failed_in_item(w, json_array_size(list));
             goto fail;
+        }
         CHECK(json_array_append_new(list, v) == 0);
         grow_height(ret, &item);
     }
@@ -114,6 +116,7 @@ static char *read_key(struct walk *w, const json_t *map)
     }
     if (json_object_get(map, text.p) != NULL) {
         walk_fail(w, "the key \"%.100s\" is given twice", text.p);
+        walk_failed_in(w, text.p);
         return NULL;
     }
     return walk_charge(w, 1, text.len) ? mem_dup(text.p, text.len) : NULL;
@@ -135,6 +138,8 @@ static json_t *read_mapping(struct walk *w, unsigned depth, struct weight *ret)
 
         if (v != NULL)
             CHECK(json_object_set_new(map, key, v) == 0);
+        else if (key != NULL)
+            walk_failed_in(w, key);
         free(key);
         if (v == NULL)
             goto fail;
@@ -289,7 +294,10 @@ static json_t *parse(struct slice text, size_t documents_max, struct places *pla
     if (!read_stream(&w, list, documents_max)) {
         json_decref(list);
         list = NULL;
+        if (places != NULL)
+            places->failed = str_detach(&w.failed);
     }
+    str_release(&w.failed);
     yaml_event_delete(&w.event);
     yaml_parser_delete(&w.parser);
     return list;
@@ -340,7 +348,9 @@ json_t *yaml_parse_places(struct slice text, struct places *ret, struct diag *re
     if (v != NULL)
         return json_pack("[o]", v);
     v = parse(text, SIZE_MAX, ret, reterr);
-    if (v == NULL)
-        places_release(ret);
+    if (v == NULL) {
+        vec_release(&ret->nodes);
+        vec_release(&ret->documents);
+    }
     return v;
 }

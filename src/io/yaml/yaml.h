@@ -30,7 +30,8 @@ json_t *yaml_parse(struct slice text, struct diag *reterr);
  * *reterr on failure. The caller owns the reference. */
 json_t *yaml_parse_all(struct slice text, struct diag *reterr);
 
-/* The same, and *ret says where each value is; the caller releases it, after a failure it is empty. A text that is one JSON value is
+/* The same, and *ret says where each value is; the caller releases it. After a failure it says
+ * which field it was. A text that is one JSON value is
  * taken whatever it holds, as far as base/json.h takes it. */
 json_t *yaml_parse_places(struct slice text, struct places *ret, struct diag *reterr);
 
