@@ -1,8 +1,14 @@
 """Fixtures of the end-to-end tests. The daemon itself is driven by tests/lib/pawl.py."""
 import os
+import resource
 import sys
 
 import pytest
+
+# What the surroundings say of proxies, servers and keys is not for what is tested here.
+for name in list(os.environ):
+    if name.lower().endswith("_proxy") or name.startswith("PAWL_") and name not in ("PAWL_BIN", "PAWL_KUBECTL", "PAWL_PATIENCE", "PAWL_SEED"):
+        del os.environ[name]
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 import pawl  # noqa: E402
@@ -39,6 +45,17 @@ def make_daemon(tmp_path, request):
 def daemon(make_daemon):
     """A running daemon with an empty data directory."""
     return make_daemon()
+
+
+@pytest.fixture
+def many_descriptors():
+    """Lets the test itself have up to 4096 open files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4096:
+        pytest.skip("this machine allows too few descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.hookimpl(hookwrapper=True)

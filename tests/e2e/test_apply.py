@@ -282,7 +282,7 @@ def run(daemon, tmp_path):
     """Runs pawl against the daemon, in the test's directory."""
     def run(*args, code=0, stdin=None):
         r = subprocess.run([pawl.binary(), *map(str, args)], cwd=tmp_path, input=stdin, stdin=None if stdin else subprocess.DEVNULL,
-                           capture_output=True, text=True, timeout=60, env=pawl.environment({"PAWL_SERVER": daemon.url}))
+                           capture_output=True, text=True, timeout=pawl.deadline(60), env=pawl.environment({"PAWL_SERVER": daemon.url}))
         assert r.returncode == code, (r.returncode, r.stdout, r.stderr)
         return r.stderr if code else r.stdout
     return run

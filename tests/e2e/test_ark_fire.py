@@ -87,7 +87,7 @@ def test_durations_that_are_none(daemon, timeout):
 def test_durations_of_all_units(daemon):
     daemon.create_team("t")
     e = daemon.create_event("e", "t")
-    for timeout in ("120s", "2m", "1m30s", "500000us", "5000000000ns", "1h", "8000h", "1.5m"):
+    for timeout in ("120s", "2m", "1m30s", "120000000us", "120000000000ns", "1h", "8000h", "1.5m"):
         daemon.fire_event(e, query=f"mode=sync&timeout={timeout}").expect(200)
     assert daemon.fire_event(e, query="mode=later").expect(400).message.startswith("mode:")
 
@@ -359,7 +359,7 @@ def test_who_has_left_is_not_waited_for(daemon, tmp_path):
         answer = listens.send(head + "{}").shutdown_write().response().expect(504).json()
         assert "closed its side" in answer["error"] and answer["durationMs"] < 60_000
     wait_until(lambda: sockets(daemon) <= before, what="the sockets of those who left")
-    assert [r["status"] for r in daemon.all_runs()] == ["running"] * 2
+    wait_until(lambda: [r["status"] for r in daemon.all_runs()] == ["running"] * 2, what="the runs to go on")
     (tmp_path / "go").touch()
     wait_until(lambda: [r["status"] for r in daemon.all_runs()] == ["success"] * 2, what="the runs")
 
@@ -372,8 +372,7 @@ def test_stopping_while_callers_wait(daemon, tmp_path):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         calls = {e: pool.submit(daemon.fire_event, e, query="mode=sync") for e in (ends, stays)}
         wait_until(lambda: all(daemon.event(e)["status"].get("firedCount") for e in calls), what="the calls")
-        daemon.signal(15)
-        wait_until(lambda: "stopping" in daemon.stderr(), what="the stop")
+        daemon.begin_stop()
         (tmp_path / "go").touch()
         assert calls[ends].result().expect(200).json()["output"] == "done\n"
         body = calls[stays].result().expect(504).json()
@@ -387,10 +386,10 @@ CALLERS = """
 import resource, socket, sys
 host, port, n, path, token = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5]
 resource.setrlimit(resource.RLIMIT_NOFILE, (n + 100, n + 100))
-call = f"POST {path}?mode=sync&timeout=5m HTTP/1.1\\r\\nHost: x\\r\\nAuthorization: Bearer {token}\\r\\nContent-Length: 2\\r\\n\\r\\n{{}}"
+call = f"POST {path}?mode=sync&timeout=5h HTTP/1.1\\r\\nHost: x\\r\\nAuthorization: Bearer {token}\\r\\nContent-Length: 2\\r\\n\\r\\n{{}}"
 waiting = []
 for i in range(n):
-    s = socket.create_connection((host, port), timeout=60)
+    s = socket.create_connection((host, port), timeout=3600)
     s.sendall(call.encode())
     waiting.append(s)
 print("sent", flush=True)

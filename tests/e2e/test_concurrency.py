@@ -42,9 +42,10 @@ def test_a_full_queue_refuses_at_the_door(daemon, busy, tmp_path):
     assert "2 runs wait, max_queue is 2" in r.message and int(r.headers["retry-after"]) >= 1
     assert decisions(daemon, p, t)[0] == ("concurrency", "2 runs wait, max_queue is 2")
     # After a restart it counts as before: the interrupted run was the only one that ran.
+    wait_until(lambda: begun(tmp_path) == runs[:1], 20, "the first run")
     daemon.kill()
     daemon.start()
-    wait_until(lambda: len(begun(tmp_path)) == 2, 20, "the next run")
+    wait_until(lambda: begun(tmp_path) == runs[:2], 20, "the next run")
     daemon.fire_ok(t)
     daemon.fire(t).expect(429)
     (tmp_path / "go").touch()

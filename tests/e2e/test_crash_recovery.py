@@ -108,18 +108,19 @@ def test_what_others_have_is_left_alone(make_daemon, tmp_path):
 
 
 def test_killed_again_before_they_are_ended(make_daemon, tmp_path):
-    f = tmp_path / "began"
     d = make_daemon()
-    p = d.create_pipeline(argv=["/bin/sh", "-c", f"trap '' TERM; echo x >> {f}; while :; do sleep 1; done"])
-    run = d.fire_ok(d.create_webhook_trigger(p))
-    wait_until(f.exists, 20, "the run")
-    d.kill()
-    d.start()
-    assert d.run(run)["error"] == "interrupted"
-    d.kill()  # it had no time to wait for the grace
-    assert processes_of(run)
-    d.start()
-    wait_until(lambda: not processes_of(run), 30, "the end of what was left behind")
+    t = d.create_webhook_trigger(d.create_pipeline(argv=["/bin/sh", "-c", f"trap '' TERM; echo x > {tmp_path}/$PAWL_RUN_ID; while :; do sleep 1; done"]))
+    left = []
+    while not left:  # unless it had the time to wait for the grace, all the same
+        run = d.fire_ok(t)
+        wait_until((tmp_path / run).exists, 20, "the run")
+        d.kill()
+        d.start()
+        assert d.run(run)["error"] == "interrupted"
+        d.kill()
+        left = processes_of(run)
+        d.start()
+        wait_until(lambda run=run: not processes_of(run), 30, "the end of what was left behind")
 
 
 def test_workers_of_an_earlier_life_are_ended(make_daemon):
@@ -132,9 +133,10 @@ def test_workers_of_an_earlier_life_are_ended(make_daemon):
         assert worker.poll() is None  # nothing is looked for after an end in order
         d.kill()
         d.start()
-        assert worker.wait(20) == -signal.SIGTERM
+        assert worker.wait(pawl.deadline(20)) == -signal.SIGTERM
     finally:
         worker.kill()
+        worker.wait()
 
 
 def test_a_service_after_a_crash(make_daemon, tmp_path):
@@ -327,6 +329,13 @@ def test_killed_at_random_moments(make_daemon, tmp_path):
                 stop.wait(rng.random() * 0.4)  # the moment is what is random
                 d.kill()
                 d.start()
+
+            def one_is_gone():
+                """One that was at work: whoever starts slowly has been missed until now."""
+                runs[d.fire_ok(triggers["service"])] = "service"
+                return killed
+
+            wait_until(one_is_gone, 60, "a worker to be killed", every=0.05)
             wait_until(lambda: all(d.run(r)["status"] in FINAL for r in runs), 120, "the end of all runs", every=0.2)
         finally:
             stop.set()

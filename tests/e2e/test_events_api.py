@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from pawl import PATIENCE, wait_until
+from pawl import deadline, wait_until
 
 STEPS = [{"name": "validate", "argv": ["/bin/cat"]}, {"name": "ship", "argv": ["/bin/cat"]}]
 NEW = {"name": "Order Processing", "options": {"event": "orders-topic"}, "steps": STEPS[:1]}
@@ -82,7 +82,7 @@ def decisions(d, message):
 def test_curl_examples(daemon):
     create(daemon, id="pipeline-abc123")
     script = CURL.replace("https://api.dhub.io", daemon.url).replace("curl ", "curl -sS -w '\\n' ")
-    done = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, timeout=60 * PATIENCE, check=True)
+    done = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, timeout=deadline(60), check=True)
     assert [json.loads(line) for line in done.stdout.splitlines()] == [
         {"message": "Event started successfully"}, {"ready": True}, {"message": "Event deleted successfully"}]
 
@@ -91,7 +91,7 @@ def test_curl_examples(daemon):
 def test_javascript_example(daemon):
     script = JAVASCRIPT.replace("'/api/", f"'{daemon.url}/api/").replace("`/api/", f"`{daemon.url}/api/").replace("[...]", json.dumps(STEPS[:1]))
     script = "const token = 'x', pipelineId = 'default.events.order-processing';\n" + script
-    done = subprocess.run(["node", "--input-type=module", "-e", script], capture_output=True, text=True, timeout=60 * PATIENCE, check=True)
+    done = subprocess.run(["node", "--input-type=module", "-e", script], capture_output=True, text=True, timeout=deadline(60), check=True)
     assert done.stdout == "Event ready: true\n"
     publish(daemon, b'{"order": 1}')
     [run] = wait_until(lambda: [r for r in runs(daemon) if r["status"] == "success"], what="the run")
@@ -319,7 +319,7 @@ def test_the_service_scales_with_the_topic_from_zero_and_back(daemon, tmp_path):
     script, gate = tmp_path / "worker.py", tmp_path / "gate"
     script.write_text(WORKER)
     os.mkfifo(gate)
-    service = {"type": "service", "argv": ["/usr/bin/python3", str(script)], "min_instances": 0, "max_instances": 3, "idle_seconds": 1}
+    service = {"type": "service", "argv": ["/usr/bin/python3", str(script)], "min_instances": 0, "max_instances": 3, "idle_seconds": 3}
     p = create(daemon, steps=[{"name": "process", "executor": service}])
     daemon.post(f"/api/v1/events/{p['id']}").expect(200)
     assert workers(daemon, script) == 0

@@ -124,12 +124,13 @@ def test_update_as_documented(daemon, zone, orders):
 
 def test_cooldown_as_documented(daemon, zone, orders):
     """The seed's three uploads, with a shorter cooldown: fires, is ignored, fires; the second is not forgotten."""
-    daemon.create_file_trigger(orders, zone, cooldown_seconds=1)
+    t = daemon.create_file_trigger(orders, zone, cooldown_seconds=3600)
     daemon.upload(zone, "first").expect(201)
     daemon.upload(zone, "second").expect(201)
     first, = wait_runs(daemon, 1)
     assert names(first) == ["first"]
     at = first["created_at"]
+    daemon.put(f"{TRIGGERS}/{t['id']}", {"cooldown_seconds": 1}).expect(200)  # since the firing
     wait_until(lambda: daemon.upload(zone, "x.probe").expect(201) and len(daemon.all_runs()) == 2, what="the end of the cooldown", every=0.2)
     run = wait_runs(daemon, 2)[1]
     assert run["created_at"] > at
@@ -275,10 +276,12 @@ def test_held_back_files_survive_a_restart(daemon, zone, orders):
 
 def test_trailing_does_not_wait_for_the_next_file(daemon, zone, orders):
     config = {"namespace": "default", "zone_name": "raw-uploads", "cooldown_mode": "trailing"}
-    body = {"type": "landing_zone_upload", "config": config, "cooldown_seconds": 2}
-    assert daemon.post(TRIGGERS, body).expect(201).json()["config"] == config
+    body = {"type": "landing_zone_upload", "config": config, "cooldown_seconds": 3600}
+    t = daemon.post(TRIGGERS, body).expect(201).json()
+    assert t["config"] == config
     for name in ("first", "second", "third"):
         daemon.upload(zone, name).expect(201)
+    daemon.put(f"{TRIGGERS}/{t['id']}", {"cooldown_seconds": 1}).expect(200)  # since the firing
     first, trailing = wait_runs(daemon, 2)
     assert names(first) == ["first"] and names(trailing) == ["second", "third"]
     event = daemon.get(f"/api/v1/event-log/{trailing['event_id']}").expect(200).json()

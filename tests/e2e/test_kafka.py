@@ -438,8 +438,8 @@ def test_stopped_at_any_time_on_the_way(make_pawl, cluster):
     listen(d)
     d.stop()  # opening
     d.start()
-    wait_reason(d, "waiting for the group")
-    d.stop()  # joining
+    wait_until(lambda: "waiting for the group" in (s := state(d)).get("reason", "") or s["ready"], 30, "it to join")
+    d.stop()  # joining, unless it has just done so
     d.start()
     wait_ready(d)
     t = threading.Thread(target=cluster.produce, args=("orders", 0, 0, 20000))

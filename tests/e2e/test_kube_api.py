@@ -473,7 +473,7 @@ def test_firings_and_conditions_are_seen(daemon):
         assert fired["status"]["conditions"] == ready["status"]["conditions"]
 
 
-def test_many_watchers_see_every_change(daemon):
+def test_many_watchers_see_every_change(many_descriptors, daemon):
     watches = [Watch(daemon, all_of()) for _ in range(1000)]
     for i in range(20):
         create(daemon, f"e{i:02}")

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from pawl import cli, wait_until
+from pawl import cli, deadline, wait_until
 
 KUBECTL = os.environ.get("PAWL_KUBECTL") or shutil.which("kubectl")
 pytestmark = pytest.mark.skipif(KUBECTL is None, reason="there is no kubectl")
@@ -74,7 +74,7 @@ class Kubectl:
     def __call__(self, *args, stdin=None, code=0, env=None):
         """Its output; errors are in it, too."""
         p = subprocess.run([KUBECTL, *args], input=stdin, env={**self.env, **(env or {})}, cwd=self.home, text=True,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False)
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=deadline(120), check=False)
         assert p.returncode == code, f"kubectl {' '.join(args)}: {p.returncode}\n{p.stdout}"
         return p.stdout
 
@@ -105,13 +105,13 @@ curl -s -w '\\n%{http_code}' -X POST \\
   -H "Content-Type: application/json" \\
   -d '{"topic": "quantum computing"}'
 """
-    out = subprocess.run(["/bin/sh", "-c", script], env={**kubectl.env, "KUBECTL": KUBECTL, "URL": kubectl.url}, timeout=120,
+    out = subprocess.run(["/bin/sh", "-c", script], env={**kubectl.env, "KUBECTL": KUBECTL, "URL": kubectl.url}, timeout=deadline(120),
                          stdout=subprocess.PIPE, text=True, check=True).stdout
     body, code = out.rsplit("\n", 1)
     assert code == "200" and json.loads(body)["status"] == "succeeded", out
     url = kubectl("get", "arkevent", "pipeline-trigger", "-n", "ai-team", "-o", "jsonpath={.status.webhookURL}")
     assert url == f"{kubectl.url}/triggers/ai-team/pipeline-trigger/fire"
-    assert kubectl("wait", "--for=condition=Ready", "arkevent/pipeline-trigger", "--timeout=20s") == \
+    assert kubectl("wait", "--for=condition=Ready", "arkevent/pipeline-trigger", "--timeout=120s") == \
         "arkevent.arkonis.dev/pipeline-trigger condition met\n"
     condition = json.loads(kubectl("get", "arkevent", "pipeline-trigger", "-o", "json"))["status"]["conditions"][0]
     assert (condition["type"], condition["status"], condition["reason"], condition["message"]) == \
@@ -189,14 +189,14 @@ def test_watch_and_wait(daemon, kubectl):
     try:
         assert w.stdout.readline().startswith("NAME")
         assert w.stdout.readline().startswith("daily-report")
-        waiting = kubectl.start("wait", "--for=condition=Ready", "arkevent/daily-report", "--timeout=60s")
-        gone = kubectl.start("wait", "--for=delete", "arkevent/daily-report", "--timeout=60s")
+        waiting = kubectl.start("wait", "--for=condition=Ready", "arkevent/daily-report", "--timeout=300s")
+        gone = kubectl.start("wait", "--for=delete", "arkevent/daily-report", "--timeout=300s")
         wait_until(lambda: streams(daemon) >= 3, 60, "three watches")
         daemon.create_pipeline("report-team", namespace="ai-team", layer="team")
-        assert waiting.communicate(timeout=60)[0] == "arkevent.arkonis.dev/daily-report condition met\n"
+        assert waiting.communicate(timeout=deadline(300))[0] == "arkevent.arkonis.dev/daily-report condition met\n"
         assert w.stdout.readline().startswith("daily-report")
         kubectl("delete", "arkev", "daily-report")
-        assert "daily-report" in gone.communicate(timeout=60)[0] and gone.returncode == 0
+        assert "daily-report" in gone.communicate(timeout=deadline(300))[0] and gone.returncode == 0
     finally:
         w.kill()
         w.communicate()

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from pawl import PATIENCE, binary, cli, environment
+from pawl import binary, cli, deadline, environment, fixed_port
 
 NO_RUN = "01a1fbe8-b5a1-734a-94d9-1699870bc9c4"
 
@@ -28,7 +28,7 @@ class Follower:
         return self.process.stdout.readline()
 
     def end(self):
-        out, err = self.process.communicate(timeout=30 * PATIENCE)
+        out, err = self.process.communicate(timeout=deadline(30))
         return self.process.returncode, out, err
 
 
@@ -51,10 +51,10 @@ def test_lines_come_as_they_are_written(daemon, tmp_path):
     assert f.end() == (0, "two\n", "")
 
 
-def test_through_a_restart(daemon, tmp_path):
+def test_through_a_restart(make_daemon, tmp_path):
+    daemon = make_daemon(listen=[f"127.0.0.1:{fixed_port()}"])  # comes back at the same address
     flag = tmp_path / "flag"
     run_id = run_of(daemon, f"echo one; until [ -e {flag} ]; do sleep 0.05; done; echo two", retry={"max_attempts": 2, "backoff_seconds": 0.1})
-    daemon.listen = [f"127.0.0.1:{daemon.port}"]  # comes back at the same address
     f = Follower(daemon, run_id)
     assert f.line() == "one\n"
     daemon.kill()
@@ -95,5 +95,5 @@ def test_a_full_disk(daemon):
     for args in ([], ["-f"]):
         with open("/dev/full", "w", encoding="ascii") as full:
             r = subprocess.run([binary(), "logs", run_id, "--server", daemon.url, *args], stdout=full, stderr=subprocess.PIPE, text=True,
-                               env=environment(), timeout=30 * PATIENCE, check=False)
+                               env=environment(), timeout=deadline(30), check=False)
         assert r.returncode == 1 and r.stderr == "pawl logs: cannot write to standard output\n"

@@ -153,10 +153,10 @@ def test_killed_under_load_every_message_makes_one_event(make_daemon, server):
     wait_ready(daemon, path)
     total = 0
     for _ in range(3):
+        seen = len(payloads(daemon))
         client.publish_many("orders.new", numbers(3000, total))
         total += 3000
-        seen = len(payloads(daemon))
-        wait_until(lambda: len(payloads(daemon)) > seen, what="events")
+        wait_until(lambda seen=seen: len(payloads(daemon)) > seen, what="events")
         daemon.kill()
         daemon.start()
     wait_payloads(daemon, numbers(total), timeout=60)
@@ -166,8 +166,8 @@ def test_killed_under_load_every_message_makes_one_event(make_daemon, server):
 def test_kills_and_restarts_under_load(tmp_path):
     with nats_crash.NatsCrash(tmp_path, 7, pause=0.05) as c:
         c.go(kills=2, restarts=2)
+        wait_until(lambda: len(c.acknowledged) > 1000, 60, "some load")
         assert c.judge() == []
-        assert len(c.acknowledged) > 1000
 
 
 def test_the_server_restarts_under_load(make_daemon, server):
@@ -300,7 +300,7 @@ def test_work_queues_and_interest_streams_lose_nothing(make_daemon, make_server)
     assert sorted(payloads(daemon), key=int) == numbers(2000)
     for r in ("WORKQUEUE", "INTEREST"):
         wait_acknowledged(client, r)
-        assert client.api(f"STREAM.INFO.{r}")["state"]["messages"] == 0
+        wait_until(lambda r=r: client.api(f"STREAM.INFO.{r}")["state"]["messages"] == 0, what=f"{r} to be empty")
 
 
 def test_what_went_to_somebody_else_is_waited_for(make_daemon, server):
@@ -311,13 +311,13 @@ def test_what_went_to_somebody_else_is_waited_for(make_daemon, server):
     wait_ready(daemon, path)
     consumer = client.consumers("ORDERS")[0]["name"]
     total = 0
-    for _ in range(3):
-        thief.put(f"$JS.API.CONSUMER.MSG.NEXT.ORDERS.{consumer}", b'{"batch": 3, "expires": 2000000000}')
+    while total < 60 or "delivered to somebody else" not in daemon.stderr():
+        thief.put(f"$JS.API.CONSUMER.MSG.NEXT.ORDERS.{consumer}", b'{"batch": 3, "expires": 60000000000}')
         client.publish_many("orders.new", numbers(20, total))
         total += 20
+        assert total < 600, "nothing ever went to the thief"
         wait_payloads(daemon, numbers(total))
     wait_acknowledged(client)
-    assert "delivered to somebody else" in daemon.stderr()
 
 
 def test_lost_acknowledgements_make_no_second_event(make_daemon, make_server):
@@ -455,9 +455,9 @@ def test_plain_names_that_stand_for_nothing_are_refused(make_daemon, topics, say
 
 # ---- who one is, and TLS ----
 IDENTITIES = {
-    "user": ('authorization { user: "pawl", password: "s3cret-pass" }\n', {"nats_user": "pawl", "nats_password": "s3cret-pass"},
+    "user": ('authorization { user: "pawl", password: "s3cret-pass", timeout: 60 }\n', {"nats_user": "pawl", "nats_password": "s3cret-pass"},
              {"nats_user": "pawl", "nats_password": "wr0ng"}, {"user": "pawl", "pass": "s3cret-pass"}),
-    "token": ('authorization { token: "s3cret-token" }\n', {"nats_token": "s3cret-token"}, {"nats_token": "wr0ng"},
+    "token": ('authorization { token: "s3cret-token", timeout: 60 }\n', {"nats_token": "s3cret-token"}, {"nats_token": "wr0ng"},
               {"auth_token": "s3cret-token"}),
 }
 
@@ -597,7 +597,7 @@ def test_tls(make_daemon, make_server, tmp_path):
     other_ca, other_cert, other_key = certificates(str(tmp_path / "other"))
     context = ssl.create_default_context(cafile=ca)
     context.load_cert_chain(cert, key)
-    server = make_server(config=f'tls {{ cert_file: "{cert}", key_file: "{key}", ca_file: "{ca}", verify: true }}\n', tls=context).start()
+    server = make_server(config=f'tls {{ cert_file: "{cert}", key_file: "{key}", ca_file: "{ca}", verify: true, timeout: 60 }}\n', tls=context).start()
     client = server.client()
     client.add_stream("ORDERS", ["orders.>"])
     url = server.url.replace("127.0.0.1", "localhost")

@@ -171,7 +171,7 @@ def test_from_the_command_line(daemon, noted):
     name = "{namespace}.{layer}.{name}".format(**p)
 
     def cli(*args):
-        return subprocess.run([pawl.binary(), *args, *server], capture_output=True, text=True, timeout=60)
+        return subprocess.run([pawl.binary(), *args, *server], capture_output=True, text=True, timeout=pawl.deadline(60))
 
     assert cli("pause", "--reason", "so").returncode == 0
     assert daemon.get("/api/v1/pause").json()["pause_reason"] == "so"

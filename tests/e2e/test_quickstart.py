@@ -2,7 +2,6 @@
 import contextlib
 import os
 import re
-import select
 import signal
 import socket
 import stat
@@ -25,10 +24,10 @@ class Quickstart:
         self.text = ""
 
     def read_until(self, mark):
-        deadline = time.monotonic() + 30 * pawl.PATIENCE
+        end = time.monotonic() + pawl.deadline(30)
         while mark not in self.text:
-            readable, _, _ = select.select([self.process.stdout], [], [], max(deadline - time.monotonic(), 0))
-            data = os.read(self.process.stdout.fileno(), 65536) if readable else b""
+            come = pawl.readable(self.process.stdout, max(end - time.monotonic(), 0))
+            data = os.read(self.process.stdout.fileno(), 65536) if come else b""
             assert data, f"{mark!r} was not printed:\n{self.text}"
             self.text += data.decode()
         return self
@@ -40,7 +39,7 @@ class Quickstart:
     def end(self):
         """As Ctrl-C does; the exit code."""
         self.process.send_signal(signal.SIGINT)
-        rest, _ = self.process.communicate(timeout=30 * pawl.PATIENCE)
+        rest, _ = self.process.communicate(timeout=pawl.deadline(30))
         self.text += rest.decode()
         return self.process.returncode
 
@@ -57,7 +56,7 @@ def quickstart(data, **kw):
 
 
 def shell(command):
-    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, timeout=pawl.deadline(60)).stdout
 
 
 def test_what_it_prints_works(tmp_path):
@@ -95,7 +94,7 @@ def test_a_taken_port_is_explained(tmp_path):
         s.bind(("127.0.0.1", 0))
         s.listen()
         with quickstart(tmp_path / "data", address=f"127.0.0.1:{s.getsockname()[1]}") as q:
-            out, _ = q.process.communicate(timeout=30 * pawl.PATIENCE)
+            out, _ = q.process.communicate(timeout=pawl.deadline(30))
             assert q.process.returncode == 1
             assert "If the port is taken" in out.decode()
 

@@ -191,7 +191,7 @@ def test_over_a_crash(make_daemon, flag):
     assert rest["replayed"] == 10 and len(acknowledged) == 20
     listed = d.all_runs(status="pending")
     assert {r["id"] for r in listed} == acknowledged and sorted(r["replay_of"] for r in listed) == sorted(runs)
-    claim = d.post("/api/v1/runs/claim", {"pipelines": ["*"], "max": 100}).expect(200).json()["runs"]
+    claim = d.post("/api/v1/runs/claim", {"pipelines": ["*"], "max": 100, "wait_seconds": 60}).expect(200).json()["runs"]
     assert {c["run_id"] for c in claim} == acknowledged and json.dumps(claim).count('"payload": null') == 20
 
 

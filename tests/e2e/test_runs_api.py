@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 
+from crash import CLOCK_ROUNDING_MS
 from pawl import wait_until
 
 FIELDS = {"id", "pipeline_id", "pipeline_version", "event_id", "trigger_id", "trigger", "status", "attempt", "started_at",
@@ -231,4 +232,4 @@ def test_retry(daemon):
 def test_timeout(daemon):
     p = daemon.create_pipeline(argv=["/bin/sleep", "60"], timeout_seconds=0.2)
     run = daemon.wait_run(start(daemon, p).json()["run_id"], "failed")
-    assert "time" in run["error"] and run["duration_ms"] >= 200
+    assert "time" in run["error"] and run["duration_ms"] >= 200 - CLOCK_ROUNDING_MS

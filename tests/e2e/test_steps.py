@@ -213,11 +213,11 @@ def test_a_request_that_fails_for_good_ends_the_run_for_good(daemon, receiver):
 
 def test_the_time_of_a_run_ends_a_request(daemon, receiver):
     hold = threading.Event()
-    receiver.answer = lambda r: hold.wait(60) and None
-    run_id = begin(daemon, sh("one", "exit 0"), to("two", receiver), timeout_seconds=1)
+    receiver.answer = lambda r: hold.wait(3600) and None
+    run_id = begin(daemon, to("one", receiver), sh("two", "exit 0"), timeout_seconds=1)
     run = daemon.wait_run(run_id, "failed")
     hold.set()
-    assert run["error"] == "step 'two': timed out after 1s" and statuses(run)[1] == ("two", "failed")
+    assert run["error"] == "step 'one': timed out after 1s" and statuses(run) == [("one", "failed"), ("two", "skipped")]
 
 
 # ---- failure ----
@@ -271,8 +271,8 @@ def test_time_limit_of_a_step(daemon):
 
 
 def test_time_limit_of_one_step_does_not_count_for_another(daemon):
-    sleep = "exec sleep 0.3"
-    daemon.wait_run(begin(daemon, *[sh(f"s{i}", sleep, timeout_seconds=1) for i in range(4)]), "success")
+    sleep = "exec sleep 1.4"
+    daemon.wait_run(begin(daemon, *[sh(f"s{i}", sleep, timeout_seconds=4) for i in range(3)]), "success")
 
 
 def test_time_limit_of_the_run_covers_all_steps(daemon):
@@ -293,10 +293,10 @@ def test_the_shorter_limit_of_a_single_step_counts(daemon):
 
 
 def test_a_program_that_ignores_the_end_of_its_time(daemon):
-    stubborn = {"name": "two", "executor": {"type": "command", "argv": ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"],
+    stubborn = {"name": "one", "executor": {"type": "command", "argv": ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"],
                                             "kill_grace_seconds": 0.2}}
-    run = daemon.wait_run(begin(daemon, sh("one", "exit 0"), stubborn, timeout_seconds=0.5), "failed")
-    assert run["error"] == "step 'two': timed out after 500ms"
+    run = daemon.wait_run(begin(daemon, stubborn, sh("two", "exit 0"), timeout_seconds=0.5), "failed")
+    assert run["error"] == "step 'one': timed out after 500ms" and statuses(run) == [("one", "failed"), ("two", "skipped")]
 
 
 # ---- cancelling ----
@@ -317,7 +317,7 @@ def test_cancel_in_each_step(daemon, tmp_path, n):
 def test_cancel_between_many_steps(daemon):
     """Wherever it hits, the run ends once, and no step begins after it."""
     for _ in range(10):
-        run_id = begin(daemon, *[sh(f"s{i}", "exit 0") for i in range(60)])
+        run_id = begin(daemon, *[sh(f"s{i}", "exit 0") for i in range(60)], sh("last", "exec sleep 1000"))
         wait_until(lambda: any(s["status"] == "success" for s in daemon.run(run_id).get("steps", [])), what="a step to end")
         daemon.post(f"/api/v1/runs/{run_id}/cancel").expect(200)
         run = daemon.wait_run(run_id, "cancelled")
@@ -361,7 +361,9 @@ def test_kills_at_any_moment(make_daemon, tmp_path):
     p = post(d, [sh(f"s{i}", f'echo "$PAWL_RUN_ID $PAWL_ATTEMPT {i}" >>"$1"', trace) for i in range(4)],
              retry={"max_attempts": 100, "backoff_seconds": 0}).expect(201).json()
     runs = []
-    for _ in range(8):
+    for n in itertools.count():
+        if n >= 8 and any(run["attempt"] > 1 for run in d.all_runs()):
+            break  # there were kills, and not all of them came when everything was done
         wanted = chance.randrange(1, 30)
         before = trace.read_text().count("\n") if trace.exists() else 0
         runs += [start(d, p) for _ in range(10)]
@@ -371,7 +373,6 @@ def test_kills_at_any_moment(make_daemon, tmp_path):
     final = {run_id: d.wait_run(run_id, "success", timeout=60) for run_id in runs}
     lines = [tuple(line.split()) for line in trace.read_text().splitlines()]
     assert len(lines) == len(set(lines)), f"seed {seed}"
-    assert any(run["attempt"] > 1 for run in final.values()), "no kill has hit anything"
     for run_id, run in final.items():
         last = [step for r, attempt, step in lines if r == run_id and attempt == str(run["attempt"])]
         assert last == ["0", "1", "2", "3"], f"seed {seed}: {run}"

@@ -8,7 +8,7 @@ import urllib.parse
 import pytest
 
 import nats
-from pawl import PATIENCE, binary, environment, wait_until
+from pawl import binary, deadline, environment, wait_until
 
 ND = {"Content-Type": "application/x-ndjson"}
 TOPICS = "/api/v1/topics"
@@ -377,7 +377,7 @@ def test_killed_under_load_nothing_acknowledged_is_lost_or_doubled(daemon):
 
 
 def run_publish(d, *args, stdin=b""):
-    return subprocess.run([binary(), "publish", *args, "--server", d.url], input=stdin, capture_output=True, timeout=60 * PATIENCE,
+    return subprocess.run([binary(), "publish", *args, "--server", d.url], input=stdin, capture_output=True, timeout=deadline(60),
                           env=environment(), check=False)
 
 

@@ -3,11 +3,11 @@ import json
 import os
 import signal
 import subprocess
-import threading
+import time
 
 import pytest
 
-from pawl import PATIENCE, SANITIZER, binary, cli, environment, wait_until
+from pawl import SANITIZER, binary, cli, deadline, environment, fixed_port, wait_until
 
 PULL = {"type": "pull"}
 
@@ -31,7 +31,7 @@ class Worker:
         return self
 
     def wait(self, timeout=30):
-        code = self.process.wait(timeout * PATIENCE)
+        code = self.process.wait(deadline(timeout))
         assert not SANITIZER.search(self.stderr()), self.stderr()
         return code
 
@@ -121,10 +121,11 @@ def test_heartbeats_keep_the_lease(daemon, worker, tmp_path):
     _, [run] = make(daemon)
     go = tmp_path / "go"
     os.mkfifo(go)
-    w = worker(daemon, "--lease", 1, command=["sh", "-c", f"read x < {go}; echo $x"])
+    w = worker(daemon, "--lease", 6, command=["sh", "-c", f"read x < {go}; echo $x"])
     wait_until(lambda: one(daemon, run)["status"] == "running", 20, "the run")
-    seen = threading.Event()
-    seen.wait(3)  # three times the lease
+    with daemon.db() as con:
+        [(end,)] = con.execute("SELECT expires_at FROM leases")
+    wait_until(lambda: time.time() * 1000 > end + 1000, what="the end of the lease that it got at first")
     assert one(daemon, run)["attempt"] == 1 and one(daemon, run)["status"] == "running"
     go.write_text("on\n")
     assert daemon.wait_run(run)["output"] == "on\n"
@@ -132,8 +133,7 @@ def test_heartbeats_keep_the_lease(daemon, worker, tmp_path):
 
 
 def pid_of(path):
-    wait_until(lambda: path.exists() and path.read_text().strip(), 20, "the command")
-    return int(path.read_text())
+    return int(wait_until(lambda: path.exists() and path.read_text().strip(), 20, "the command"))
 
 
 def alive(pid):
@@ -147,7 +147,7 @@ def alive(pid):
 def test_a_cancelled_run_is_ended(daemon, worker, tmp_path):
     _, [run] = make(daemon)
     pid_file = tmp_path / "pid"
-    w = worker(daemon, "--lease", 3, command=["sh", "-c", f"echo $$ > {pid_file}; exec sleep 1000"])
+    w = worker(daemon, "--lease", 9, command=["sh", "-c", f"echo $$ > {pid_file}; exec sleep 1000"])
     pid = pid_of(pid_file)
     daemon.post(f"/api/v1/runs/{run}/cancel").expect(200)
     wait_until(lambda: not alive(pid), 20, "the end of the command")
@@ -177,16 +177,14 @@ def test_the_first_signal_finishes_the_second_ends(daemon, worker, tmp_path):
 
 
 def test_survives_a_restart_of_the_server(make_daemon, worker, tmp_path):
-    daemon = make_daemon(listen=["127.0.0.1:0"])
-    port = daemon.port
+    daemon = make_daemon(listen=[f"127.0.0.1:{fixed_port()}"])
     _, [run] = make(daemon)
     go = tmp_path / "go"
     os.mkfifo(go)
-    w = worker(daemon, "--lease", 20, command=["sh", "-c", f"read x < {go}; echo $x"])
+    w = worker(daemon, "--lease", 120, command=["sh", "-c", f"read x < {go}; echo $x"])
     wait_until(lambda: one(daemon, run)["status"] == "running", 20, "the run")
     daemon.kill()
     go.write_text("meanwhile\n")  # it ends while nobody is there to hear it
-    daemon.listen = [f"127.0.0.1:{port}"]
     daemon.start()
     run = daemon.wait_run(run, timeout=60)
     assert run["status"] == "success" and run["output"] == "meanwhile\n" and run["attempt"] == 1
@@ -210,7 +208,7 @@ def test_a_server_that_stays_away_loses_the_run(daemon, worker, tmp_path):
 
 
 def test_sigkill_leaves_nothing_running_twice(daemon, worker, tmp_path):
-    _, [run] = make(daemon, retry={"max_attempts": 2, "backoff_seconds": 0})
+    _, [run] = make(daemon, retry={"max_attempts": 100, "backoff_seconds": 0})
     pid_file = tmp_path / "pid"
     w = worker(daemon, "--lease", 1, command=["sh", "-c", f"echo $$ > {pid_file}; exec sleep 1000"])
     pid = pid_of(pid_file)
@@ -219,7 +217,7 @@ def test_sigkill_leaves_nothing_running_twice(daemon, worker, tmp_path):
     wait_until(lambda: not alive(pid), 10, "the end of the command")
     worker(daemon, command=["sh", "-c", "echo $PAWL_ATTEMPT"])
     run = daemon.wait_run(run)
-    assert run["status"] == "success" and run["output"] == 2 and run["attempt"] == 2
+    assert run["status"] == "success" and run["output"] == run["attempt"] >= 2
 
 
 def test_api_key(daemon, worker):

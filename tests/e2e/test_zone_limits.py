@@ -79,17 +79,22 @@ def test_rescans_wait_until_a_file_has_settled(make_daemon, tmp_path):
     """As on a file system that tells nothing: a file that is opened, lengthened and closed again and again is taken once, as a whole."""
     (tmp_path / "in").mkdir()
     daemon = limited(make_daemon, "max_inotify_watches", 0)
-    z = daemon.create_zone(path=str(tmp_path / "in"), rescan_seconds=1, settle_ms=1500)
+    z = daemon.create_zone(path=str(tmp_path / "in"), rescan_seconds=1, settle_ms=3000)
     (tmp_path / "in" / "still").write_text("x")
     path = tmp_path / "in" / "growing"
-    size = 0
-    while b"still" not in daemon.file_events(z):  # three rescans at least
+    size, written, paused = 0, [time.time()], 0
+    while b"still" not in daemon.file_events(z):  # several rescans at least
         with open(path, "a", encoding="ascii") as f:
             f.write("x")
         size += 1
-        assert daemon.file_events(z).count(b"growing") == 0
-    written = time.time()
+        written.append(os.stat(path).st_mtime)
+        paused = max(paused, written[-1] - written[-2])
+        assert daemon.file_events(z).count(b"growing") == 0 or paused > 2.5
+    if paused > 2.5:
+        pytest.skip("this machine pauses for so long that it looks like the end of the writing")
     daemon.wait_files(z, "still", "growing")
-    assert time.time() - written > 0.5
+    with daemon.db() as con:
+        [(arrived_ms,)] = con.execute("SELECT time FROM events WHERE CAST(subject AS TEXT) = 'growing'")
+    assert arrived_ms / 1000 - written[-1] > 2.9
     sizes = {f["filename"]: f["size_bytes"] for f in daemon.get(daemon.zone_path(z) + "/files").json()["files"]}
     assert sizes == {"still": 1, "growing": os.path.getsize(path)} and size == os.path.getsize(path)

@@ -1,5 +1,6 @@
 """Which changes of a file are another arrival, and which are not: writing is, setting times, modes and links is not."""
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -43,6 +44,17 @@ def write(zone, name, content="hello"):
     with open(os.path.join(zone["path"], name), "w", encoding="utf-8") as f:
         f.write(content)
     return os.path.join(zone["path"], name)
+
+
+def rewrite(zone, name, content):
+    """As soon as the time of a change is another one than that of the last: the kernel counts them in steps of some milliseconds."""
+    def later():
+        probe.touch()
+        return probe.stat().st_mtime_ns > os.stat(os.path.join(zone["path"], name)).st_mtime_ns
+
+    probe = pathlib.Path(zone["path"] + ".probe")
+    wait_until(later, what="the next step of the clock")
+    return write(zone, name, content)
 
 
 NAMES = [f"f{i}" for i in range(10)]
@@ -153,7 +165,7 @@ def test_rewriting_with_the_same_size_is_another_arrival(daemon, zone, down):
     daemon.wait_files(zone, "a")
     if down:
         daemon.kill()
-    write(zone, "a", "two")
+    rewrite(zone, "a", "two")
     os.chmod(path, 0o600)  # the last change of the inode is not the writing
     if down:
         daemon.start()

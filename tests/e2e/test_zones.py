@@ -13,7 +13,7 @@ import uuid
 
 import pytest
 
-from pawl import PATIENCE, wait_until
+from pawl import deadline, wait_until
 
 ZONES = "/api/v1/landing-zones"
 SHOWN = {"id", "namespace", "name", "path", "description", "include", "exclude", "recursive", "settle_ms", "rescan_seconds", "initial",
@@ -851,7 +851,7 @@ def test_many_uploads_at_once(daemon, zone):
     for t in threads:
         t.start()
     for t in threads:
-        t.join(60 * PATIENCE)
+        t.join(deadline(600))
     assert wrong == []
     events = daemon.file_events(zone)
     assert len(events) == len(set(events)) == 60 == daemon.zone(zone)["file_count"]

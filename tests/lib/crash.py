@@ -27,6 +27,7 @@ import time
 import pawl
 
 CLIENTS = 4
+CALLS_BEFORE_A_KILL = 10
 COOLDOWN_MS = 1000
 # Wall and monotonic milliseconds are cut off at different moments.
 CLOCK_ROUNDING_MS = 1
@@ -113,7 +114,10 @@ class Crash:
     def kill_many(self, n):
         moment = threading.Event()
         for i in range(n):
+            seen = len(self.acknowledged)
             moment.wait(self.random.uniform(0.02, 0.35))
+            # However slow it all is: a daemon that has had nothing to do yet has nothing to lose.
+            pawl.wait_until(lambda: len(self.acknowledged) > seen + CALLS_BEFORE_A_KILL or self.failures, 60, "calls")
             self.ready.clear()
             self.daemon.kill()
             self.kills += 1
@@ -139,7 +143,8 @@ class Crash:
         self.clients = []
 
     def settle(self):
-        """Stops the load; then everything that can end must end."""
+        """Stops the load once each trigger was called; then everything that can end must end."""
+        pawl.wait_until(lambda: {name for _, name in self.acknowledged} == set(WEIGHTS) or self.failures, 60, "a call of each trigger")
         self.end_clients()
 
         def unfinished():

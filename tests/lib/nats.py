@@ -32,18 +32,12 @@ def available():
     return BINARY is not None and built_in()
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 class Server:
     def __init__(self, directory, config="", tls=None, jetstream=True):
         """config: more lines of the server's configuration; tls: an ssl context for clients."""
         self.directory = directory
         os.makedirs(directory, exist_ok=True)
-        self.port = free_port()
+        self.port = pawl.fixed_port()
         self.tls = tls
         self.process = None
         self.file = os.path.join(directory, "nats.conf")
@@ -75,7 +69,7 @@ class Server:
     def stop(self, signo=signal.SIGTERM):
         if self.process is not None:
             self.process.send_signal(signo)
-            self.process.wait(30)
+            self.process.wait(pawl.deadline(30))
             self.process = None
 
     def kill(self):
@@ -89,7 +83,7 @@ class Client:
     """One connection, one request at a time, or many publishes and their acknowledgements."""
 
     def __init__(self, server, **options):
-        self.sock = socket.create_connection(("127.0.0.1", server.port), 10)
+        self.sock = socket.create_connection(("127.0.0.1", server.port), pawl.deadline(10))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.sock.makefile("rb")
         assert self.file.readline().startswith(b"INFO")
@@ -108,21 +102,25 @@ class Client:
     def close(self):
         self.sock.close()
 
+    def body(self, args):
+        body = self.file.read(int(args[-1]) + 2)
+        if not body.endswith(b"\r\n") or len(body) != int(args[-1]) + 2:
+            raise ConnectionError("nats-server closed the connection")
+        return body[:-2]
+
     def message(self):
         """The next one: (subject, payload)."""
         while True:
             line = self.file.readline()
-            if not line:
+            if not line.endswith(b"\n"):
                 raise ConnectionError("nats-server closed the connection")
             word, *args = line.split()
             if word == b"PING":
                 self.send(b"PONG\r\n")
             elif word == b"MSG":
-                body = self.file.read(int(args[-1]) + 2)[:-2]
-                return args[0].decode(), body
+                return args[0].decode(), self.body(args)
             elif word == b"HMSG":
-                body = self.file.read(int(args[-1]) + 2)[:-2]
-                return args[0].decode(), body[int(args[-2]):]
+                return args[0].decode(), self.body(args)[int(args[-2]):]
             elif word == b"-ERR":
                 raise AssertionError(line)
 

@@ -10,7 +10,7 @@
     d.stop()                                # SIGTERM; checks exit code 0 and that no sanitizer complained
 
 Nothing here waits blindly: everything waits for a condition with a deadline, and says what it waited for when the deadline passes.
-Deadlines are multiplied by $PAWL_PATIENCE (default 1), for slow machines and builds.
+A deadline says nothing about speed, it only ends a test that hangs: it is at least a minute, and multiplied by $PAWL_PATIENCE (default 1).
 """
 import base64
 import contextlib
@@ -18,6 +18,7 @@ import http.client
 import itertools
 import json
 import os
+import random
 import re
 import select
 import shutil
@@ -32,8 +33,14 @@ import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATIENCE = float(os.environ.get("PAWL_PATIENCE", "1"))
+DEADLINE_SECONDS = 60
 FINAL = ("success", "failed", "cancelled")
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error: |WARNING: ThreadSanitizer|SUMMARY: \w+Sanitizer")
+
+
+def deadline(seconds):
+    """For how many seconds something is waited for that ought to take no longer than so many: a busy machine may take far longer."""
+    return max(seconds, DEADLINE_SECONDS) * PATIENCE
 
 
 def binary():
@@ -41,18 +48,49 @@ def binary():
     return os.environ.get("PAWL_BIN", os.path.join(ROOT, "build", "pawl"))
 
 
+def fixed_port():
+    """A port for what has to be found at the same place again after a restart. Nobody is given it meanwhile: it is below those that the
+    kernel hands out, and no other test process takes it as long as this one lives."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
+        end = int(f.read().split()[0])
+    for port in random.sample(range(max(1024, end - 10000), end), min(1000, end - max(1024, end - 10000))):
+        lock, probe = socket.socket(socket.AF_UNIX), socket.socket()
+        try:
+            lock.bind(f"\0pawl-test-port-{port}")
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            lock.close()
+        else:
+            _port_locks.append(lock)
+            return port
+        finally:
+            probe.close()
+    raise AssertionError("there is no free port")
+
+
+_port_locks = []
+
+
 def wait_until(condition, timeout=10.0, what="the condition", every=0.005):
-    """Calls condition() until it is true and returns its value. Fails the test when it is not within timeout seconds."""
-    deadline = time.monotonic() + timeout * PATIENCE
+    """Calls condition() until it is true and returns its value. Fails the test when it is not within deadline(timeout)."""
+    end = time.monotonic() + deadline(timeout)
     never = threading.Event()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout * PATIENCE:.0f} s for {what}")
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {deadline(timeout):.0f} s for {what}")
         never.wait(every)
         every = min(every * 1.3, 0.1)
+
+
+def readable(file, seconds):
+    """Whether there is something to be read, or the end, within that time. (Not select(2): a test may have many descriptors.)"""
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def environment(extra=None):
@@ -67,7 +105,7 @@ def environment(extra=None):
 def cli(*args, timeout=30, env=None, **kw):
     """Runs a pawl command to its end: the CompletedProcess, with text output."""
     return subprocess.run([binary(), *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-                          timeout=timeout * PATIENCE, env=environment(env), **kw)
+                          timeout=deadline(timeout), env=environment(env), **kw)
 
 
 class Response:
@@ -103,7 +141,7 @@ class Wire:
     """A raw connection, for what a well-behaved HTTP client would never send."""
 
     def __init__(self, address, timeout=10.0):
-        self.sock = socket.create_connection(address, timeout=timeout * PATIENCE)
+        self.sock = socket.create_connection(address, timeout=deadline(timeout))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buf = b""
 
@@ -165,12 +203,11 @@ class Wire:
 
     def is_open(self):
         """False once the other side has closed (or sent something that was not asked for)."""
-        readable, _, _ = select.select([self.sock], [], [], 0)
-        return not readable
+        return not readable(self.sock, 0)
 
     def wait_closed(self, timeout=10.0):
         """Waits for the other side to close; returns what it still sent."""
-        self.sock.settimeout(timeout * PATIENCE)
+        self.sock.settimeout(deadline(timeout))
         return self.rest()
 
     def close(self):
@@ -295,12 +332,11 @@ class Daemon:
         return self
 
     def wait_ready(self, timeout=20.0):
-        deadline = time.monotonic() + timeout * PATIENCE
+        end = time.monotonic() + deadline(timeout)
         while b"\n" not in self._stdout:
-            left = deadline - time.monotonic()
-            readable, _, _ = select.select([self.process.stdout], [], [], max(left, 0))
-            if not readable:
-                raise AssertionError(f"no ready line within {timeout * PATIENCE:.0f} s; stderr:\n{self.stderr_tail()}")
+            left = end - time.monotonic()
+            if not readable(self.process.stdout, max(left, 0)):
+                raise AssertionError(f"no ready line within {deadline(timeout):.0f} s; stderr:\n{self.stderr_tail()}")
             data = os.read(self.process.stdout.fileno(), 65536)
             if not data:
                 code = self.process.wait()
@@ -319,7 +355,7 @@ class Daemon:
         before = os.path.getsize(self.stderr_file) if os.path.exists(self.stderr_file) else 0
         self.launch()
         try:
-            code = self.process.wait(timeout * PATIENCE)
+            code = self.process.wait(deadline(timeout))
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError("pawl was expected to refuse to start, but it runs") from None
@@ -342,8 +378,9 @@ class Daemon:
 
     def begin_stop(self):
         """SIGTERM, and wait until it is taken notice of: whatever comes now comes to a daemon that stops."""
+        before = self.stderr().count('"msg":"stopping"')  # it may have stopped earlier, too
         self.signal(signal.SIGTERM)
-        wait_until(lambda: '"msg":"stopping"' in self.stderr(), what="the daemon to begin to stop")
+        wait_until(lambda: self.stderr().count('"msg":"stopping"') > before, what="the daemon to begin to stop")
         return self
 
     def stop(self, timeout=30.0):
@@ -357,10 +394,10 @@ class Daemon:
     def wait_exit(self, timeout=30.0, code=0):
         """Waits for the process to end by itself, with that exit code."""
         try:
-            self.process.wait(timeout * PATIENCE)
+            self.process.wait(deadline(timeout))
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"pawl did not end within {timeout * PATIENCE:.0f} s; stderr:\n{self.stderr_tail()}") from None
+            raise AssertionError(f"pawl did not end within {deadline(timeout):.0f} s; stderr:\n{self.stderr_tail()}") from None
         got = self._reap()
         assert got == code, f"pawl ended with {got}, not {code}; stderr:\n{self.stderr_tail()}"
         assert not self.complaints, self.complaint_text()
@@ -423,7 +460,7 @@ class Daemon:
 
     def request(self, method, path, body=None, headers=None, timeout=30.0):
         """One request on a connection of its own. A body that is not bytes or str is sent as JSON."""
-        con = http.client.HTTPConnection(self.host, self.port, timeout=timeout * PATIENCE)
+        con = http.client.HTTPConnection(self.host, self.port, timeout=deadline(timeout))
         try:
             return exchange(con, method, path, body, self._headers(headers))
         finally:
@@ -657,7 +694,7 @@ class Session:
 
     def __init__(self, daemon, timeout):
         self.daemon = daemon
-        self.con = http.client.HTTPConnection(daemon.host, daemon.port, timeout=timeout * PATIENCE)
+        self.con = http.client.HTTPConnection(daemon.host, daemon.port, timeout=deadline(timeout))
 
     def __call__(self, method, path, body=None, headers=None):
         return exchange(self.con, method, path, body, self.daemon._headers(headers))
