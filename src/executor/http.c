@@ -8,7 +8,7 @@
  *     202 with `callback` the run goes on outside, until it is reported: see below
  *     408, 425, 429, 5xx failed, may be tried again; not before Retry-After
  *     other 4xx, 3xx     failed for good: another attempt would be answered the same way
- *     an answer that is longer than max_response_bytes: failed for good, the request was done
+ *     a 2xx that is longer than max_response_bytes: failed for good, the request was done
  *     no answer          failed, may be tried again
  *
  * With `callback` the request brings along where the run is to be reported and the token that makes that possible. The engine knows the

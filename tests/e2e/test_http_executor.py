@@ -165,6 +165,20 @@ def test_a_huge_answer_is_refused(daemon, receiver):
     assert fire_one(daemon, receiver.url, max_response_bytes=5)["error"] == "the answer is longer than 5 bytes"
 
 
+def test_a_huge_page_of_an_error_is_only_cut(daemon, receiver):
+    """A server that is busy may say so at length: the run is tried again all the same."""
+    answers = iter([Answer(503, b"x" * 5_000_000, {"Retry-After": "0"}), Answer(200, b"done")])
+    receiver.answer = lambda r: next(answers)
+    run = fire_one(daemon, receiver.url, retry={"max_attempts": 2, "backoff_seconds": 0})
+    assert (run["status"], run["attempt"], run["output"]) == ("success", 2, "done")
+
+
+def test_an_answer_that_breaks_off_in_its_headers_is_none(daemon, receiver):
+    receiver.answer = lambda r: b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-"
+    run = fire_one(daemon, receiver.url)
+    assert run["status"] == "failed" and run["error"].endswith("the answer ends within its headers")
+
+
 def test_endless_headers_are_refused(daemon, receiver):
     receiver.answer = lambda r: b"HTTP/1.1 200 OK\r\n" + b"X-Long: " + b"y" * 2_000_000 + b"\r\n\r\n"
     assert fire_one(daemon, receiver.url)["status"] == "failed"

@@ -134,12 +134,18 @@ static void answers_come_back(void **state)
          "", "https://else.invalid/x", 0},
         {"HTTP/1.1 302 Go\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n", 302, "",
          "file:///etc/passwd", 0},
+        {"HTTP/1.1 103 Early\r\nLink: <x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+         200, "hi", NULL, 0},
+        {"HTTP/1.1 503 Wait\r\nRetry-After: 9\r\nContent-Length: 12\r\n\r\nmuch to read", 503,
+         "much to re", NULL, 9000},
+        {"HTTP/1.1 404 None\r\n\r\nmuch to read", 404, "much to re", NULL, 0},
     };
     struct world *w = *state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct call c;
         peer_start(&w->peer, cases[i].raw);
-        start(w, &c, w->peer.url, (struct outbound_options){.body = SLICE("event")});
+        start(w, &c, w->peer.url,
+              (struct outbound_options){.body = SLICE("event"), .body_bytes_max = 10});
         wait_for(w, &c);
         peer_stop(&w->peer);
         assert_string_equal(c.why, "");
@@ -195,6 +201,11 @@ static void trouble_is_named(void **state)
         {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", NULL, 0, -EMSGSIZE,
          "the answer is longer than 5 bytes"},
         {"no HTTP at all", NULL, 0, -EIO, "http://127.0.0.1:"},
+        {"HTTP/1.1 200 O", NULL, 0, -EIO, "http://127.0.0.1:"},
+        {"HTTP/1.1 200 OK\r\n", NULL, 0, -EIO, "the answer ends within its headers"},
+        {"HTTP/1.1 200 OK\r\nContent-", NULL, 0, -EIO, "the answer ends within its headers"},
+        {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n", NULL, 0, -EIO,
+         "the answer ends within its headers"},
     };
     struct world *w = *state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -90,6 +90,13 @@ static void end_later(struct outbound_request *r, int err)
     timer_set(r->outbound->timers, &r->later, 0);
 }
 
+static bool is_success(const struct libcurl *curl, const struct outbound_request *r)
+{
+    long status = 0;
+    curl->easy_getinfo(r->handle, CURLINFO_RESPONSE_CODE, &status);
+    return status / 100 == 2;
+}
+
 static void read_answer(const struct libcurl *curl, struct outbound_request *r,
                         struct outbound_end *e)
 {
@@ -113,7 +120,11 @@ static void transfer_done(struct multi *m, CURL *h, CURLcode code)
     m->curl->easy_getinfo(h, CURLINFO_PRIVATE, &private);
     struct outbound_request *r = (struct outbound_request *)(void *)private;
     CHECK(r != NULL && r->state == RUNNING);
-    if (code == CURLE_OK) {
+    if (code == CURLE_OK && !r->headers_whole) { /* which is fine with libcurl */
+        e.err = -EIO;
+        libcurl_explain(m->curl, h, CURLE_PARTIAL_FILE, r->options.url,
+                        "the answer ends within its headers", 0, &e.why);
+    } else if (code == CURLE_OK || (r->too_long && !is_success(m->curl, r))) {
         read_answer(m->curl, r, &e);
     } else if (r->too_long) {
         e.err = -EMSGSIZE;
@@ -128,16 +139,26 @@ static void transfer_done(struct multi *m, CURL *h, CURLcode code)
 
 /* ---- the request ---- */
 
+/* One line: the status's, a header's, or the empty one behind them. There may be answers before the one that counts (1xx). */
+static size_t header_came(char *p, size_t size, size_t n, void *arg)
+{
+    struct outbound_request *r = arg;
+    const struct slice line = {p, size * n};
+    if (slice_is(line, "\r\n") || slice_is(line, "\n"))
+        r->headers_whole = true;
+    else if (slice_starts(line, "HTTP/"))
+        r->headers_whole = false;
+    return line.len;
+}
+
+/* Too much of it ends the request; what there is by then will do to say what went wrong. */
 static size_t body_came(char *p, size_t size, size_t n, void *arg)
 {
     struct outbound_request *r = arg;
-    const size_t len = size * n;
-    if (len > r->options.body_bytes_max - r->body.len) {
-        r->too_long = true;
-        return 0;
-    }
-    str_add(&r->body, p, len);
-    return len;
+    const size_t len = size * n, room = r->options.body_bytes_max - r->body.len;
+    r->too_long = len > room;
+    str_add(&r->body, p, r->too_long ? room : len);
+    return r->too_long ? 0 : len;
 }
 
 /* libcurl reads the list where it is. */
@@ -166,6 +187,7 @@ static CURL *make_handle(struct outbound *o)
     libcurl_set_common(curl, h);
     multi_prepare(&o->multi, h);
     CHECK(curl->easy_setopt(h, CURLOPT_WRITEFUNCTION, body_came) == CURLE_OK);
+    CHECK(curl->easy_setopt(h, CURLOPT_HEADERFUNCTION, header_came) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_POST, 1L) == CURLE_OK);
     /* A request that is given up while its server's name is being looked up must not wait for that. */
     CHECK(curl->easy_setopt(h, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK);
@@ -182,6 +204,7 @@ static void set_up(const struct libcurl *curl, struct outbound_request *r)
     CHECK(curl->easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_ms) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)o->total_ms) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_WRITEDATA, r) == CURLE_OK);
+    CHECK(curl->easy_setopt(h, CURLOPT_HEADERDATA, r) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_POSTFIELDS, o->body.p != NULL ? o->body.p : "") == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body.len) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_CUSTOMREQUEST, o->method) == CURLE_OK);

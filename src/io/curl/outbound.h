@@ -30,13 +30,13 @@ struct outbound_request;
 
 /* How it ended. Borrowed for the call. */
 struct outbound_end {
-    int err; /* 0: there was an answer, of whatever status. -ECANCELED: outbound_cancel(). -EMSGSIZE: the answer's body is longer than
+    int err; /* 0: there was an answer, of whatever status. -ECANCELED: outbound_cancel(). -EMSGSIZE: the body of a 2xx is longer than
                 body_bytes_max. -ETIMEDOUT; else -EIO */
     struct diag why;         /* with err: one sentence that names the server */
     int status;              /* 200; 0 when there was no answer */
     uint64_t retry_after_ms; /* what Retry-After says, as seconds or as a date; 0: nothing */
     const char *redirect_url; /* of a 3xx: where to, absolute; NULL: nowhere */
-    struct slice body;
+    struct slice body;        /* the first body_bytes_max of it, unless it is a 2xx */
     uint64_t duration_ms;
 };
 
@@ -62,6 +62,7 @@ struct outbound_request {
     struct worker_job job;
     int state;
     bool too_long;
+    bool headers_whole; /* of the answer */
     void *handle;  /* CURL */
     void *headers; /* array of struct curl_slist */
     uint64_t began_ms;
