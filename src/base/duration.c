@@ -83,6 +83,12 @@ bool duration_parse(struct slice text, uint64_t *ret_ms)
     return true;
 }
 
+uint64_t duration_ms_of(double seconds)
+{
+    const uint64_t ms = (uint64_t)(seconds * 1000 + 0.5);
+    return ms == 0 && seconds > 0 ? 1 : ms;
+}
+
 void duration_format(uint64_t ms, char ret[DURATION_TEXT_MAX])
 {
     if (ms > 0 && ms < 1000) {

@@ -16,6 +16,10 @@
  * when the text is not a duration or is longer than a year. */
 bool duration_parse(struct slice text, uint64_t *ret_ms);
 
+/* Seconds as a JSON number gives them, not negative and checked against a limit; rounded, but what is more than nothing stays so: 0
+ * often means that there is no limit. */
+uint64_t duration_ms_of(double seconds);
+
 /* Writes the shortest usual form: 30s, 1m30s, 500ms, 1.5s, 2m0s, 0s. */
 #define DURATION_TEXT_MAX 32
 void duration_format(uint64_t ms, char ret[DURATION_TEXT_MAX]);

@@ -1,4 +1,5 @@
 #include "core/pipeline_spec.h"
+#include "base/duration.h"
 #include "base/json.h"
 #include <errno.h>
 #include <string.h>
@@ -10,11 +11,6 @@ static const struct retry_policy retry_default = {
     .backoff_ms_max = 300 * 1000,
 };
 
-static uint64_t seconds_to_ms(double s)
-{
-    return (uint64_t)(s * 1000 + 0.5);
-}
-
 static int check_retry(json_t *retry, struct retry_policy *ret, struct diag *reterr)
 {
     *ret = retry_default;
@@ -25,10 +21,10 @@ static int check_retry(json_t *retry, struct retry_policy *ret, struct diag *ret
     ret->max_attempts =
         (uint32_t)json_take_int(&f, "max_attempts", ret->max_attempts, 1, PIPELINE_ATTEMPTS_MAX);
     ret->backoff_ms =
-        seconds_to_ms(json_take_number(&f, "backoff_seconds", 1, 0, PIPELINE_BACKOFF_S_MAX));
+        duration_ms_of(json_take_number(&f, "backoff_seconds", 1, 0, PIPELINE_BACKOFF_S_MAX));
     ret->backoff_factor = json_take_number(&f, "backoff_factor", 2, 1, 100);
     ret->backoff_ms_max =
-        seconds_to_ms(json_take_number(&f, "max_backoff_seconds", 300, 0, PIPELINE_BACKOFF_S_MAX));
+        duration_ms_of(json_take_number(&f, "max_backoff_seconds", 300, 0, PIPELINE_BACKOFF_S_MAX));
     ret->jitter = json_take_number(&f, "jitter", 0, 0, 1);
     return json_fields_end(&f);
 }
@@ -109,7 +105,7 @@ int pipeline_spec_check(json_t *spec, struct pipeline_def *ret, struct diag *ret
     ret->queue_max = limits.queue_max;
     ret->policy = limits.policy;
     ret->retry = retry;
-    ret->timeout_ms = seconds_to_ms(timeout_s);
+    ret->timeout_ms = duration_ms_of(timeout_s);
     return 0;
 }
 

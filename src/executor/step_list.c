@@ -1,5 +1,6 @@
 /* step_list.c - what a pipeline's JSON says is to be carried out. */
 #include "base/check.h"
+#include "base/duration.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/slug.h"
@@ -51,7 +52,7 @@ static int read_step(json_t *object, const char *path, size_t number, struct ste
     const double timeout_s = json_take_number(&f, "timeout_seconds", 0, 0, STEP_TIMEOUT_S_MAX);
     if (json_fields_end(&f) < 0)
         return -EINVAL;
-    ret->timeout_ms = (uint64_t)(timeout_s * 1000 + 0.5);
+    ret->timeout_ms = duration_ms_of(timeout_s);
     ret->config = executor != NULL ? json_incref(executor)
                                    : json_pack("{s:s, s:O}", "type", "command", "argv", argv);
     if (executor_check(ret->config, &ret->type, &why) < 0)

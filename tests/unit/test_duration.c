@@ -25,6 +25,17 @@ static void parses(void **state)
     }
 }
 
+static void takes_seconds(void **state)
+{
+    static const struct {
+        double seconds;
+        uint64_t ms;
+    } rows[] = {{0, 0},      {1, 1000},   {1.5, 1500},           {1.1, 1100}, {0.0004, 1},
+                {0.0015, 2}, {1e-300, 1}, {2592000, 2592000000}, {0.0014, 1}};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        assert_int_equal(duration_ms_of(rows[i].seconds), rows[i].ms);
+}
+
 static void refuses(void **state)
 {
     static const char *const rows[] = {
@@ -99,6 +110,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parses),
+        cmocka_unit_test(takes_seconds),
         cmocka_unit_test(refuses),
         cmocka_unit_test(formats),
     };
