@@ -28,17 +28,24 @@ static void take_lease_seconds(struct json_fields *f, struct report *r)
 }
 
 /* A string is the output itself, anything else its JSON. */
+static struct slice output_of(struct report *r, const json_t *v)
+{
+    if (json_is_string(v))
+        return (struct slice){json_string_value(v), json_string_length(v)};
+    str_add_json_value(&r->json, v);
+    return str_slice(&r->json);
+}
+
 static void take_output(struct json_fields *f, struct report *r)
 {
     const json_t *v = json_take_any(f, "output");
     if (v == NULL || json_is_null(v))
         return;
-    if (json_is_string(v)) {
-        r->result.output = (struct slice){json_string_value(v), json_string_length(v)};
+    r->result.output = output_of(r, v);
+    if (r->result.output.len <= RUN_OUTPUT_BYTES_MAX)
         return;
-    }
-    str_add_json_value(&r->output, v);
-    r->result.output = str_slice(&r->output);
+    run_output_add(&r->cut, r->result.output);
+    r->result.output = str_slice(&r->cut.text);
 }
 
 static void take_logs(struct json_fields *f, struct wall now, struct report *r)
@@ -55,6 +62,7 @@ static void take_failure(struct json_fields *f, struct report *r)
         r->result.error = slice_of(error != NULL                       ? error
                                    : r->result.status == RUN_CANCELLED ? "cancelled by its worker"
                                                                        : "failed");
+    r->result.error.len = utf8_cut(r->result.error, REPORT_ERROR_BYTES_MAX);
     if (r->result.status == RUN_FAILED)
         r->result.conclusive = !json_take_bool(f, "retry", true);
     else
@@ -119,6 +127,7 @@ void report_take_header(const struct http_request *req, struct report *r)
 
 void report_release(struct report *r)
 {
-    str_release(&r->output);
+    str_release(&r->json);
+    run_output_release(&r->cut);
     str_release(&r->log);
 }

@@ -12,8 +12,11 @@
 #include "base/str.h"
 #include "core/engine.h"
 #include "io/http/http.h"
+#include "io/process/run_output.h"
 #include "io/store/query.h"
 #include "pawl/err.h"
+
+#define REPORT_ERROR_BYTES_MAX 4096 /* more of an error is cut */
 
 enum report_form { REPORT_HEARTBEAT, REPORT_COMPLETE, REPORT_FAIL, REPORT_STATUS, REPORT_ONE_OF_MANY };
 
@@ -23,7 +26,8 @@ struct report {
     bool has_token;
     struct lease_hash hash;
     struct run_result result; /* RUNNING: a heartbeat */
-    struct str output;        /* what result.output points into, if that is not a string */
+    struct str json;          /* what result.output points into, if it is not a string */
+    struct run_output cut;    /* or if it is too long */
     struct str log;           /* what result.log points into */
     uint64_t lease_ms;        /* 0: as before */
 

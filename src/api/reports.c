@@ -4,7 +4,8 @@
  *     POST /api/v1/runs/complete                                        up to REPORTS_MAX of them
  *
  * All of it is one way: a request is a list of reports. Those whose lease holds go to the engine at once and are answered after
- * the commit. For the others the run's row says why not; a status without a token is then for a run that nobody has claimed.
+ * the commit. For the others the run's row says why not, read after that commit: what they come too late for may be in it, too. A status
+ * without a token is then for a run that nobody has claimed.
  */
 #include "api/auth.h"
 #include "api/report.h"
@@ -28,7 +29,7 @@
 #define ANONYMOUS_LEASE_MS (3600 * 1000)
 
 struct reporting {
-    struct ticket ticket; /* redeemed once for each report that was accepted */
+    struct ticket ticket; /* redeemed for each report that was accepted, and before rows are read */
     struct read_job job;
     struct api *api;
     struct http_request *req;
@@ -122,11 +123,15 @@ static void answer(struct reporting *w)
     str_release(&s);
 }
 
+static void read_all(struct reporting *w);
+
 static void step(struct reporting *w)
 {
     if (w->to_commit > 0 || w->reading)
         return;
-    if (w->err != 0) {
+    if (w->to_read > 0) {
+        read_all(w);
+    } else if (w->err != 0) {
         release(w);
         respond_unavailable(w->req);
     } else {
@@ -182,6 +187,7 @@ static void rows_read(struct read_job *j, int err)
 {
     struct reporting *w = container_of(j, struct reporting, job);
     w->reading = false;
+    w->to_read = 0;
     for (size_t i = 0; i < w->count; i++) {
         struct report *r = &w->reports[i];
         if (r->answer == LEASE_DONE)
@@ -192,6 +198,15 @@ static void rows_read(struct read_job *j, int err)
             report_unclaimed(w, r);
     }
     step(w);
+}
+
+static void read_all(struct reporting *w)
+{
+    w->job = (struct read_job){.work = read_rows, .done = rows_read};
+    w->reading = true;
+    const int err = w->api->host->read(w->api->host, &w->job);
+    if (err != 0)
+        rows_read(&w->job, err);
 }
 
 /* ---- handing in ---- */
@@ -222,11 +237,8 @@ static void hand_in_all(struct reporting *w)
         hand_in(w, &w->reports[i]);
     if (w->to_read == 0)
         return;
-    w->job = (struct read_job){.work = read_rows, .done = rows_read};
-    w->reading = true;
-    const int err = w->api->host->read(w->api->host, &w->job);
-    if (err != 0)
-        rows_read(&w->job, err);
+    engine_confirm(w->api->host->engine, &w->ticket);
+    w->to_commit++;
 }
 
 /* ---- requests ---- */

@@ -85,6 +85,28 @@ def test_a_report_counts_once(daemon):
         assert r.error == "FAILED_PRECONDITION" and r.json()["status"] == "success" and r.json()["attempt"] == 1
 
 
+def test_a_report_twice_in_one_request(daemon):
+    """What the first one made is what the second one is told."""
+    make(daemon, 1)
+    run = claim(daemon)[0]
+    once = {"run_id": run["run_id"], "lease_token": run["lease_token"], "status": "success"}
+    first, *others = daemon.post("/api/v1/runs/complete", {"runs": [once, once, {**once, "status": "failed"}]}).expect(200).json()["runs"]
+    assert first == {"run_id": run["run_id"], "status": "success"}
+    assert [(o["error"]["code"], o["error"]["message"], o["status"]) for o in others] == [("FAILED_PRECONDITION", "the run has ended", "success")] * 2
+
+
+def test_long_reports_are_cut(daemon):
+    """As the output of a command, and the error of one, would be."""
+    make(daemon, 2)
+    text, json_text = claim(daemon, max=2)
+    report(daemon, text, "complete", output="\u00e4" * (1 << 20)).expect(200)
+    assert one(daemon, text["run_id"])["output"] == "\u00e4" * (1 << 19) + "\n[output truncated at 1048576 bytes]"
+    report(daemon, json_text, "fail", output=["x" * (1 << 20)], error="\u00e4" * 4000).expect(200)
+    done = one(daemon, json_text["run_id"])
+    assert done["output"].startswith('["xxx') and done["output"].endswith("x\n[output truncated at 1048576 bytes]")
+    assert done["error"] == "\u00e4" * 2048
+
+
 def test_wrong_leases(daemon):
     _, ids = make(daemon, 1)
     run = claim(daemon)[0]
