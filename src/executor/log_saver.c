@@ -120,6 +120,7 @@ static void step(struct timer *t)
         move(s, l, LOG_SAVE_IN_TURN);
     while ((l = s->lists[LOG_SAVE_IN_TURN]) != NULL && hand_in(s, l, &room))
         ;
+    s->out_ms = now;
     s->step_ms = now + LOG_SAVE_STEP_MS;
     s->is_out = s->lists[LOG_SAVE_OUT] != NULL;
     if (s->is_out)
@@ -142,13 +143,22 @@ static void part_settled(struct log_saver *s, struct log_save *l, int err)
         move(s, l, LOG_SAVE_IDLE);
 }
 
+static uint64_t rest_ms(uint64_t took_ms, int err)
+{
+    const uint64_t ms = took_ms * LOG_SAVE_REST;
+    if (err != 0)
+        return LOG_SAVE_RETRY_MS;
+    return ms < LOG_SAVE_REST_MS_MAX ? ms : LOG_SAVE_REST_MS_MAX;
+}
+
 static void settled(struct ticket *t, const struct outcome *o)
 {
     struct log_saver *s = container_of(t, struct log_saver, ticket);
+    const uint64_t now = now_ms(s), rested_ms = now + rest_ms(now - s->out_ms, o->err);
     struct log_save *l;
     s->is_out = false;
-    if (o->err != 0)
-        s->step_ms = now_ms(s) + LOG_SAVE_RETRY_MS;
+    if (s->step_ms < rested_ms)
+        s->step_ms = rested_ms;
     while ((l = s->lists[LOG_SAVE_OUT]) != NULL)
         part_settled(s, l, o->err);
     arm(s);

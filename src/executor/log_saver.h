@@ -9,7 +9,8 @@
  * A run that ends within LOG_SAVE_DELAY_MS of its first line costs nothing: it is forgotten before its turn. The others share steps,
  * LOG_SAVE_STEP_MS apart at least and never two at a time: each run in turn gives a part of its log, of whole lines, until the step
  * has LOG_SAVE_STEP_BYTES. So 5 MiB a second are written for all runs together, or 1280 parts; when they write more, or more of them
- * write, each waits for its turn for longer, and a crash takes what it has written since.
+ * write, each waits for its turn for longer, and a crash takes what it has written since. The disk is everybody's: behind a step there
+ * is a rest of LOG_SAVE_REST times what its commit took.
  */
 #ifndef EXECUTOR_LOG_SAVER_H
 #define EXECUTOR_LOG_SAVER_H
@@ -19,9 +20,11 @@
 
 #define LOG_SAVE_DELAY_MS 1000
 #define LOG_SAVE_STEP_MS 50
-#define LOG_SAVE_RETRY_MS 500                /* after a commit that failed */
+#define LOG_SAVE_REST 9           /* so a tenth of the time goes to steps */
+#define LOG_SAVE_REST_MS_MAX 1000 /* however slow the disk is */
+#define LOG_SAVE_RETRY_MS 500     /* after a commit that failed */
 #define LOG_SAVE_STEP_BYTES (256 << 10)
-#define LOG_SAVE_PART_BYTES_MAX (128 << 10)  /* of one run in one step; any line is shorter */
+#define LOG_SAVE_PART_BYTES_MAX (128 << 10)   /* of one run in one step; any line is shorter */
 #define LOG_SAVE_PART_BYTES_COUNTED (4 << 10) /* at least, of a step: it dirties a page */
 
 enum log_save_state { LOG_SAVE_IDLE, LOG_SAVE_WAITING, LOG_SAVE_IN_TURN, LOG_SAVE_OUT, LOG_SAVE_STATES };
@@ -43,6 +46,7 @@ struct log_saver {
     struct timer timer;
     struct ticket ticket;
     struct log_save *lists[LOG_SAVE_STATES]; /* DLs; IDLE is none */
+    uint64_t out_ms;  /* the last step was handed in */
     uint64_t step_ms; /* no step before */
     uint64_t wake_ms; /* what the timer is set for; UINT64_MAX: nothing */
     bool is_out;      /* a step's commit has not come back */

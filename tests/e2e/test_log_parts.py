@@ -1,8 +1,11 @@
 """What runs have written while they went on is there after a crash: as JSON, as a stream from where a reader was, on the command line."""
+import json
 import os
+import random
 
 import pytest
 
+import crash
 from pawl import cli, row_key, wait_until
 
 # Two lines and a half, then a wait for somebody to write to the fifo, in the first attempt only.
@@ -28,10 +31,10 @@ def fire(daemon, **pipeline):
     return daemon.fire_ok(daemon.create_webhook_trigger(daemon.create_pipeline(**pipeline)))
 
 
-def parts(daemon, run_id):
-    """What the database has of a log while its run goes on, or went on."""
+def parts(daemon, run_id, attempt=1):
+    """What the database has of a log while its attempt goes on, or went on."""
     with daemon.db() as con:
-        rows = con.execute("SELECT text FROM log_parts WHERE run = ? ORDER BY attempt, at", (row_key(run_id),))
+        rows = con.execute("SELECT text FROM log_parts WHERE run = ? AND attempt = ? ORDER BY at", (row_key(run_id), attempt))
         return b"".join(text for text, in rows).decode()
 
 
@@ -99,3 +102,26 @@ def test_the_end_leaves_nothing(daemon, fifo):
     assert parts(daemon, run_id) == ""
     with daemon.db() as con:
         assert con.execute("SELECT count(*) FROM log_parts").fetchone() == (0,)
+
+
+def test_kills_at_any_moment(daemon):
+    """Of each attempt what was in the database when the daemon died is shown: every line once, in order, from the first one on."""
+    chance = random.Random(crash.seed_of_the_day())
+    script = 'i=0; while :; do i=$((i+1)); echo "$PAWL_ATTEMPT $i"; sleep 0.0$((i % 9)); done'
+    runs = [fire(daemon, argv=["/bin/sh", "-c", script], retry={"max_attempts": 10, "backoff_seconds": 0}) for _ in range(4)]
+    kept = {}
+    for attempt in (1, 2, 3):
+        wanted = chance.randrange(1, 30)
+        for run_id in runs:
+            wait_until(lambda: parts(daemon, run_id, attempt).count("\n") >= wanted, 30, f"{wanted} lines of attempt {attempt}")
+        daemon.kill()
+        for run_id in runs:
+            kept[run_id, attempt] = [json.loads(line) for line in parts(daemon, run_id, attempt).splitlines()]
+        daemon.start()
+    for run_id in runs:
+        daemon.post(f"/api/v1/runs/{run_id}/cancel").expect(200)
+        lines = {id: data for event, id, data in daemon.follow(run_id) if event == "log"}
+        for attempt in (1, 2, 3):
+            log = kept[run_id, attempt]
+            assert [line["message"] for line in log] == [f"{attempt} {i}" for i in range(1, len(log) + 1)] == messages(daemon, run_id, attempt)
+            assert [lines.get(f"{attempt}.{i}") for i in range(1, len(log) + 2)] == [*log, None]

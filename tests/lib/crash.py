@@ -166,9 +166,13 @@ class Crash:
             self.events = {pawl.row_uuid(key, rest): time for key, rest, time in con.execute("SELECT key, rest, time FROM events")}
             self.errors = dict(con.execute("SELECT run, error FROM run_outputs"))
             integrity = [row[0] for row in con.execute("PRAGMA integrity_check")]
+            left = con.execute("SELECT count(*) FROM log_parts p JOIN runs r ON r.key = p.run JOIN run_outputs o ON o.run = p.run "
+                               "WHERE p.attempt = r.attempt AND o.log IS NOT NULL").fetchone()[0]
         wrong = list(self.failures)
         if integrity != ["ok"]:
             wrong.append(f"the database is damaged: {integrity[:5]}")
+        if left > 0:
+            wrong.append(f"{left} parts of logs were left behind by attempts that ended with a whole one")
         return wrong + self.judge_acknowledged() + self.judge_doubled() + self.judge_ended() + self.judge_executions() + self.judge_cooldown()
 
     def judge_acknowledged(self):

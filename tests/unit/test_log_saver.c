@@ -267,6 +267,30 @@ static void a_slow_disk(void **state)
     assert_int_equal(kept_of(w, second), 100);
 }
 
+/* A tenth of the time, and at least once a second or so. */
+static void the_rest_behind_a_step(void **state)
+{
+    static const struct {
+        uint64_t took_ms, rest_ms;
+    } rows[] = {
+        {0, LOG_SAVE_STEP_MS},        {2, LOG_SAVE_STEP_MS - 2}, {10, 90}, {100, 900},
+        {5000, LOG_SAVE_REST_MS_MAX},
+    };
+    struct world *w = *state;
+    struct log_save *l = begin(w);
+    write_lines(w, l, (ARRAY_SIZE(rows) + 1) * LOG_SAVE_PART_BYTES_MAX);
+    pass(w, LOG_SAVE_DELAY_MS, false, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        assert_int_equal(w->part_count, i + 1);
+        pass(w, rows[i].took_ms, false, 0);
+        settle(w, 0);
+        pass(w, rows[i].rest_ms - 1, false, 0);
+        assert_int_equal(w->part_count, i + 1);
+        pass(w, 1, false, 0);
+    }
+    settle(w, 0);
+}
+
 static void a_failed_commit(void **state)
 {
     struct world *w = *state;
@@ -342,6 +366,7 @@ int main(void)
         TEST(many),
         TEST(bytes_of_a_step),
         TEST(a_slow_disk),
+        TEST(the_rest_behind_a_step),
         TEST(a_failed_commit),
         TEST(the_end_comes_first),
         TEST(refusals),
