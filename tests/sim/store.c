@@ -305,11 +305,13 @@ struct sim_tally sim_store_tally(const struct sim_store *s, int64_t pipeline_key
 {
     struct sim_tally t = {0};
     for (const struct sim_run *r = s->runs; r != NULL; r = r->hh.next) {
-        if (r->pipeline_key != pipeline_key)
+        if (pipeline_key != 0 && r->pipeline_key != pipeline_key)
             continue;
         t.pending += r->status == RUN_PENDING;
         t.fresh += r->status == RUN_PENDING && r->attempt == 1;
         t.running += r->status == RUN_RUNNING;
+        t.leased += r->leased;
+        CHECK(!r->leased || r->status == RUN_RUNNING);
     }
     return t;
 }

@@ -71,9 +71,9 @@ struct trigger_def *sim_trigger_def(uint8_t token, bool enabled, uint64_t cooldo
 void sim_store_apply(struct sim_store *s, const struct batch *b);
 struct sim_run *sim_store_run(const struct sim_store *s, struct uuid id);
 struct sim_event *sim_store_event(const struct sim_store *s, struct uuid id);
-/* What a pipeline's queue holds. `fresh`: of the pending, those in their first attempt. */
+/* What a pipeline's queue holds; 0: all of them. `fresh`: of the pending, those in their first attempt; `leased`: of those that run. */
 struct sim_tally {
-    size_t pending, fresh, running;
+    size_t pending, fresh, running, leased;
 };
 struct sim_tally sim_store_tally(const struct sim_store *s, int64_t pipeline_key);
 size_t sim_store_count(const struct sim_store *s, enum run_status status, bool pull);
