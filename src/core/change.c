@@ -151,7 +151,6 @@ void change_undo_drop_pipeline(struct engine *e, struct now now, struct undo *u)
     p->dropped = false;
     p->refs--;
     p->pending = (uint64_t)u->delta;
-    e->stats.runs_ended[RUN_CANCELLED] -= p->pending;
     e->stats.pending += p->pending;
     catalog_link_pipeline(&e->catalog, p);
     queue_make_ready(e, p);

@@ -2,6 +2,7 @@
 #include "core/engine_internal.h"
 #include "base/mem.h"
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 struct engine *engine_create(const struct engine_options *opt, struct now now, uint64_t seed)
@@ -170,9 +171,20 @@ struct batch *engine_take(struct engine *e)
     e->undo_out = e->undo_filling;
     e->undo_filling = log;
     CHECK(e->undo_filling.len == 0);
+    e->stats_out = e->stats_filling;
+    e->stats_filling = e->stats;
     e->filling = spare_take(e);
     e->out = b;
     return b;
+}
+
+/* What was decided since counts for nothing. */
+static void undo_counts(struct engine *e)
+{
+    const struct engine_stats *before = &e->stats_out;
+    memcpy(e->stats.verdicts, before->verdicts, sizeof(before->verdicts));
+    memcpy(e->stats.runs_ended, before->runs_ended, sizeof(before->runs_ended));
+    e->stats_filling = e->stats;
 }
 
 /* Fetches that will never be carried out give their slots back. */
@@ -213,6 +225,7 @@ static void fail(struct engine *e, struct now now, struct batch *b, int err)
     void_fetches(e, e->filling);
     undo_all(e, now, &e->undo_filling);
     undo_all(e, now, &e->undo_out);
+    undo_counts(e);
 
     const struct effect *own = b->first;
     b->first = b->last = NULL;

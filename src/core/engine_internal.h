@@ -178,6 +178,7 @@ struct engine {
     uint64_t batch_number;   /* the filling batch's */
     uint64_t settled_number; /* the last one settled */
     struct engine_stats stats;
+    struct engine_stats stats_out, stats_filling; /* before that batch: for the counters, which a failed commit sets back */
 };
 
 struct effect *emit(struct engine *e, enum effect_type type);

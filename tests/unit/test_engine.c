@@ -22,8 +22,10 @@ static void test_failed_commit_is_undone(void **state)
     assert_null(engine_take(w->engine));
     assert_ptr_equal(catalog_trigger(engine_catalog(w->engine), w->trigger->id), w->trigger);
     assert_false(wall_is_set(w->trigger->state.last_fired));
-    assert_int_equal(engine_stats(w->engine).running, 0);
+    const struct engine_stats s = engine_stats(w->engine);
+    assert_int_equal(s.running + s.verdicts[VERDICT_FIRED] + s.verdicts[VERDICT_COOLDOWN], 0);
     assert_int_equal(fire(w), VERDICT_FIRED);
+    assert_int_equal(engine_stats(w->engine).verdicts[VERDICT_FIRED], 1);
 }
 
 static void test_failed_change_is_undone(void **state)
