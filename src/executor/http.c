@@ -191,6 +191,12 @@ static void hand_over_again(struct timer *t)
     hand_over(container_of(t, struct http, again));
 }
 
+static void hand_over_later(struct http *h)
+{
+    h->state = WAITING;
+    timer_set(execution_host(&h->x)->timers, &h->again, HAND_OVER_AGAIN_MS);
+}
+
 static void handed_over(struct ticket *t, const struct outcome *o)
 {
     struct http *h = container_of(t, struct http, ticket);
@@ -200,8 +206,7 @@ static void handed_over(struct ticket *t, const struct outcome *o)
     } else if (h->cancelled) {
         finish_stopped(h);
     } else {
-        h->state = WAITING;
-        timer_set(execution_host(&h->x)->timers, &h->again, HAND_OVER_AGAIN_MS);
+        hand_over_later(h);
     }
 }
 
@@ -221,10 +226,11 @@ static void hand_over(struct http *h)
     h->state = HANDING_OVER;
     h->ticket.done = handed_over;
     h->again.fired = hand_over_again;
+    /* When it may not, the run was asked to end or its callback was here already. As soon as that is on disk we are told to stop; should
+     * it never get there, the run is still ours to hand over. */
     if (!engine_entrust(host->engine, host->now(host), h->x.run, h->hash, callback_ms(h),
                         &h->ticket))
-        finish_stopped(
-            h); /* it was asked to end, or its callback was here already and nobody listens to this */
+        hand_over_later(h);
 }
 
 static void promise(struct http *h)
