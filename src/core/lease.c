@@ -7,7 +7,6 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "core/engine_internal.h"
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -58,8 +57,8 @@ void lease_due(struct engine *e, struct now now, struct wheel_timer *w)
     const struct lease *l = container_of(w, struct lease, time);
     char text[64] = "lease expired";
     if (!is_hash(l->run->promise, no_token))
-        snprintf(text, sizeof(text), "no callback within %" PRIu64 " seconds",
-                 (l->ms + 999) / 1000);
+        snprintf(text, sizeof(text), "no callback within %g seconds",
+                 (double)((l->ms + 99) / 100) / 10);
     const struct run_result r = {.run = l->run->id, .status = RUN_FAILED, .error = slice_of(text)};
     ends_attempt(e, now, l->run, &r, NULL);
 }
