@@ -214,8 +214,10 @@ static struct slice missing_upstreams(struct engine *e, const struct trigger *t)
         const struct upstream *u = &r->upstreams[i];
         if (u->followed->last_success.ms > since.ms)
             continue;
-        str_printf(&missing, "%s%s",
-                   missing.len > 0 ? ", " : "no success since the last firing: ", u->path);
+        const bool exists = catalog_pipeline_at(&e->catalog, slice_of(u->path)) != NULL;
+        str_printf(&missing, "%s%s%s",
+                   missing.len > 0 ? ", " : "no success since the last firing: ", u->path,
+                   exists ? "" : " (does not exist)");
     }
     struct slice ret = missing.len > 0 ? keep(e, str_slice(&missing)) : SLICE_NONE;
     str_release(&missing);

@@ -270,6 +270,20 @@ static void successes_survive_a_restart(void **state)
     expect_tick(w, "n.l.a, n.l.b");
 }
 
+static void a_dependency_that_was_deleted_is_told_of(void **state)
+{
+    struct world *w = *state;
+    setup_dependencies(w);
+    depend(w, at(w, "n.l.c"), both);
+    engine_drop_pipeline(w->engine, w->now, at(w, "n.l.a"), NULL);
+    expect_tick(w, "n.l.a (does not exist), n.l.b");
+    succeed(w, "n.l.b");
+    expect_tick(w, "n.l.a (does not exist)");
+    add_pipeline(w, "n.l.a");
+    succeed(w, "n.l.a");
+    expect_tick(w, NULL);
+}
+
 /* In the millisecond of a firing, but after it. */
 static void a_success_right_after_a_firing_counts(void **state)
 {
@@ -439,6 +453,7 @@ int main(void)
         T(a_failed_commit_ends_the_run_again),
         T(unmet_dependencies_are_named),
         T(successes_survive_a_restart),
+        T(a_dependency_that_was_deleted_is_told_of),
         T(a_success_right_after_a_firing_counts),
         T(a_success_after_the_clock_was_set_back_counts),
         T(a_success_from_before_the_clock_was_set_back_counts_once),
