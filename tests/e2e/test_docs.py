@@ -1,6 +1,9 @@
 """What the documents say of flags, settings and endpoints is what the binary has."""
 import os
 import re
+import subprocess
+
+import pytest
 
 import pawl
 
@@ -34,3 +37,21 @@ def test_the_readme_names_documents_that_exist():
         links = re.findall(r"\]\(((?!http)[^)]+)\)", f.read())
     assert "docs/API.md" in links
     assert [link for link in links if not os.path.exists(os.path.join(pawl.ROOT, link))] == []
+
+
+def commands(name):
+    """The document's examples that are commands: indented blocks that begin like one."""
+    blocks = re.findall(r"(?:^    .*\n)+", document(name), re.M)
+    return [b for b in blocks if re.match(r" +(?:curl |[A-Z]+=)", b)]
+
+
+@pytest.mark.parametrize("name", ["triggers.md", "landing-zones.md"])
+def test_the_examples_work_as_they_are_written(daemon, tmp_path, name):
+    (tmp_path / "orders.csv").write_text("a,b\n")
+    preface = commands("triggers.md")[0].replace("http://127.0.0.1:8080", daemon.url)
+    examples = [b for b in commands(name) if not b.startswith("    PAWL=")]
+    script = "set -e\ncurl() { command curl -sS --fail-with-body \"$@\"; echo; }\n" + preface + "curl -X POST $T -d '" \
+        '{"type": "webhook", "config": {}}' "' >hook\nID=$(cut -d'\"' -f4 hook)\n" + "".join(examples)
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(examples) >= 1 and done.stdout.count('"id"') >= 4
