@@ -239,26 +239,28 @@ static void count_tick(uv_timer_t *t)
     ++*(unsigned *)t->data;
 }
 
-/* While four programs write as fast as they can, a timer keeps its pace. */
+/* While four programs write as fast as they can, a timer has its turn, too. */
 static void test_flood_does_not_starve_the_loop(void **state)
 {
     struct world *w = *state;
+    struct uuid runs[4];
     uv_timer_t timer;
     unsigned ticks = 0;
     CHECK(uv_timer_init(&w->loop, &timer) == 0);
     timer.data = &ticks;
     CHECK(uv_timer_start(&timer, count_tick, 5, 5) == 0);
-    for (int i = 0; i < 4; i++) {
-        struct run_start s = world_next(w);
-        s.timeout_ms = 500;
-        world_start(w, s, "{'executor':{'type':'command','argv':['yes']}}");
-    }
+    for (size_t i = 0; i < 4; i++)
+        runs[i] = world_start(w, world_next(w), "{'executor':{'type':'command','argv':['yes']}}");
+    while (ticks < 50)
+        uv_run(&w->loop, UV_RUN_ONCE);
+    assert_int_equal(w->ends.len, 0);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(dispatcher_cancel(w->dispatcher, runs[i]));
     world_await(w, 4);
     uv_close((uv_handle_t *)&timer, NULL);
     uv_run(&w->loop, UV_RUN_NOWAIT);
     for (size_t i = 0; i < 4; i++)
-        expect_end(&w->ends.items[i], RUN_FAILED, NULL, "timed out after 500ms");
-    assert_in_range(ticks, 5, 1000);
+        expect_end(&w->ends.items[i], RUN_CANCELLED, NULL, "cancelled");
 }
 
 /* ---- background children ---- */
@@ -279,12 +281,12 @@ static void test_background_child_does_not_hold_the_run(void **state)
     world_await(w, 1);
     struct end *e = world_last(w);
     assert_int_equal(e->status, RUN_SUCCESS);
-    assert_in_range(loop_ms(w) - before, PROCESS_DRAIN_MS - 20, 20000);
+    assert_true(loop_ms(w) - before >= PROCESS_DRAIN_MS - 20);
     pid_t child = atoi(e->output);
     assert_true(child > 1);
     assert_false(world_ready_is_let_go(w, 0)); /* it lives: its own end is its own business */
     assert_int_equal(kill(child, SIGKILL), 0);
-    assert_true(world_ready_is_let_go(w, 10000));
+    assert_true(world_ready_is_let_go(w, 100000));
 }
 
 /* Does something as soon as the leader is gone and reaped. */
@@ -293,9 +295,15 @@ static void test_background_child_does_not_hold_the_run(void **state)
 static void test_late_output_is_kept(void **state)
 {
     struct world *w = *state;
-    world_start_script(w, world_next(w), AFTER_THE_EXIT("echo late"), "");
-    world_await(w, 1);
-    expect_end(world_last(w), RUN_SUCCESS, "first\nlate\n", "");
+    bool late = false;
+    for (size_t i = 0; i < 100 && !late;
+         i++) { /* on a busy machine it may be too late now and then */
+        world_start_script(w, world_next(w), AFTER_THE_EXIT("echo late"), "");
+        world_await(w, i + 1);
+        expect_end(world_last(w), RUN_SUCCESS, NULL, "");
+        late = strcmp(world_last(w)->output, "first\nlate\n") == 0;
+    }
+    assert_true(late);
 }
 
 /* Cutting the wait short does not turn a success into something else. */
@@ -324,27 +332,40 @@ static void test_cancel_after_the_exit(void **state)
 static void test_timeout(void **state)
 {
     struct world *w = *state;
-    struct run_start s = world_next(w);
-    s.timeout_ms = 1000;
-    uint64_t before = loop_ms(w);
-    world_start_script(w, s, "echo before; exec sleep 1000", "");
-    world_await(w, 1);
-    expect_end(world_last(w), RUN_FAILED, "before\n", "timed out after 1s");
-    assert_in_range(loop_ms(w) - before, 1000, 9000); /* SIGTERM was enough */
+    char error[40];
+    uint64_t seconds = 1, before = loop_ms(w);
+    for (bool said = false; !said;
+         seconds *= 4) { /* in a second a busy machine may not even have begun */
+        struct run_start s = world_next(w);
+        s.timeout_ms = seconds * 1000;
+        before = loop_ms(w);
+        world_start_script(w, s, "echo before; echo r >$0/ready; exec sleep 1000",
+                           ",'kill_grace_seconds':3600"); /* SIGTERM is enough */
+        said = world_gets_ready(w, 2);
+        world_await(w, w->started);
+    }
+    snprintf(error, sizeof(error), "timed out after %ds", (int)seconds / 4);
+    expect_end(world_last(w), RUN_FAILED, "before\n", error);
+    assert_true(loop_ms(w) - before >= seconds / 4 * 1000);
 }
 
 static void test_timeout_of_a_group_that_ignores_sigterm(void **state)
 {
     struct world *w = *state;
-    struct run_start s = world_next(w);
-    s.timeout_ms = 1000;
-    uint64_t before = loop_ms(w);
-    world_start_script(w, s, STUBBORN, ",'kill_grace_seconds':0.3");
-    world_await_ready(w, 2);
-    world_await(w, 1);
-    expect_end(world_last(w), RUN_FAILED, "", "timed out after 1s");
-    assert_in_range(loop_ms(w) - before, 1300, 30000);
-    assert_true(world_ready_is_let_go(w, 10000)); /* the grandchildren died, too */
+    char error[40];
+    uint64_t seconds = 1, before = loop_ms(w);
+    for (bool deaf = false; !deaf; seconds *= 4) { /* see above */
+        struct run_start s = world_next(w);
+        s.timeout_ms = seconds * 1000;
+        before = loop_ms(w);
+        world_start_script(w, s, STUBBORN, ",'kill_grace_seconds':0.3");
+        deaf = world_gets_ready(w, 2);
+        world_await(w, w->started);
+    }
+    snprintf(error, sizeof(error), "timed out after %ds", (int)seconds / 4);
+    expect_end(world_last(w), RUN_FAILED, "", error);
+    assert_true(loop_ms(w) - before >= seconds / 4 * 1000 + 300);
+    assert_true(world_ready_is_let_go(w, 100000)); /* the grandchildren died, too */
 }
 
 static void test_timeout_during_the_start(void **state)
@@ -397,7 +418,7 @@ static void test_cancel_kills_the_group(void **state)
         assert_true(dispatcher_cancel(w->dispatcher, run));
         world_await(w, i + 1);
         expect_end(world_last(w), RUN_CANCELLED, "", "cancelled");
-        assert_true(world_ready_is_let_go(w, 10000));
+        assert_true(world_ready_is_let_go(w, 100000));
         assert_false(dispatcher_cancel(w->dispatcher, run));
     }
 }
@@ -414,7 +435,7 @@ static void test_cancel_kills_what_the_leader_leaves(void **state)
     assert_true(dispatcher_cancel(w->dispatcher, run));
     world_await(w, 1);
     expect_end(world_last(w), RUN_CANCELLED, "", "cancelled");
-    assert_true(world_ready_is_let_go(w, 10000));
+    assert_true(world_ready_is_let_go(w, 100000));
 }
 
 static void test_cancel_of_a_stopped_process(void **state)

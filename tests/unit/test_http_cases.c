@@ -27,10 +27,10 @@ static const struct http_limits limits = {
     .connections_max = 16,
     .pipelined_max = 4,
     .unsent_bytes_max = 1 << 20,
-    .header_ms_max = 5000,
-    .body_ms_max = 5000,
-    .idle_ms_max = 5000,
-    .write_ms_max = 5000,
+    .header_ms_max = 600000,
+    .body_ms_max = 600000,
+    .idle_ms_max = 600000,
+    .write_ms_max = 600000,
 };
 
 enum block { BLOCK_NONE, BLOCK_IN, BLOCK_OUT };

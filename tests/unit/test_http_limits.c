@@ -45,10 +45,10 @@ static const struct http_limits quick = {
     .connections_max = 4096,
     .pipelined_max = 4,
     .unsent_bytes_max = 64 << 10,
-    .header_ms_max = 60,
-    .body_ms_max = 80,
-    .idle_ms_max = 120,
-    .write_ms_max = 100,
+    .header_ms_max = 200,
+    .body_ms_max = 250,
+    .idle_ms_max = 1000, /* a busy machine stands still for longer than one would think */
+    .write_ms_max = 300,
 };
 
 /* Says something, stops, and waits for the end. Returns how long it took. */
@@ -68,9 +68,9 @@ static uint64_t stall(const char *text, int status, const char *body_part)
 
 static void test_slow_head(void **state)
 {
-    assert_true(stall("G", 408, "headers") >= 60);
-    assert_true(stall("GET /echo HTTP/1.1\r\nHost: x\r\n", 408, "headers") >= 60);
-    assert_true(stall("\r\n", 408, "headers") >= 60);
+    assert_true(stall("G", 408, "headers") >= quick.header_ms_max);
+    assert_true(stall("GET /echo HTTP/1.1\r\nHost: x\r\n", 408, "headers") >= quick.header_ms_max);
+    assert_true(stall("\r\n", 408, "headers") >= quick.header_ms_max);
     assert_int_equal(f.handled, 0);
 }
 
@@ -87,7 +87,7 @@ static void test_trickled_head(void **state)
         next = fixture_clock() + 10;
         (void)send(c.fd, "a", 1, MSG_NOSIGNAL);
     }
-    assert_in_range(fixture_clock() - began, 60, 1000);
+    assert_true(fixture_clock() - began >= quick.header_ms_max);
     client_expect(&c, 408, "REQUEST_TIMEOUT");
     client_close(&c);
 }
@@ -96,12 +96,12 @@ static void test_slow_body(void **state)
 {
     static const char head[] = "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\n";
 
-    assert_true(stall(head, 408, "body") >= 80);
+    assert_true(stall(head, 408, "body") >= quick.body_ms_max);
     assert_int_equal(f.handled, 0);
     assert_int_equal(stats().buffered_bytes, 0);
 }
 
-/* Always some progress, but less than 1 KiB a second. */
+/* Always some progress, but less than 1 KiB a second: it would go on for ten seconds. */
 static void test_trickled_body(void **state)
 {
     uint64_t next = 0, began = fixture_clock();
@@ -114,7 +114,7 @@ static void test_trickled_body(void **state)
         next = fixture_clock() + 10;
         (void)send(c.fd, "a", 1, MSG_NOSIGNAL);
     }
-    assert_in_range(fixture_clock() - began, 80, 1000);
+    assert_true(fixture_clock() - began >= quick.body_ms_max);
     client_expect(&c, 408, "REQUEST_TIMEOUT");
     assert_int_equal(f.handled, 0);
     client_close(&c);
@@ -123,15 +123,15 @@ static void test_trickled_body(void **state)
 static void test_idle(void **state)
 {
     struct client c;
-    uint64_t answered;
+    uint64_t asked;
 
-    assert_true(stall("", 0, "") >= 120);
+    assert_true(stall("", 0, "") >= quick.idle_ms_max);
     client_open(&c, &f);
+    asked = fixture_clock();
     client_say(&c, ASK_ECHO);
     client_expect(&c, 200, "");
-    answered = fixture_clock();
     client_expect_end(&c);
-    assert_true(fixture_clock() - answered >= 110);
+    assert_true(fixture_clock() - asked >= quick.idle_ms_max);
     client_close(&c);
 }
 
@@ -140,13 +140,13 @@ static void test_slow_rest(void **state)
 {
     static const char head[] = "POST /nothing HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\nabc";
 
-    assert_true(stall(head, 404, "NOT_FOUND") >= 80);
+    assert_true(stall(head, 404, "NOT_FOUND") >= quick.body_ms_max);
 }
 
 /* Waiting for a handler has no limit here, and idling begins after the answer. */
 static void test_handlers_have_time(void **state)
 {
-    uint64_t until = fixture_clock() + 300;
+    uint64_t until = fixture_clock() + quick.idle_ms_max + 200;
     struct client c;
 
     client_open(&c, &f);
@@ -174,7 +174,7 @@ static void test_slow_reader(void **state)
     fixture_await(&f, stats().connections == 1);
     began = fixture_clock();
     fixture_await(&f, stats().connections == 0);
-    assert_in_range(fixture_clock() - began, 50, 2000);
+    assert_true(fixture_clock() - began >= quick.write_ms_max / 2);
     client_close(&c);
 }
 
@@ -191,7 +191,7 @@ static unsigned slow_clients(void)
     return l.rlim_cur > 2 * SLOW_CLIENTS + 100 ? SLOW_CLIENTS : (unsigned)(l.rlim_cur - 100) / 2;
 }
 
-/* Thousands of slow clients do not make a fast one wait. */
+/* Thousands of slow clients do not make a fast one wait: what it says is answered within a few turns of the loop. */
 static void test_fast_among_slow(void **state)
 {
     static struct client slow[SLOW_CLIENTS], fast;
@@ -204,13 +204,17 @@ static void test_fast_among_slow(void **state)
     }
     fixture_await(&f, stats().connections == n);
     client_open(&fast, &f);
+    fixture_await(&f, stats().connections == n + 1);
     for (int i = 0; i < 100; i++) {
-        uint64_t asked = fixture_clock();
-
-        client_say(&fast, ASK_ECHO);
+        assert_true(send(fast.fd, ASK_ECHO, strlen(ASK_ECHO), MSG_NOSIGNAL) > 0);
+        for (int turns = 0; fast.in.len == 0; turns++) {
+            assert_in_range(turns, 0, 10);
+            fixture_turn(&f);
+            client_poll(&fast);
+        }
         client_expect(&fast, 200, "GET /echo");
-        assert_true(fixture_clock() - asked < 1000);
     }
+    assert_int_equal(stats().connections, n + 1);
     client_close(&fast);
     for (unsigned i = 0; i < n; i++)
         client_close(&slow[i]);
@@ -225,10 +229,10 @@ static const struct http_limits tiny = {
     .connections_max = 2,
     .pipelined_max = 4,
     .unsent_bytes_max = 64 << 10,
-    .header_ms_max = 5000,
-    .body_ms_max = 5000,
-    .idle_ms_max = 5000,
-    .write_ms_max = 5000,
+    .header_ms_max = 600000,
+    .body_ms_max = 600000,
+    .idle_ms_max = 600000,
+    .write_ms_max = 600000,
 };
 
 static void test_buffered_bytes(void **state)
@@ -429,6 +433,9 @@ static void test_listen(void **state)
 
 int main(void)
 {
+    static struct http_limits lasting;
+    lasting = http_limits_default;
+    lasting.header_ms_max = lasting.body_ms_max = 3600000;
     const struct CMUnitTest tests[] = {
         ROW(test_slow_head, &quick),
         ROW(test_trickled_head, &quick),
@@ -438,7 +445,7 @@ int main(void)
         ROW(test_slow_rest, &quick),
         ROW(test_handlers_have_time, &quick),
         ROW(test_slow_reader, &quick),
-        ROW(test_fast_among_slow, NULL),
+        ROW(test_fast_among_slow, &lasting),
         ROW(test_buffered_bytes, &tiny),
         ROW(test_buffered_bytes_chunked, &tiny),
         ROW(test_retry_after, &tiny),

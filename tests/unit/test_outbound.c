@@ -93,7 +93,7 @@ static void start(struct world *w, struct call *c, const char *url, struct outbo
     *c = (struct call){.world = w};
     opt.method = opt.method != NULL ? opt.method : "POST";
     opt.url = url;
-    opt.connect_ms = opt.connect_ms > 0 ? opt.connect_ms : 5000;
+    opt.connect_ms = opt.connect_ms > 0 ? opt.connect_ms : 600000;
     opt.body_bytes_max = opt.body_bytes_max > 0 ? opt.body_bytes_max : 1000;
     opt.ended = ended;
     outbound_start(w->outbound, &c->request, &opt);
@@ -164,13 +164,13 @@ static void answers_come_back(void **state)
     }
 }
 
-/* A date half a minute ahead, whatever the clock says. */
+/* A date fifty minutes ahead, whatever the clock says. */
 static void retry_after_may_be_a_date(void **state)
 {
     struct world *w = *state;
     struct call c;
     char date[40], raw[200];
-    const time_t then = time(NULL) + 30;
+    const time_t then = time(NULL) + 3000;
     struct tm tm;
     strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&then, &tm));
     snprintf(raw, sizeof(raw), "HTTP/1.1 503 Wait\r\nRetry-After: %s\r\nContent-Length: 0\r\n\r\n",
@@ -179,7 +179,7 @@ static void retry_after_may_be_a_date(void **state)
     start(w, &c, w->peer.url, (struct outbound_options){0});
     wait_for(w, &c);
     peer_stop(&w->peer);
-    assert_in_range(c.retry_after_ms, 20000, 30000);
+    assert_in_range(c.retry_after_ms, 2000000, 3000000);
     str_release(&w->peer.got);
     release(&c);
 }
@@ -197,7 +197,7 @@ static void trouble_is_named(void **state)
          "cannot reach http://127.0.0.1:1: Connection refused"},
         {"", "ftp://127.0.0.1:1/", 0, -EIO, "rotocol"},
         {NULL, NULL, 100, -ETIMEDOUT, "no complete answer within 100ms"},
-        {"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n", NULL, 100, -EIO, "http://127.0.0.1:"},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n", NULL, 0, -EIO, "http://127.0.0.1:"},
         {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", NULL, 0, -EMSGSIZE,
          "the answer is longer than 5 bytes"},
         {"no HTTP at all", NULL, 0, -EIO, "http://127.0.0.1:"},

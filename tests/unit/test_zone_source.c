@@ -21,7 +21,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#define WAIT_MS 20000
+#define WAIT_MS 100000
 
 struct world {
     uv_loop_t loop;

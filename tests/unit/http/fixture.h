@@ -13,7 +13,7 @@
 #include "base/str.h"
 #include "io/http/http.h"
 
-#define FIXTURE_WAIT_MS 5000
+#define FIXTURE_WAIT_MS 60000
 #define FIXTURE_HELD_MAX 256
 #define FIXTURE_BIG_BYTES (256 << 10)
 
