@@ -123,7 +123,7 @@ bool executor_gets_ready(json_t *pipeline);
 void execution_init(struct execution *x, const struct executor_type *type, struct dispatcher *d,
                     const struct run_start *s);
 
-/* What it writes, as it comes: kept as the run's log, shown to those who follow the run. fd is
+/* What it writes, as it comes: kept as the run's log, whole lines of it on disk a second later, shown to those who follow the run. fd is
  * STDOUT_FILENO or STDERR_FILENO. */
 void execution_log(struct execution *x, int fd, struct slice bytes);
 

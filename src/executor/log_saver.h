@@ -22,7 +22,7 @@
 #define LOG_SAVE_STEP_MS 50
 #define LOG_SAVE_REST 9           /* so a tenth of the time goes to steps */
 #define LOG_SAVE_REST_MS_MAX 1000 /* however slow the disk is */
-#define LOG_SAVE_RETRY_MS 500     /* after a commit that failed */
+#define LOG_SAVE_RETRY_MS 5000    /* after a commit that failed: others want to write, too, and lose nothing */
 #define LOG_SAVE_STEP_BYTES (256 << 10)
 #define LOG_SAVE_PART_BYTES_MAX (128 << 10)   /* of one run in one step; any line is shorter */
 #define LOG_SAVE_PART_BYTES_COUNTED (4 << 10) /* at least, of a step: it dirties a page */

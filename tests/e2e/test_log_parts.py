@@ -8,8 +8,8 @@ import pytest
 import crash
 from pawl import cli, row_key, wait_until
 
-# Two lines and a half, then a wait for somebody to write to the fifo, in the first attempt only.
-SCRIPT = 'echo "one of $PAWL_ATTEMPT"; echo "two of $PAWL_ATTEMPT"; [ $PAWL_ATTEMPT = 2 ] && exit; printf half; read line < {fifo}; echo rest'
+# Two lines and a half in one piece, then a wait for somebody to write to the fifo, in the first attempt only.
+SCRIPT = 'printf "one of $PAWL_ATTEMPT\\ntwo of $PAWL_ATTEMPT\\nhalf"; [ $PAWL_ATTEMPT = 2 ] && exit; read line < {fifo}; echo rest'
 
 WORKER = """
 echo "worker begins" >&2
@@ -67,13 +67,13 @@ def test_kinds_of_runs(daemon, fifo):
 
     run = daemon.wait_run(retried, "success")
     assert run["attempt"] == 2 and run["attempts"][0]["status"] == "interrupted"
-    assert messages(daemon, retried, 1) == ["one of 1", "two of 1"] and messages(daemon, retried) == ["one of 2", "two of 2"]
+    assert messages(daemon, retried, 1) == ["one of 1", "two of 1"] and messages(daemon, retried) == ["one of 2", "two of 2", "half"]
     # Line by line the same as those who read along have seen, so that they go on from wherever they were.
     events = [e for e in daemon.follow(retried) if e[0] == "log"]
-    assert events[:2] == seen and [e[1] for e in events] == ["1.1", "1.2", "2.1", "2.2"]
-    assert [e[1] for e in daemon.follow(retried, "1.1")] == ["1.2", "2.1", "2.2", "end"]
-    assert [e[1] for e in daemon.follow(retried, "1.2")] == ["2.1", "2.2", "end"]
-    assert [e[1] for e in daemon.follow(retried, "1.3")] == ["2.1", "2.2", "end"]  # a line that was seen, and is lost
+    assert events[:2] == seen and [e[1] for e in events] == ["1.1", "1.2", "2.1", "2.2", "2.3"]
+    assert [e[1] for e in daemon.follow(retried, "1.1")] == ["1.2", "2.1", "2.2", "2.3", "end"]
+    assert [e[1] for e in daemon.follow(retried, "1.2")] == ["2.1", "2.2", "2.3", "end"]
+    assert [e[1] for e in daemon.follow(retried, "1.3")] == ["2.1", "2.2", "2.3", "end"]  # a line that was seen, and is lost
 
     run = daemon.wait_run(last, "failed")
     assert run["error"] == "interrupted" and messages(daemon, last) == ["one of 1", "two of 1"]
@@ -102,6 +102,17 @@ def test_the_end_leaves_nothing(daemon, fifo):
     assert parts(daemon, run_id) == ""
     with daemon.db() as con:
         assert con.execute("SELECT count(*) FROM log_parts").fetchone() == (0,)
+
+
+def test_a_stop_leaves_nothing(make_daemon, fifo):
+    """What is interrupted by a stop has its whole log, with the line that had no end."""
+    daemon = make_daemon(config={"stop_grace_seconds": 0})
+    run_id = fire(daemon, argv=["/bin/sh", "-c", SCRIPT.format(fifo=fifo)])
+    wait_parts(daemon, run_id, "two of 1")
+    daemon.stop()
+    assert parts(daemon, run_id) == ""
+    daemon.start()
+    assert daemon.run(run_id)["error"] == "interrupted" and messages(daemon, run_id) == ["one of 1", "two of 1", "half"]
 
 
 def test_kills_at_any_moment(daemon):
