@@ -423,12 +423,17 @@ def accepted(daemon, receiver, **fields):
     _, t = make(daemon, receiver.url, callback=True, **fields)
     run = daemon.fire_ok(t)
     request = receiver.wait(before + 1)[before]
-    wait_until(lambda: metric(daemon, "pawl_runs_leased") >= 1, 10, "the lease")
+    wait_until(lambda: leases(daemon) == 1, 10, "the lease, which a crash must find on disk")
 
     def report(status, token=request.headers["pawl-callback-token"], **more):
         h = {"Pawl-Callback-Token": token} if token else {}
         return daemon.post(f"/api/v1/runs/{run}/status", {"status": status, **more}, headers=h)
     return run, request, report
+
+
+def leases(daemon):
+    with daemon.db() as con:
+        return con.execute("SELECT count(*) FROM leases").fetchone()[0]
 
 
 def metric(daemon, name):
