@@ -180,9 +180,81 @@ static void a_team_output_is_an_input(void **state)
     expect_team_input(*state, SLICE("{\"k\": [1]}"), "{\"o\":\"{\\\"k\\\":[1]}\",\"b\":\"\"}");
 }
 
+static void a_team_output_that_is_text(void **state)
+{
+    expect_team_input(*state, SLICE("as \"it\" is"), "{\"o\":\"as \\\"it\\\" is\",\"b\":\"\"}");
+}
+
 static void no_team_output_is_an_empty_text(void **state)
 {
     expect_team_input(*state, SLICE_NONE, "{\"o\":\"\",\"b\":\"\"}");
+}
+
+/* They share what there is for one firing. */
+static void targets_with_too_much_input(void **state)
+{
+    struct world *w = *state;
+    const char *text = "{\"t\":\"{{ .trigger.body.t }}\"}";
+    add_teams(w);
+    for (size_t targets = 1; targets <= 2; targets++) {
+        struct rule r = webhook_rule(text);
+        if (targets == 2)
+            r.targets->items[1].input = mem_strdup(text);
+        struct arkevent *a = add(w, r);
+        struct str body = {0};
+        str_add_cstr(&body, "{\"t\":\"");
+        for (size_t len = 0; len < ARK_INPUTS_BYTES_MAX * 3 / 5; len += 16)
+            str_add_cstr(&body, "0123456789abcdef");
+        str_add_cstr(&body, "\"}");
+        call(w, body.p);
+        str_release(&body);
+        commit(w);
+        assert_int_equal(last_seen(w)->verdict == VERDICT_FIRED, targets == 1);
+        engine_drop_ark(w->engine, w->now, a, NULL);
+        commit(w);
+    }
+}
+
+/* ---- targets that take no more ---- */
+
+static struct pipeline *add_bounded_team(struct world *w, const char *path,
+                                         enum concurrency_policy policy)
+{
+    struct pipeline *p = add_team(w, path);
+    p->def->policy = policy;
+    p->def->running_max = 1;
+    return p;
+}
+
+static void none_starts_when_one_is_busy(void **state)
+{
+    struct world *w = *state;
+    add_team(w, TEAM("a"));
+    add_bounded_team(w, TEAM("b"), CONCURRENCY_SKIP);
+    add(w, webhook_rule(NULL));
+    call(w, "{}");
+    call(w, "{}");
+    commit(w);
+    assert_int_equal(w->started.len, 2);
+    assert_int_equal(last_seen(w)->verdict, VERDICT_CONCURRENCY);
+    assert_string_equal(last_seen(w)->detail,
+                        "the target ns.team.b: 1 run is under way, max_runs is 1");
+}
+
+static void each_target_that_replaces_does(void **state)
+{
+    struct world *w = *state;
+    struct pipeline *a = add_bounded_team(w, TEAM("a"), CONCURRENCY_REPLACE);
+    struct pipeline *b = add_bounded_team(w, TEAM("b"), CONCURRENCY_REPLACE);
+    add(w, webhook_rule(NULL));
+    call(w, "{}");
+    commit(w);
+    call(w, "{}");
+    struct batch *batch = settle_batch(w->engine, w->now, 0);
+    assert_int_equal(count_effects(batch, EFFECT_CANCEL_RUN), 2);
+    engine_recycle(w->engine, batch);
+    assert_int_equal(a->ending + b->ending, 2);
+    assert_int_equal(a->pending + b->pending, 2);
 }
 
 /* ---- Forbid ---- */
@@ -253,6 +325,15 @@ static void the_condition_follows_the_teams(void **state)
     assert_int_equal(a->state.version, first + 2);
     add_team(w, TEAM("c"));
     assert_int_equal(a->state.version, first + 2);
+    engine_drop_pipeline(w->engine, w->now, at(w, TEAM("a")), NULL);
+    commit(w);
+    engine_drop_pipeline(w->engine, w->now, at(w, TEAM("b")), NULL); /* a is missing already */
+    commit(w);
+    assert_int_equal(a->state.version, first + 3);
+    add_team(w, TEAM("b"));
+    assert_int_equal(a->state.version, first + 3);
+    add_team(w, TEAM("a"));
+    assert_int_equal(a->state.version, first + 4);
     pass(w, 1000);
     engine_drop_pipeline(w->engine, w->now, at(w, TEAM("b")), NULL);
     commit(w);
@@ -299,6 +380,8 @@ static void a_schedule_moves_on_without_firing(void **state)
     live(w, MIN);
     assert_int_equal(last_seen(w)->verdict, VERDICT_DEPS_UNMET);
     assert_int_equal(a->state.version, before + 1);
+    assert_int_equal(w->states[a->trigger.key].last_due.ms, a->trigger.state.last_due.ms);
+    assert_int_equal(w->states[a->trigger.key].version, before + 1);
     add_teams(w);
     const uint64_t ready = a->state.version;
     live(w, MIN);
@@ -346,13 +429,24 @@ static void a_change_says_what_was_before(void **state)
     engine_change_ark(w->engine, w->now, a,
                       trigger_def_create(SLICE("{\"spec\":{\"x\":1}}"), true, 0, &r), SLICE("x"),
                       true, NULL);
-    struct batch *b = engine_take(w->engine);
-    const struct effect *f = b->first;
-    while (f->type != EFFECT_ARK_CHANGED)
-        f = f->next;
-    assert_true(slice_is(f->ark_changed.previous, "{\"spec\":{}}"));
-    assert_true(slice_is(f->ark_changed.config, "{\"spec\":{\"x\":1}}"));
-    engine_settle(w->engine, w->now, b, 0);
+    struct batch *b = settle_batch(w->engine, w->now, 0);
+    const struct ark_view *v = &find_effect(b, EFFECT_ARK_CHANGED)->ark_changed;
+    assert_true(slice_is(v->previous, "{\"spec\":{}}"));
+    assert_true(slice_is(v->config, "{\"spec\":{\"x\":1}}"));
+    engine_recycle(w->engine, b);
+}
+
+/* Those who watch are told when it is gone, also from memory. */
+static void a_deleted_one_is_told_of_as_a_whole(void **state)
+{
+    struct world *w = *state;
+    engine_drop_ark(w->engine, w->now, add(w, webhook_rule(NULL)), NULL);
+    struct batch *b = settle_batch(w->engine, w->now, 0);
+    const struct ark_view *v = &find_effect(b, EFFECT_ARK_CHANGED)->ark_changed;
+    assert_int_equal(v->what, ARK_DELETED);
+    assert_true(slice_is(v->path, PATH));
+    assert_true(slice_is(v->config, "{\"spec\":{}}"));
+    assert_true(slice_is(v->missing, TEAM("a")));
     engine_recycle(w->engine, b);
 }
 
@@ -420,7 +514,11 @@ int main(void)
         TEST(none_starts_when_one_is_missing),
         TEST(targets_get_their_input),
         TEST(a_team_output_is_an_input),
+        TEST(a_team_output_that_is_text),
         TEST(no_team_output_is_an_empty_text),
+        TEST(targets_with_too_much_input),
+        TEST(none_starts_when_one_is_busy),
+        TEST(each_target_that_replaces_does),
         TEST(forbid_waits_for_every_run_of_the_last_firing),
         TEST(forbid_forgets_the_runs_of_a_deleted_team),
         TEST(the_condition_follows_the_teams),
@@ -428,6 +526,7 @@ int main(void)
         TEST(a_schedule_moves_on_without_firing),
         TEST(changes_are_told_in_order),
         TEST(a_change_says_what_was_before),
+        TEST(a_deleted_one_is_told_of_as_a_whole),
         TEST(another_missing_target_is_no_transition),
         TEST(nothing_of_a_failed_batch_stays),
         TEST(an_event_that_was_not_made_is_gone),

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include "base/check.h"
 #include "base/mem.h"
-#include "core/engine.h"
+#include "core/engine_internal.h"
 
 #define LEASED_MAX 4
 #define LEASE_MS 10000
@@ -404,10 +404,12 @@ static void test_a_lease_lasts_until_it_is_over(void **state)
     struct wall expires_at;
     give_one(w);
     pass(w, LEASE_MS - 1);
-    assert_int_equal(engine_extend(w->engine, w->now, w->made[0], hash(1), 0, NULL, &expires_at),
-                     LEASE_DONE);
+    assert_int_equal(
+        engine_extend(w->engine, w->now, w->made[0], hash(1), 0, &w->ticket, &expires_at),
+        LEASE_DONE);
     assert_int_equal(expires_at.ms, w->now.wall.ms + LEASE_MS);
     assert_int_equal(commit(w, 0, EFFECT_PUT_LEASE), 1);
+    assert_int_equal(w->redeemed, 1);
     pass(w, LEASE_MS - 1);
     assert_int_equal(commit(w, 0, EFFECT_MOVE_RUN), 0);
     pass(w, 1);
@@ -475,6 +477,13 @@ static void test_leases_come_back_after_a_restart(void **state)
     assert_int_equal(engine_stats(w->engine).leased, 1);
     pass(w, LEASE_GRACE_MS - 1);
     assert_int_equal(commit(w, 0, EFFECT_DROP_LEASE), 0);
+    /* How long it was given for is not on disk. */
+    struct wall expires_at;
+    assert_int_equal(engine_extend(w->engine, w->now, s.run, hash(1), 0, NULL, &expires_at),
+                     LEASE_DONE);
+    assert_int_equal(expires_at.ms, w->now.wall.ms + LEASE_MS_DEFAULT);
+    pass(w, LEASE_MS_DEFAULT - 1);
+    assert_int_equal(commit(w, 0, EFFECT_DROP_LEASE), 0);
     pass(w, 1);
     assert_int_equal(commit(w, 0, EFFECT_DROP_LEASE), 1);
 }
@@ -503,6 +512,7 @@ static void test_reports_without_a_claim(void **state)
     assert_int_equal(engine_report(w->engine, w->now, &r, 1000, NULL), LEASE_UNKNOWN);
     assert_int_equal(engine_report_looked_up(w->engine, w->now, NULL, &s, &r, 1000, NULL),
                      LEASE_UNKNOWN);
+    assert_int_equal(w->engine->lookups, 0);
 }
 
 static void test_a_report_meets_a_cancellation(void **state)

@@ -100,14 +100,35 @@ static void test_result_is_of_its_attempt(void **state)
     commit(w, 0);
 }
 
+/* The queue was read before the run came back into it: that nothing was there says nothing about it. */
+static void test_retry_during_a_fetch(void **state)
+{
+    struct world *w = *state;
+    engine_change_pipeline(w->engine, w->now, w->pipeline, pipeline_def(2, 2), NULL);
+    engine_change_trigger(w->engine, w->now, w->trigger, trigger_def(true, 0), SLICE("x"), NULL);
+    struct uuid runs[3];
+    for (size_t i = 0; i < ARRAY_SIZE(runs); i++) {
+        assert_int_equal(fire(w), VERDICT_FIRED);
+        runs[i] = w->run;
+    }
+    finish(w, runs[0], RUN_SUCCESS); /* the third is asked for */
+    commit(w, 0);
+    finish(w, runs[1], RUN_FAILED);
+    commit(w, 0);
+    const struct offered_run offer = {.start = {.run = runs[2], .attempt = 1}};
+    engine_offer(w->engine, w->now, w->pipeline, &offer, 1, WALL_UNSET, 0);
+    commit(w, 0);
+    assert_int_equal(engine_stats(w->engine).pending, 1);
+    assert_true(engine_wake_at(w->engine).ms <= w->now.mono.ms + 1000);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_retry_backs_off),
-        TEST(test_end_is_one_record),
-        TEST(test_retry_after_is_honoured),
+        TEST(test_retry_backs_off),          TEST(test_retry_during_a_fetch),
+        TEST(test_end_is_one_record),        TEST(test_retry_after_is_honoured),
         TEST(test_result_is_of_its_attempt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "core/glob.h"
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,6 +33,9 @@ static const struct {
     {"[\\z-\\z]", "z", true},
     {"x[\xd0\xb0-\xd1\x8f]", "y", false},
     {"[[:upper:][:digit:]]", "A", true},
+    {"\\[", "[", true},
+    {"**/x", "a/b", false},
+    {"a/**/z", "a/b", false},
 };
 
 static void patterns_match(void **state)
@@ -97,12 +101,28 @@ static void long_ones_are_refused(void **state)
     assert_true(glob_check(&f, "pattern", glob));
 }
 
+/* No file system has such names. */
+static void long_names_match_nothing(void **state)
+{
+    char name[NAME_MAX + 2];
+    memset(name, 'a', sizeof(name));
+    for (size_t len = NAME_MAX; len <= NAME_MAX + 1; len++) {
+        const struct slice s = {name, len};
+        char path[NAME_MAX + 4] = "b/";
+        memcpy(path + 2, name, len);
+        path[2 + len] = '\0';
+        assert_int_equal(glob_matches("b/*", s, slice_of(path)), len == NAME_MAX);
+        assert_int_equal(glob_matches("b/a*a", s, slice_of(path)), len == NAME_MAX);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(patterns_match),
         cmocka_unit_test(bad_ones_are_explained),
         cmocka_unit_test(long_ones_are_refused),
+        cmocka_unit_test(long_names_match_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

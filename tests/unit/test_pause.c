@@ -41,6 +41,10 @@ static void runs_wait(void **state)
         assert_true(engine_pause(w->engine, w->now, &x, SLICE("why"), NULL));
         assert_false(engine_pause(w->engine, w->now, &x, SLICE("again"), NULL));
         commit(w);
+        const struct engine_stats s = engine_stats(w->engine);
+        assert_int_equal(s.paused, kind == 0);
+        assert_int_equal(s.paused_pipelines, kind == 1);
+        assert_int_equal(s.paused_triggers, kind == 2);
         const struct uuid run = fire(w);
         assert_int_equal(w->started.len, before);
         assert_int_equal(p->pending, 1);
@@ -122,6 +126,23 @@ static void is_taken_back(void **state)
     }
 }
 
+/* What is gone is not paused any more: neither the pipeline nor its triggers. */
+static void goes_with_the_pipeline(void **state)
+{
+    struct world *w = *state;
+    struct pipeline *p = add(w, false);
+    struct trigger *t = add_hook(w, p);
+    for (int kind = 1; kind < 3; kind++) {
+        const struct pause_target x = target(kind, p, t);
+        engine_pause(w->engine, w->now, &x, SLICE_NONE, NULL);
+    }
+    commit(w);
+    engine_drop_pipeline(w->engine, w->now, p, NULL);
+    commit(w);
+    const struct engine_stats s = engine_stats(w->engine);
+    assert_int_equal(s.paused + s.paused_pipelines + s.paused_triggers, 0);
+}
+
 /* Until an earlier life's processes are gone nothing starts; then everything does. */
 static void waits_at_start(void **state)
 {
@@ -144,6 +165,6 @@ static void waits_at_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {T(runs_wait), T(a_fetch_on_its_way), T(is_taken_back),
-                                       T(waits_at_start)};
+                                       T(goes_with_the_pipeline), T(waits_at_start)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

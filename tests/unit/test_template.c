@@ -83,11 +83,36 @@ static void test_refused(void **state)
     }
 }
 
+/* What does not fit is refused, what fits exactly is not. */
+static void test_too_long(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t bytes_max;
+        bool fits;
+    } rows[] = {
+        {"", 0, true},
+        {"abc", 3, true},
+        {"abc", 2, false},
+        {"ab{{ .trigger.name }}", 4, true},
+        {"ab{{ .trigger.name }}", 3, false},
+        {"{{ .trigger.name }}{{ .trigger.output }}", 2, true},
+    };
+    const struct template_values v = {.name = SLICE("ev")};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct str got = {0};
+        if (template_render(slice_of(rows[i].text), &v, rows[i].bytes_max, &got) != rows[i].fits)
+            fail_msg("'%s' in %zu bytes", rows[i].text, rows[i].bytes_max);
+        str_release(&got);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_render),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
