@@ -64,9 +64,11 @@ struct ticket {
  * at or before the last position has been dealt with, and makes nothing. So the messages of one partition must be fed in their
  * order, and after a failed commit again from the first one that failed. */
 struct position {
-    struct slice subscription; /* who reads what, such as "nats:orders"; a stream that was made anew needs another name */
+    struct slice subscription; /* who reads what, such as "nats:orders" */
     uint32_t partition;        /* 0 where there are none */
     uint64_t at;               /* the message's number there, 0 or more */
+    uint64_t mark;             /* kept with it: the reader's, to know the message by */
+    bool again;                /* the stream is not what it was: this is where it is, also when it has been further */
 };
 
 /* Where an event comes from when it was caused by another one. All zero for an event from outside.

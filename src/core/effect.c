@@ -52,6 +52,7 @@ static const size_t sizes[] = {
     [EFFECT_PUT_TOPIC] = UP_TO(put_topic),
     [EFFECT_DROP_TOPIC] = UP_TO(drop),
     [EFFECT_PUT_POSITION] = UP_TO(put_position),
+    [EFFECT_DROP_POSITION] = UP_TO(drop_position),
     [EFFECT_PUT_APPLIED] = UP_TO(put_applied),
     [EFFECT_DROP_APPLIED] = UP_TO(drop_applied),
     [EFFECT_PUT_NAMESPACE] = UP_TO(put_namespace),

@@ -42,7 +42,8 @@ enum effect_type {
     EFFECT_PUT_ARK, /* an ArkEvent's own row: new, changed or dropped */
     EFFECT_PUT_TOPIC,  /* new, or changed */
     EFFECT_DROP_TOPIC,
-    EFFECT_PUT_POSITION, /* at most one per subscription, partition and batch: the last */
+    EFFECT_PUT_POSITION, /* at most one per subscription, partition and batch, and one more behind each of: */
+    EFFECT_DROP_POSITION,
     EFFECT_PUT_APPLIED, /* an object came from a manifest */
     EFFECT_DROP_APPLIED,
     EFFECT_PUT_NAMESPACE, /* new, or changed */
@@ -214,7 +215,12 @@ struct effect_put_applied {
 struct effect_put_position {
     struct slice subscription;
     uint32_t partition;
-    uint64_t at;
+    uint64_t at, mark;
+};
+
+struct effect_drop_position {
+    struct slice subscription;
+    uint32_t partition;
 };
 
 struct effect_drop {
@@ -300,6 +306,7 @@ struct effect {
         struct ark_view ark_changed;
         struct effect_put_topic put_topic;
         struct effect_put_position put_position;
+        struct effect_drop_position drop_position;
         struct effect_put_applied put_applied;
         struct uuid drop_applied;
         struct effect_put_namespace put_namespace;

@@ -73,9 +73,12 @@ void engine_load_active(struct engine *e, struct trigger *t, struct uuid run,
 void engine_loaded_arks(struct engine *e, struct now now, uint64_t version);
 void engine_load_topic(struct engine *e, struct topic *t); /* takes t */
 void engine_load_position(struct engine *e, const struct position *p);
-/* How far a subscription has come in a partition: false, and p->at as it was, when nothing is known. Later too; p->at may not be on
- * disk yet, while tickets of it are out. */
+/* How far a subscription has come in a partition, and the mark there: false, and *p as it was, when nothing is known. Later too; this may
+ * not be on disk yet, while tickets of it are out. */
 bool engine_position(struct engine *e, struct position *p);
+/* Forgets the positions of all partitions of the subscriptions that `gone` is true for. None of them may be in an event that is not on disk. */
+void engine_forget_positions(struct engine *e, bool (*gone)(struct slice subscription, void *arg),
+                             void *arg);
 /* A run that was in flight when the daemon stopped: it follows its retry policy with the reason "interrupted". p is NULL when its
  * pipeline is gone. This does have effects: commit them before anything else happens, and do not go on if that fails. */
 void engine_recover_run(struct engine *e, struct now now, struct pipeline *p, struct uuid run,

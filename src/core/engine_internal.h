@@ -91,7 +91,7 @@ enum undo_type {
     UNDO_CHANGE_TOPIC, /* old_topic: its retention */
     UNDO_PUBLISH,      /* old_topic: where its next message went before the batch */
     UNDO_DROP_TOPIC,
-    UNDO_POSITION, /* old_position: before the batch */
+    UNDO_POSITION, /* old_position: before the batch, or before it was forgotten */
     UNDO_NAMESPACE, /* namespace: as it is, old_namespace: as it was; each NULL when there was none */
     UNDO_APPLIED,  /* applied: the mark, old_applied: the one before; each NULL when there is none */
     UNDO_KINDS,
@@ -125,7 +125,7 @@ struct undo {
         struct applied *old_applied;
         struct namespace *old_namespace;
         struct {
-            uint64_t at;
+            uint64_t at, mark;
             bool known;
         } old_position;
         struct {

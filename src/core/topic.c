@@ -231,6 +231,7 @@ bool engine_position(struct engine *e, struct position *p)
     if (s == NULL || !s->known)
         return false;
     p->at = s->at;
+    p->mark = s->mark;
     return true;
 }
 
@@ -238,27 +239,57 @@ void engine_load_position(struct engine *e, const struct position *p)
 {
     struct stream_position *s = find_position(&e->catalog, p, true);
     s->at = p->at;
+    s->mark = p->mark;
     s->known = true;
+}
+
+static void remember_position(struct engine *e, struct stream_position *s)
+{
+    struct undo *u = undo_add(e, UNDO_POSITION);
+    u->position = s;
+    u->old_position.at = s->at;
+    u->old_position.mark = s->mark;
+    u->old_position.known = s->known;
 }
 
 bool topic_advance(struct engine *e, const struct position *p)
 {
     struct stream_position *s = find_position(&e->catalog, p, true);
-    if (s->known && p->at <= s->at)
+    if (s->known && p->at <= s->at && !p->again)
         return false;
     if (s->effect_batch != e->batch_number) {
-        struct undo *u = undo_add(e, UNDO_POSITION);
-        u->position = s;
-        u->old_position.at = s->at;
-        u->old_position.known = s->known;
+        remember_position(e, s);
         s->effect_batch = e->batch_number;
         s->effect = emit(e, EFFECT_PUT_POSITION);
         s->effect->put_position = (struct effect_put_position){
             .subscription = keep(e, p->subscription), .partition = p->partition};
     }
     s->at = s->effect->put_position.at = p->at;
+    s->mark = s->effect->put_position.mark = p->mark;
     s->known = true;
     return true;
+}
+
+/* What is left is its name, until the daemon ends. One that is passed again in this batch needs an effect behind this one. */
+static void forget_position(struct engine *e, struct stream_position *s, const char *subscription)
+{
+    remember_position(e, s);
+    s->known = false;
+    s->effect_batch = 0;
+    emit(e, EFFECT_DROP_POSITION)->drop_position = (struct effect_drop_position){
+        .subscription = keep(e, slice_of(subscription)),
+        .partition = (uint32_t)strtoul(s->name, NULL, 10),
+    };
+}
+
+void engine_forget_positions(struct engine *e, bool (*gone)(struct slice subscription, void *arg),
+                             void *arg)
+{
+    for (struct stream_position *s = e->catalog.positions; s != NULL; s = s->hh.next) {
+        const char *subscription = strchr(s->name, ' ') + 1;
+        if (s->known && gone(slice_of(subscription), arg))
+            forget_position(e, s, subscription);
+    }
 }
 
 void positions_release(struct stream_position **all)
@@ -305,5 +336,6 @@ void topic_done_drop(struct undo *u)
 void topic_undo_position(struct engine *e, struct now now, struct undo *u)
 {
     u->position->at = u->old_position.at;
+    u->position->mark = u->old_position.mark;
     u->position->known = u->old_position.known;
 }

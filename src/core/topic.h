@@ -50,7 +50,7 @@ struct subscribed {
 /* How far a subscription has come in one partition. */
 struct stream_position {
     char *name; /* the partition's number, a blank, the subscription */
-    uint64_t at;
+    uint64_t at, mark;
     bool known; /* there is a first one */
     uint64_t effect_batch; /* the batch that holds effect */
     struct effect *effect;

@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define POSITION_NAME_SIZE 300
-#define GENERATIONS_MAX 1000 /* that often a topic may be made anew */
-
 /* One message, or one beginning, on its way to the disk. */
 struct flight {
     struct ticket ticket;
@@ -29,7 +26,7 @@ void kafka_parts_assign(struct kafka_parts *ps, const int32_t *partitions, size_
     ps->places = mem_zalloc((n + 1) * sizeof(ps->places[0]));
     ps->count = n;
     for (size_t i = 0; i < n; i++) {
-        ps->items[i] = (struct kafka_part){partitions[i], 1, -1, -1, false};
+        ps->items[i] = (struct kafka_part){partitions[i], false, -1, -1, false};
         ps->places[i] = (struct kafka_place){.partition = partitions[i], .next = -1};
     }
 }
@@ -53,29 +50,17 @@ struct kafka_part *kafka_parts_find(struct kafka_parts *ps, int32_t partition)
 
 /* ---- positions ---- */
 
-static struct position position_of(const struct kafka_parts *ps, const struct kafka_part *p,
-                                   char name[POSITION_NAME_SIZE])
+static struct position position_of(const struct kafka_parts *ps, const struct kafka_part *p)
 {
-    const int len = p->generation == 1
-                        ? snprintf(name, POSITION_NAME_SIZE, "%s", ps->topic)
-                        : snprintf(name, POSITION_NAME_SIZE, "%s#%u", ps->topic, p->generation);
-    return (struct position){.subscription = {name, (size_t)len},
+    return (struct position){.subscription = slice_of(ps->topic),
                              .partition = (uint32_t)p->partition};
 }
 
-/* Of the topic's newest generation. Negative when there is none. */
-static int64_t own_position(struct kafka_parts *ps, struct kafka_part *p)
+/* Negative when there is none. */
+static int64_t own_position(const struct kafka_parts *ps, const struct kafka_part *p)
 {
-    char name[POSITION_NAME_SIZE];
-    int64_t at = -1;
-    for (p->generation = 1; p->generation < GENERATIONS_MAX; p->generation++) {
-        struct position pos = position_of(ps, p, name);
-        if (!engine_position(ps->host->engine, &pos))
-            break;
-        at = (int64_t)pos.at;
-    }
-    p->generation -= p->generation > 1;
-    return at;
+    struct position pos = position_of(ps, p);
+    return engine_position(ps->host->engine, &pos) ? (int64_t)pos.at : -1;
 }
 
 static void settled(struct ticket *t, const struct outcome *o)
@@ -98,11 +83,11 @@ static void settled(struct ticket *t, const struct outcome *o)
 
 int kafka_parts_feed(struct kafka_parts *ps, struct kafka_part *p, struct event *ev, int64_t next)
 {
-    char name[POSITION_NAME_SIZE];
-    struct position pos = position_of(ps, p, name);
+    struct position pos = position_of(ps, p);
     struct flight *x = mem_alloc(sizeof(*x));
     *x = (struct flight){{settled}, ps, p, next, ev->payload.len, ev->scope.p != NULL};
     pos.at = (uint64_t)next;
+    pos.again = p->again;
     ev->position = &pos;
     ev->ticket = &x->ticket;
     const int err = ps->host->feed(ps->host, ev);
@@ -111,6 +96,7 @@ int kafka_parts_feed(struct kafka_parts *ps, struct kafka_part *p, struct event 
         return err;
     }
     p->next = next;
+    p->again = false;
     ps->in_flight++;
     ps->in_flight_bytes += ev->payload.len;
     return 0;
@@ -137,7 +123,6 @@ static int64_t resume_at(const struct kafka_parts *ps, const struct kafka_place 
     return ps->known || (anew && !ps->fresh) ? at->low : at->high;
 }
 
-/* Positions only grow: one that goes back is another one's, of the topic's next generation. */
 static void decide_place(struct kafka_parts *ps, struct kafka_part *p, struct kafka_place *at)
 {
     const int64_t own = own_position(ps, p);
@@ -150,19 +135,17 @@ static void decide_place(struct kafka_parts *ps, struct kafka_part *p, struct ka
                   at->low);
         at->next = at->low;
     }
-    p->generation += at->next < own;
+    p->again = at->next < own;
 }
 
 static int record_beginnings(struct kafka_parts *ps)
 {
-    char name[POSITION_NAME_SIZE];
     for (size_t i = 0; i < ps->count; i++) {
         struct kafka_part *p = &ps->items[i];
         struct event ev = {.source = "topic", .type = SLICE("beginning")};
-        struct position pos = position_of(ps, p, name);
         p->next = ps->places[i].next;
         p->dirty = ps->places[i].committed != p->next;
-        if (engine_position(ps->host->engine, &pos) && (int64_t)pos.at >= p->next)
+        if (!p->again && own_position(ps, p) >= p->next)
             p->settled = p->next;
         else if (kafka_parts_feed(ps, p, &ev, p->next) < 0)
             return -EAGAIN;

@@ -5,8 +5,7 @@
  *
  *     assign ─> (the brokers fill in `places`) ─> begin ─> feed, feed ... ─> offsets ─> (the group is told) ─> drop
  *
- * Positions only grow. A topic that was made anew begins again with offset 0; that is the topic's next generation, and its position has
- * a name of its own.
+ * Positions grow, but for a topic that was made anew: it begins again with offset 0, and its position goes back with it.
  */
 #ifndef SOURCE_KAFKA_PARTS_H
 #define SOURCE_KAFKA_PARTS_H
@@ -19,10 +18,10 @@
 
 struct kafka_part {
     int32_t partition;
-    unsigned generation; /* of the topic, as far as can be told: offsets began again that often, and once */
-    int64_t next;        /* the offset that is fed next; negative: not known */
-    int64_t settled;     /* up to here all is on disk; negative: nothing is known */
-    bool dirty;          /* and the group has not been told */
+    bool again;      /* what is fed next takes the position back */
+    int64_t next;    /* the offset that is fed next; negative: not known */
+    int64_t settled; /* up to here all is on disk; negative: nothing is known */
+    bool dirty;      /* and the group has not been told */
 };
 
 /* Embed it. {.host, .topic, .settled, .fresh} with the others zero is a valid one without an assignment. */

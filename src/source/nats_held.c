@@ -41,11 +41,13 @@ void held_acknowledge(struct nats_sub *s, const struct nats_message *m, struct s
     nats_link_send(s->hub->link, m->reply.p, NULL, how);
 }
 
-void held_add(struct nats_sub *s, const struct nats_message *m, uint64_t seq, struct held *before)
+void held_add(struct nats_sub *s, const struct nats_message *m, const struct nats_delivery *d,
+              struct held *before)
 {
     struct held *h = mem_zalloc(sizeof(*h));
     h->sub = s;
-    h->seq = seq;
+    h->seq = d->seq;
+    h->time_ns = d->time_ns;
     h->message = *m;
     if (before != NULL)
         DL_PREPEND_ELEM(s->held, before, h);
@@ -110,7 +112,8 @@ static void settled(struct ticket *t, const struct outcome *o)
 static int feed_one(struct nats_sub *s, struct held *h)
 {
     struct host *host = s->hub->host;
-    const struct position at = {.subscription = slice_of(s->position), .at = h->seq};
+    const struct position at = {
+        .subscription = slice_of(s->position), .at = h->seq, .mark = h->time_ns};
     struct event ev = {
         .source = "topic",
         .type = SLICE("message"),

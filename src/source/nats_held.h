@@ -15,6 +15,9 @@ enum nats_sub_state {
     DOWN,
     FIND_STREAM,
     ASK_STREAM,
+    ASK_MESSAGE,
+    GO_BACK,
+    RECORD,
     ASK_CONSUMER,
     MAKE_CONSUMER,
     CONSUMING,
@@ -26,7 +29,7 @@ enum nats_sub_state {
 struct held {
     struct ticket ticket;
     struct nats_sub *sub;
-    uint64_t seq;
+    uint64_t seq, time_ns;
     struct nats_message message;
     bool fed;       /* its ticket will be redeemed */
     bool forgotten; /* its session is over: it is in no list, its message is released */
@@ -52,6 +55,8 @@ struct nats_sub {
     char stream[NATS_NAME_SIZE];
     struct nats_stream_info info;
     char position[POSITION_SIZE];
+    struct position back; /* GO_BACK, RECORD: where to */
+    struct ticket recorded;
 
     /* CONSUMING */
     uint64_t high;      /* the last new sequence that came */
@@ -64,7 +69,7 @@ struct nats_sub {
 
     struct held *held, *next; /* DL; the first that waits, NULL: none */
     size_t held_count, held_bytes;
-    size_t fed_count; /* tickets on their way, of forgotten ones, too */
+    size_t fed_count; /* tickets on their way, of forgotten ones and `recorded`, too */
 
     uint64_t received, duplicates, passed_over;
     uint64_t pending; /* behind what was delivered last */
@@ -85,7 +90,8 @@ void held_acknowledge(struct nats_sub *s, const struct nats_message *m, struct s
 void held_release(struct nats_sub *s, const struct nats_message *m);
 
 /* Takes the message. NULL: at the end. */
-void held_add(struct nats_sub *s, const struct nats_message *m, uint64_t seq, struct held *before);
+void held_add(struct nats_sub *s, const struct nats_message *m, const struct nats_delivery *d,
+              struct held *before);
 
 /* The one that has the sequence, or the first one behind its place. NULL: that is at the end. */
 struct held *held_find(const struct nats_sub *s, uint64_t seq);

@@ -1,10 +1,13 @@
 /* nats_sub.c - states of a topic's subscription:
  *
- *     DOWN ──link up──> FIND_STREAM ──> ASK_STREAM ──> ASK_CONSUMER ──> CONSUMING
- *      ^                     ^               |            not there │      ^
- *      └─link down, always   │               v                      v      │
- *                          LATER <──── whatever fails <──── MAKE_CONSUMER ─┘
+ *     DOWN ──link up──> FIND_STREAM ──> ASK_STREAM ──> ASK_MESSAGE ──> ASK_CONSUMER ──> CONSUMING
+ *      ^                     ^               │              │           ^    │ not there   ^
+ *      │                     │               └── not what ──┤           │    v             │
+ *      └─link down, always   │                   it was     v           │  MAKE_CONSUMER ──┘
+ *                          LATER <── whatever fails      GO_BACK ──> RECORD
  *
+ *     GO_BACK   the consumer is deleted
+ *     RECORD    the position that is gone back to is on its way to the disk
  *     DROPPING  nobody listens any more: the consumer is deleted, wherever it was
  *     ENDED     the commits that are on their way are waited for, then nothing
  */
@@ -24,6 +27,7 @@
 #include <utlist.h>
 
 #define ANSWER_MS_MAX 5000
+#define NS_PER_MS 1000000
 #define AGAIN_MS 1000     /* after something failed */
 #define AGAIN_SOON_MS 100 /* after a gap: what was acknowledged is being counted */
 #define PULL_S_MAX 30     /* how long a request for messages stays open */
@@ -122,7 +126,102 @@ static void begin(struct nats_sub *s)
         find_stream(s);
 }
 
-/* When the first of the triggers that listen now came to be. */
+/* ---- the stream may not be what it was ---- */
+
+static bool find_position(const struct nats_sub *s, struct position *ret)
+{
+    *ret = (struct position){.subscription = slice_of(s->position)};
+    return engine_position(s->hub->host->engine, ret);
+}
+
+static void ask_consumer(struct nats_sub *s)
+{
+    ask_of_consumer(s, ASK_CONSUMER, "CONSUMER.INFO.");
+}
+
+static void ask_message(struct nats_sub *s, uint64_t seq)
+{
+    struct str body = {0};
+    nats_write_message_request(seq, &body);
+    ask(s, ASK_MESSAGE, "STREAM.MSG.GET.", s->stream, str_slice(&body));
+    str_release(&body);
+}
+
+/* Where the two agree is not known by number: messages may have come since. But what is new came after the last one that was dealt
+ * with. */
+static void go_back(struct nats_sub *s, const struct position *own, const char *why)
+{
+    log_warn("the end of a stream was lost, what came later is read", LOG_STR("topic", s->topic),
+             LOG_STR("stream", s->stream), LOG_INT("sequence", own->at), LOG_STR("seen", why));
+    s->back = (struct position){slice_of(s->position), 0, 0, own->mark, true};
+    ask_of_consumer(s, GO_BACK, "CONSUMER.DELETE.");
+}
+
+static void recorded(struct ticket *t, const struct outcome *o)
+{
+    struct nats_sub *s = container_of(t, struct nats_sub, recorded);
+    s->fed_count--;
+    if (s->state == ENDED && s->fed_count == 0)
+        s->ended(s->arg);
+    else if (s->state == RECORD && o->err == 0)
+        ask_consumer(s);
+    else if (s->state == RECORD)
+        fail(s, "the store cannot take messages");
+}
+
+static void record(struct nats_sub *s)
+{
+    struct host *h = s->hub->host;
+    const struct event ev = {
+        .source = "topic",
+        .type = SLICE("beginning"),
+        .position = &s->back,
+        .ticket = &s->recorded,
+    };
+    s->state = RECORD;
+    timer_cancel(nats_sub_timers(s), &s->timer);
+    if (h->stopping || h->feed(h, &ev) < 0)
+        fail(s, "the store cannot take messages");
+    else
+        s->fed_count++;
+}
+
+static void message_told(struct nats_sub *s, struct slice data)
+{
+    struct position own;
+    struct wall time;
+    struct diag why;
+    if (nats_read_message_time(data, &time, &why) == 0 && find_position(s, &own) &&
+        (uint64_t)time.ms != own.mark / NS_PER_MS)
+        go_back(s, &own, "another message has the sequence");
+    else
+        ask_consumer(s); /* it is there, or was deleted, which says nothing */
+}
+
+/* Another one of the same name is gone for ever. */
+static bool is_former(struct slice subscription, void *arg)
+{
+    const struct nats_sub *s = arg;
+    const size_t len = strlen(s->topic) + strlen(s->stream) + 2;
+    return subscription.len > len && memcmp(subscription.p, s->position, len) == 0 &&
+           !slice_is(subscription, s->position);
+}
+
+static void look_at_stream(struct nats_sub *s)
+{
+    struct position own;
+    engine_forget_positions(s->hub->host->engine, is_former, s);
+    if (!find_position(s, &own))
+        ask_consumer(s);
+    else if (own.at > s->info.last_seq)
+        go_back(s, &own, "the stream ends before the sequence");
+    else if (own.at > 0 && own.mark > 0)
+        ask_message(s, own.at);
+    else
+        ask_consumer(s);
+}
+
+/* When the first of the triggers that listen now came to be, or later, if all before that is dealt with. */
 static struct wall listening_since(struct nats_sub *s)
 {
     const struct match_key key = topic_match_key(slice_of(s->topic));
@@ -132,6 +231,9 @@ static struct wall listening_since(struct nats_sub *s)
         if (t->def->rule.scope != NULL && strcmp(t->def->rule.scope, s->topic) == 0 &&
             t->created_at.ms < since.ms)
             since = t->created_at;
+    struct position own;
+    if (find_position(s, &own) && own.at == 0 && since.ms <= (int64_t)(own.mark / NS_PER_MS))
+        since.ms = (int64_t)(own.mark / NS_PER_MS) + 1;
     return since;
 }
 
@@ -238,12 +340,13 @@ static void pull_refused(struct nats_sub *s, const struct nats_message *m)
 }
 
 /* One of those that are waited for, or one that is here or was committed. */
-static void take_again(struct nats_sub *s, const struct nats_message *m, uint64_t seq)
+static void take_again(struct nats_sub *s, const struct nats_message *m,
+                       const struct nats_delivery *d)
 {
-    struct held *place = held_find(s, seq);
-    const bool here = place != NULL && place->seq == seq;
+    struct held *place = held_find(s, d->seq);
+    const bool here = place != NULL && place->seq == d->seq;
     if (s->missing > 0 && !here) {
-        held_add(s, m, seq, place);
+        held_add(s, m, d, place);
         s->missing--;
         wait_for_redelivery(s);
         return;
@@ -284,6 +387,13 @@ void nats_sub_deliver(struct nats_sub *s, const struct nats_message *m,
         leave(s, LATER, AGAIN_SOON_MS);
         return;
     }
+    if (count <= s->count && s->missing == 0) {
+        log_warn("the server's count of deliveries went back, the topic is subscribed to anew",
+                 LOG_STR("topic", s->topic), LOG_INT("from", s->count), LOG_INT("to", count));
+        held_release(s, m);
+        leave(s, LATER, AGAIN_SOON_MS);
+        return;
+    }
     if (count > s->count)
         s->count = count;
     if (s->pull_left > 0 && --s->pull_left == 0)
@@ -294,9 +404,9 @@ void nats_sub_deliver(struct nats_sub *s, const struct nats_message *m,
         refuse_large(s, m, seq);
     } else if (seq > s->high) {
         s->high = seq;
-        held_add(s, m, seq, NULL);
+        held_add(s, m, d, NULL);
     } else {
-        take_again(s, m, seq);
+        take_again(s, m, d);
     }
     held_feed(s);
     nats_sub_pull(s);
@@ -325,7 +435,7 @@ static void stream_told(struct nats_sub *s, struct slice data)
         return;
     }
     snprintf(s->position, sizeof(s->position), "%s %s %s", s->topic, s->stream, s->info.created);
-    ask_of_consumer(s, ASK_CONSUMER, "CONSUMER.INFO.");
+    look_at_stream(s);
 }
 
 static void stream_found(struct nats_sub *s, struct slice data)
@@ -361,6 +471,12 @@ static void answered(struct nats_sub *s, const struct nats_message *m)
     case ASK_STREAM:
         stream_told(s, m->data);
         break;
+    case ASK_MESSAGE:
+        message_told(s, m->data);
+        break;
+    case GO_BACK:
+        record(s); /* it was there, or it was not */
+        break;
     case ASK_CONSUMER:
     case MAKE_CONSUMER:
         consumer_told(s, m->data);
@@ -373,6 +489,7 @@ static void answered(struct nats_sub *s, const struct nats_message *m)
         break;
     case DOWN:
     case LATER:
+    case RECORD:
     case ENDED:
         break;
     }
@@ -390,7 +507,7 @@ void nats_sub_unanswered(struct nats_sub *s)
 {
     if (s->state == CONSUMING)
         leave(s, LATER, AGAIN_MS);
-    else if (s->state != DOWN && s->state != LATER && s->state != ENDED)
+    else if (s->state != DOWN && s->state != LATER && s->state != RECORD && s->state != ENDED)
         fail(s, "JetStream does not answer: it is not enabled at this server or for this account");
 }
 
@@ -399,6 +516,8 @@ static void timed_out(struct timer *t)
     struct nats_sub *s = container_of(t, struct nats_sub, timer);
     if (s->state == LATER)
         begin(s);
+    else if (s->state == ASK_MESSAGE)
+        ask_consumer(s); /* it is too large for an answer, or nobody may ask */
     else
         fail(s, "NATS does not answer");
 }
@@ -426,6 +545,7 @@ struct nats_sub *nats_sub_create(struct nats_hub *hub, struct slice topic, uint3
     s->subject = strchr(s->topic, ':') + 1;
     s->timer.fired = timed_out;
     s->redelivery.fired = not_redelivered;
+    s->recorded.done = recorded;
     s->feed_again.fired = held_feed_again;
     hmac_sha256((struct slice){(const char *)hub->host->seal->key, SEAL_KEY_SIZE}, &topic, 1, hash);
     nats_consumer_name(slice_of(s->subject), hash, s->consumer);

@@ -7,7 +7,12 @@
  * - A session begins by asking the server how many messages it has delivered that nobody acknowledged: these are waited for (they come
  *   again after NATS_ACK_WAIT_MS), and are fed in their order before anything newer.
  * - The server counts the consumer's deliveries. A gap means that something went to somebody else, such as a connection of an earlier life
- *   that the server still believed in: then the session begins again.
+ *   that the server still believed in: then the session begins again. So it does when the count goes back.
+ *
+ * Sequences come again for other messages when a server has lost its stream's end, as in a power failure. A session begins by looking: the stream
+ * ends before the position, or has another message there (its time is kept with the position). Then the position goes back to
+ * the beginning, and the consumer, which may be beyond the stream's end, is made anew, for what came after that time. A stream that was deleted and made again has
+ * another time of creation, which is part of the position's name; the old one's position is forgotten.
  */
 #ifndef SOURCE_NATS_SUB_H
 #define SOURCE_NATS_SUB_H

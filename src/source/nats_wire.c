@@ -8,6 +8,7 @@
 
 #define CONSUMER_NOT_FOUND 10014
 #define STREAM_NOT_FOUND 10059
+#define MESSAGE_NOT_FOUND 10037
 #define NS_PER_MS 1000000ull
 #define NAME_TOPIC_LEN_MAX 64 /* of the topic, in a consumer's name */
 
@@ -90,6 +91,11 @@ void nats_write_lookup(struct slice subject, struct str *ret)
     str_add_char(ret, '}');
 }
 
+void nats_write_message_request(uint64_t seq, struct str *ret)
+{
+    str_printf(ret, "{\"seq\":%llu}", (unsigned long long)seq);
+}
+
 static void add_start(const struct nats_consumer_config *c, struct str *ret)
 {
     char since[RFC3339_LEN + 1];
@@ -133,7 +139,9 @@ static json_t *read_answer(struct slice answer, int *ret_err, struct diag *reter
     const char *text = json_string_value(json_object_get(error, "description"));
     const json_int_t code = json_integer_value(json_object_get(error, "err_code"));
     diag_set(reterr, DIAG_UNAVAILABLE, "JetStream says: %s", text != NULL ? text : "an error");
-    *ret_err = code == CONSUMER_NOT_FOUND || code == STREAM_NOT_FOUND ? -ENOENT : -EINVAL;
+    *ret_err = code == CONSUMER_NOT_FOUND || code == STREAM_NOT_FOUND || code == MESSAGE_NOT_FOUND
+                   ? -ENOENT
+                   : -EINVAL;
     json_decref(root);
     return NULL;
 }
@@ -165,6 +173,13 @@ int nats_read_lookup(struct slice answer, char ret_stream[NATS_NAME_SIZE], struc
     return err;
 }
 
+static bool take_count(const json_t *object, const char *name, uint64_t *ret)
+{
+    const json_t *v = json_object_get(object, name);
+    *ret = (uint64_t)json_integer_value(v);
+    return json_is_integer(v) && json_integer_value(v) >= 0;
+}
+
 int nats_read_stream(struct slice answer, struct nats_stream_info *ret, struct diag *reterr)
 {
     int err = 0;
@@ -176,15 +191,23 @@ int nats_read_stream(struct slice answer, struct nats_stream_info *ret, struct d
     ret->work_queue = retention != NULL && strcmp(retention, "workqueue") == 0;
     if (!copy(json_object_get(root, "created"), ret->created, sizeof(ret->created)))
         err = diag_set(reterr, DIAG_UNAVAILABLE, "JetStream does not say when the stream was made");
+    else if (!take_count(json_object_get(root, "state"), "last_seq", &ret->last_seq))
+        err = diag_set(reterr, DIAG_UNAVAILABLE, "JetStream does not say where the stream ends");
     json_decref(root);
     return err;
 }
 
-static bool take_count(const json_t *object, const char *name, uint64_t *ret)
+int nats_read_message_time(struct slice answer, struct wall *ret, struct diag *reterr)
 {
-    const json_t *v = json_object_get(object, name);
-    *ret = (uint64_t)json_integer_value(v);
-    return json_is_integer(v) && json_integer_value(v) >= 0;
+    int err = 0;
+    json_t *root = read_answer(answer, &err, reterr);
+    if (root == NULL)
+        return err;
+    const char *time = json_string_value(json_object_get(json_object_get(root, "message"), "time"));
+    if (time == NULL || !rfc3339_parse(slice_of(time), ret))
+        err = diag_set(reterr, DIAG_UNAVAILABLE, "JetStream does not say when it got a message");
+    json_decref(root);
+    return err;
 }
 
 int nats_read_consumer(struct slice answer, struct nats_consumer_info *ret, struct diag *reterr)

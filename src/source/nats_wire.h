@@ -41,18 +41,23 @@ struct nats_consumer_config {
     uint64_t ack_wait_ms, ack_pending_max;
 };
 void nats_write_lookup(struct slice subject, struct str *ret);
+void nats_write_message_request(uint64_t seq, struct str *ret);
 void nats_write_consumer(const struct nats_consumer_config *c, struct str *ret);
 
-/* Answers. An answer that is an error gives -EINVAL with its description, -ENOENT when the stream or the consumer is not there. */
+/* Answers. An answer that is an error gives -EINVAL with its description, -ENOENT when the stream, the consumer or
+ * the message is not there. */
 struct nats_stream_info {
     char created[64]; /* as the server writes it */
     bool work_queue;
+    uint64_t last_seq; /* of all messages it ever had; 0: none */
 };
 struct nats_consumer_info {
     uint64_t delivered_seq, delivered_count; /* the last one */
     uint64_t unacknowledged;
     uint64_t pending; /* to be delivered */
 };
+/* The time of a message, without what is below a millisecond. */
+int nats_read_message_time(struct slice answer, struct wall *ret, struct diag *reterr);
 int nats_read_lookup(struct slice answer, char ret_stream[NATS_NAME_SIZE], struct diag *reterr);
 int nats_read_stream(struct slice answer, struct nats_stream_info *ret, struct diag *reterr);
 int nats_read_consumer(struct slice answer, struct nats_consumer_info *ret, struct diag *reterr);

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/ndjson.h"
 #include "base/vec.h"
+#include "core/engine.h"
 #include "core/rule.h"
 #include "io/http/http.h"
 #include "io/secret/secret.h"
@@ -395,6 +396,23 @@ static bool start_backends(struct source *s, struct diag *reterr)
     return true;
 }
 
+/* A position begins with its topic. */
+static bool is_ended(struct slice subscription, void *arg)
+{
+    const char *blank = memchr(subscription.p, ' ', subscription.len);
+    if (blank != NULL)
+        subscription.len = (size_t)(blank - subscription.p);
+    return catalog_subscribed(arg, subscription) == NULL;
+}
+
+/* Of topics that nobody listens to any more. Not when the last one stops, who may start again at once: what is still being delivered to
+ * the old subscription must not be new to the next. */
+static void forget_ended(struct source *s)
+{
+    struct engine *e = s->host->engine;
+    engine_forget_positions(e, is_ended, (void *)engine_catalog(e));
+}
+
 /* ---- the source ---- */
 
 static void gone(struct closing *c)
@@ -417,6 +435,7 @@ static struct source *start(struct host *h, struct http_server *http, struct dia
     }
     h->topics = &s->watcher;
     http_server_route(http, routes, ARRAY_SIZE(routes), s);
+    forget_ended(s);
     changed(&s->watcher);
     return s;
 }

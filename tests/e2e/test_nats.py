@@ -83,6 +83,11 @@ def wait_acknowledged(client, stream="ORDERS", timeout=20):
     return wait_until(done, timeout, "everything to be acknowledged")
 
 
+def positions(daemon):
+    with daemon.db() as db:
+        return [row[0] for row in db.execute("SELECT at FROM positions")]
+
+
 def numbers(n, begin=0):
     return [b"%d" % i for i in range(begin, begin + n)]
 
@@ -280,6 +285,43 @@ def test_a_stream_made_anew_is_consumed_from_its_beginning(make_daemon, server):
     client.add_stream("ORDERS", ["orders.>"])
     assert client.publish("orders.new", b"20") == 1
     wait_payloads(daemon, numbers(21), timeout=60)
+    assert positions(daemon) == [1]  # the old one's is gone
+
+
+@pytest.mark.parametrize("overtaken", [False, True], ids=["shorter", "overtaken"])
+def test_a_stream_that_lost_its_end(make_daemon, server, overtaken):
+    """Its sequences come again for other messages: as many as were lost or fewer, or more while pawl is away."""
+    daemon = make_daemon("--nats-url", server.url)
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    client = server.client()
+    client.publish_many("orders.new", numbers(10))
+    wait_payloads(daemon, numbers(10))
+    wait_acknowledged(client)
+    server.stop()
+    store, saved = os.path.join(server.directory, "store"), os.path.join(server.directory, "saved")
+    shutil.copytree(store, saved)
+    client = server.start().client()
+    client.publish_many("orders.new", numbers(10, 10))
+    wait_payloads(daemon, numbers(20))
+    wait_acknowledged(client)
+    if overtaken:
+        daemon.stop()
+    server.kill()
+    shutil.rmtree(store)
+    shutil.copytree(saved, store)
+    total = 25 if not overtaken else 50
+    client = server.start().client()
+    assert client.publish_many("orders.new", numbers(total - 20, 20))[0] == 11
+    if overtaken:
+        daemon.start()
+    wait_payloads(daemon, numbers(total), timeout=60)
+    wait_acknowledged(client)
+    assert "the end of a stream was lost" in daemon.stderr()
+    daemon.kill()
+    daemon.start()
+    client.publish("orders.new", b"%d" % total)
+    wait_payloads(daemon, numbers(total + 1), timeout=60)
 
 
 def test_work_queues_and_interest_streams_lose_nothing(make_daemon, make_server):
@@ -360,6 +402,12 @@ def test_stopping_deletes_the_consumer_and_starting_again_begins_anew(make_daemo
     daemon.post(path).expect(200)  # replaced: nothing is lost, nothing comes twice
     client.publish("orders.new", b"2")
     wait_payloads(daemon, [b"0", b"1", b"2"])
+    daemon.delete(path).expect(200)
+    wait_until(lambda: client.consumers("ORDERS") == [], what="the consumer to go")
+    assert positions(daemon) == [4]
+    daemon.stop()
+    daemon.start()
+    wait_until(lambda: positions(daemon) == [], what="the position to go")
 
 
 def test_a_message_that_is_too_large_is_terminated(make_daemon, make_server):

@@ -138,7 +138,8 @@ static void boot(struct sim *s)
     }
     for (uint32_t i = 0; i < PARTITIONS; i++)
         if (s->positions[i] > 0)
-            engine_load_position(s->engine, &(struct position){SLICE("s"), i, s->positions[i] - 1});
+            engine_load_position(s->engine,
+                                 &(struct position){SLICE("s"), i, s->positions[i] - 1, 0, false});
 }
 
 /* ---- those who wait ---- */

@@ -126,13 +126,26 @@ static void streams_and_consumers(void **state)
 {
     struct nats_stream_info s;
     struct nats_consumer_info c;
+    struct wall at;
     struct diag why;
     assert_int_equal(nats_read_stream(slice_of("{\"created\":\"2026-01-01T00:00:00.1Z\","
-                                               "\"config\":{\"retention\":\"workqueue\"}}"),
+                                               "\"config\":{\"retention\":\"workqueue\"},"
+                                               "\"state\":{\"last_seq\":17}}"),
                                       &s, &why),
                      0);
     assert_string_equal(s.created, "2026-01-01T00:00:00.1Z");
     assert_true(s.work_queue);
+    assert_int_equal(s.last_seq, 17);
+    assert_int_equal(nats_read_stream(slice_of("{\"created\":\"x\"}"), &s, &why), -EINVAL);
+    assert_int_equal(nats_read_message_time(slice_of("{\"message\":{\"seq\":5,\"time\":"
+                                                     "\"2026-01-01T00:00:00.123456789Z\"}}"),
+                                            &at, &why),
+                     0);
+    assert_int_equal(at.ms % 1000, 123);
+    assert_int_equal(nats_read_message_time(slice_of("{\"message\":{}}"), &at, &why), -EINVAL);
+    assert_int_equal(nats_read_message_time(
+                         slice_of("{\"error\":{\"code\":404,\"err_code\":10037}}"), &at, &why),
+                     -ENOENT);
     assert_int_equal(nats_read_stream(slice_of("{\"config\":{}}"), &s, &why), -EINVAL);
     assert_int_equal(
         nats_read_consumer(slice_of("{\"delivered\":{\"consumer_seq\":3,"

@@ -22,7 +22,7 @@ static void note(struct ticket *t, const struct outcome *o)
 
 /* A batch as the store sees it. */
 struct written {
-    unsigned events, positions, topics, arms;
+    unsigned events, positions, forgotten, topics, arms;
     int64_t first_message, last_message;
     uint64_t total, position;
     bool dedupe;
@@ -43,6 +43,7 @@ static void look_at(const struct effect *f, struct written *ret)
     if (f->type == EFFECT_PUT_POSITION)
         ret->position = f->put_position.at;
     ret->positions += f->type == EFFECT_PUT_POSITION;
+    ret->forgotten += f->type == EFFECT_DROP_POSITION;
     ret->topics += f->type == EFFECT_PUT_TOPIC;
     ret->arms += f->type == EFFECT_ARM;
 }
@@ -178,10 +179,8 @@ static void there_are_only_so_many_topics(void **state)
 
 /* ---- positions ---- */
 
-static int feed_at(struct world *w, const char *subscription, uint32_t partition, uint64_t at,
-                   bool keep, struct answer *a)
+static int feed_position(struct world *w, struct position p, bool keep, struct answer *a)
 {
-    const struct position p = {slice_of(subscription), partition, at};
     const struct event ev = {
         .source = "topic",
         .type = SLICE("message"),
@@ -193,6 +192,13 @@ static int feed_at(struct world *w, const char *subscription, uint32_t partition
     };
     *a = (struct answer){.ticket.done = note};
     return engine_feed(w->engine, w->now, &ev);
+}
+
+static int feed_at(struct world *w, const char *subscription, uint32_t partition, uint64_t at,
+                   bool keep, struct answer *a)
+{
+    return feed_position(w, (struct position){slice_of(subscription), partition, at, 0, false},
+                         keep, a);
 }
 
 static void a_position_is_passed_once(void **state)
@@ -233,11 +239,69 @@ static void a_failed_commit_gives_its_positions_back(void **state)
     assert_false(uuid_is_nil(a.event));
 }
 
+static bool known(struct world *w, const char *subscription, uint64_t *ret_at, uint64_t *ret_mark)
+{
+    struct position p = {.subscription = slice_of(subscription)};
+    const bool is = engine_position(w->engine, &p);
+    *ret_at = p.at;
+    *ret_mark = p.mark;
+    return is;
+}
+
+static void a_position_goes_back_when_it_is_said_so(void **state)
+{
+    struct world *w = *state;
+    struct answer a, b;
+    uint64_t at, mark;
+    feed_position(w, (struct position){SLICE("s"), 0, 9, 99, false}, true, &a);
+    commit_one(w, 0);
+    feed_position(w, (struct position){SLICE("s"), 0, 3, 33, true}, false, &a);
+    feed_at(w, "s", 0, 4, true, &b);
+    struct batch *out = engine_take(w->engine);
+    settle(w, out, -EIO);
+    assert_true(known(w, "s", &at, &mark) && at == 9 && mark == 99);
+    feed_position(w, (struct position){SLICE("s"), 0, 3, 33, true}, false, &a);
+    feed_at(w, "s", 0, 3, true, &b);
+    assert_int_equal(commit_one(w, 0).position, 3);
+    assert_true(uuid_is_nil(b.event));
+    assert_true(known(w, "s", &at, &mark) && at == 3 && mark == 33);
+}
+
+static bool is_gone(struct slice subscription, void *arg)
+{
+    return slice_is(subscription, arg);
+}
+
+static void positions_are_forgotten(void **state)
+{
+    struct world *w = *state;
+    struct answer a, b;
+    uint64_t at, mark;
+    feed_at(w, "gone", 0, 5, true, &a);
+    feed_at(w, "gone", 1, 5, true, &a);
+    feed_at(w, "stays", 0, 5, true, &a);
+    commit_one(w, 0);
+    engine_forget_positions(w->engine, is_gone, "gone");
+    assert_false(known(w, "gone", &at, &mark));
+    settle(w, engine_take(w->engine), -EIO);
+    assert_true(known(w, "gone", &at, &mark) && at == 5);
+    engine_forget_positions(w->engine, is_gone, "gone");
+    feed_at(w, "gone", 0, 2, true, &b);
+    const struct written r = commit_one(w, 0);
+    assert_int_equal(r.forgotten, 2);
+    assert_int_equal(r.positions, 1);
+    assert_false(uuid_is_nil(b.event));
+    assert_true(known(w, "gone", &at, &mark) && at == 2);
+    assert_true(known(w, "stays", &at, &mark) && at == 5);
+    engine_forget_positions(w->engine, is_gone, "nobody");
+    assert_true(engine_is_idle(w->engine));
+}
+
 static void loaded_positions_count(void **state)
 {
     struct world *w = *state;
     struct answer a;
-    engine_load_position(w->engine, &(struct position){SLICE("s"), 3, 7});
+    engine_load_position(w->engine, &(struct position){SLICE("s"), 3, 7, 0, false});
     feed_at(w, "s", 3, 7, true, &a);
     assert_int_equal(commit_one(w, 0).positions, 0);
     assert_true(uuid_is_nil(a.event));
@@ -343,6 +407,8 @@ int main(void)
         TEST(there_are_only_so_many_topics),
         TEST(a_position_is_passed_once),
         TEST(a_failed_commit_gives_its_positions_back),
+        TEST(a_position_goes_back_when_it_is_said_so),
+        TEST(positions_are_forgotten),
         TEST(loaded_positions_count),
         TEST(listeners_are_known_and_told_of),
         TEST(a_pinned_version_waits_its_turn),

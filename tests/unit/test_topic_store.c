@@ -92,12 +92,21 @@ static void positions_come_back(void **state)
     struct store *s = *state;
     for (uint64_t at = 1; at < 4; at++) {
         batch_add(s->b, EFFECT_PUT_POSITION)->put_position =
-            (struct effect_put_position){SLICE("nats:x"), 2, at};
+            (struct effect_put_position){SLICE("nats:x"), 2, at, 10 * at};
+        batch_add(s->b, EFFECT_PUT_POSITION)->put_position =
+            (struct effect_put_position){SLICE("nats:x"), 3, at, 0};
         store_write(s);
     }
+    batch_add(s->b, EFFECT_DROP_POSITION)->drop_position =
+        (struct effect_drop_position){SLICE("nats:x"), 3};
+    store_write(s);
     assert_int_equal(store_count(s, "SELECT count(*) FROM positions"), 1);
     struct engine *e = load(s);
-    const struct position p = {SLICE("nats:x"), 2, 3}, next = {SLICE("nats:x"), 2, 4};
+    const struct position p = {SLICE("nats:x"), 2, 3, 0, false},
+                          next = {SLICE("nats:x"), 2, 4, 0, false};
+    struct position found = {.subscription = SLICE("nats:x"), .partition = 2};
+    assert_true(engine_position(e, &found));
+    assert_int_equal(found.mark, 30);
     struct event ev = {.source = "topic", .type = SLICE("message"), .keep = true, .position = &p};
     const struct now now = {{1000}, s->now};
     engine_feed(e, now, &ev);

@@ -306,10 +306,10 @@ static int load_topics(const struct loader *l)
 static int load_positions(const struct loader *l)
 {
     struct stmt q;
-    stmt_begin(&q, l->db, "SELECT subscription, partition, at FROM positions");
+    stmt_begin(&q, l->db, "SELECT subscription, partition, at, mark FROM positions");
     while (stmt_row(&q)) {
         const struct position p = {column_slice(&q, 0), (uint32_t)column_int(&q, 1),
-                                   (uint64_t)column_int(&q, 2)};
+                                   (uint64_t)column_int(&q, 2), (uint64_t)column_int(&q, 3), false};
         engine_load_position(l->engine, &p);
     }
     return unreadable(l, stmt_end(&q));

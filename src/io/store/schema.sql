@@ -147,6 +147,7 @@ CREATE TABLE positions (
     subscription TEXT NOT NULL,
     partition INTEGER NOT NULL,
     at INTEGER NOT NULL,
+    mark INTEGER NOT NULL,           -- what the reader knows the message there by
     PRIMARY KEY (subscription, partition)
 ) WITHOUT ROWID;
 

@@ -35,6 +35,7 @@ static writer *const writers[] = {
     [EFFECT_PUT_TOPIC] = write_put_topic,
     [EFFECT_DROP_TOPIC] = write_drop_topic,
     [EFFECT_PUT_POSITION] = write_put_position,
+    [EFFECT_DROP_POSITION] = write_drop_position,
     [EFFECT_PUT_APPLIED] = write_put_applied,
     [EFFECT_DROP_APPLIED] = write_drop_applied,
     [EFFECT_PUT_NAMESPACE] = write_namespace,

@@ -41,6 +41,7 @@ int write_drop_file(struct db *db, const struct effect *f);
 int write_put_topic(struct db *db, const struct effect *f);
 int write_drop_topic(struct db *db, const struct effect *f);
 int write_put_position(struct db *db, const struct effect *f);
+int write_drop_position(struct db *db, const struct effect *f);
 
 /* Runs a statement about one thing (?1) at one time (?2). */
 int write_drop(struct db *db, const char *sql, const struct effect_drop *d);

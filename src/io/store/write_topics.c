@@ -41,11 +41,24 @@ int write_put_position(struct db *db, const struct effect *f)
     const struct effect_put_position *p = &f->put_position;
     struct stmt q;
     if (stmt_begin(&q, db,
-                   "INSERT OR REPLACE INTO positions (subscription, partition, at)"
-                   " VALUES (?1, ?2, ?3)") == 0) {
+                   "INSERT OR REPLACE INTO positions (subscription, partition, at, mark)"
+                   " VALUES (?1, ?2, ?3, ?4)") == 0) {
         bind_text(&q, 1, p->subscription);
         bind_int(&q, 2, p->partition);
         bind_int(&q, 3, (int64_t)p->at);
+        bind_int(&q, 4, (int64_t)p->mark);
+    }
+    return stmt_finish(&q);
+}
+
+int write_drop_position(struct db *db, const struct effect *f)
+{
+    const struct effect_drop_position *p = &f->drop_position;
+    struct stmt q;
+    if (stmt_begin(&q, db, "DELETE FROM positions WHERE subscription = ?1 AND partition = ?2") ==
+        0) {
+        bind_text(&q, 1, p->subscription);
+        bind_int(&q, 2, p->partition);
     }
     return stmt_finish(&q);
 }
