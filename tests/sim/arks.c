@@ -156,6 +156,13 @@ static void settle(struct sim *s, int err)
     engine_recycle(s->engine, b);
 }
 
+static void boot(struct sim *s)
+{
+    arks_load(s);
+    if ((s->out = engine_take(s->engine)) != NULL)
+        settle(s, 0);
+}
+
 /* The commit that was on its way may have got through. */
 static void crash(struct sim *s)
 {
@@ -171,7 +178,7 @@ static void crash(struct sim *s)
         engine_recycle(s->engine, b);
     }
     engine_destroy(s->engine);
-    arks_boot(s);
+    boot(s);
     s->crashes++;
 }
 
@@ -231,7 +238,7 @@ static uint64_t simulate(uint64_t seed, unsigned steps, bool loud)
     prng_init(&s.rng, seed);
     for (int i = 0; i < NAMESPACES * TEAMS; i++)
         s.pipelines[i].b[15] = (uint8_t)(i + 1);
-    arks_boot(&s);
+    boot(&s);
     for (unsigned i = 0; i < steps; i++)
         step(&s);
     crash(&s);

@@ -93,6 +93,6 @@ void arks_start(struct sim *s, struct uuid run);       /* its executor is told, 
 struct going *arks_run(struct sim *s, struct uuid run);
 size_t arks_pending(struct sim *s, const struct pipeline *p, struct offered_run *ret, size_t max);
 void arks_judge_memory(struct sim *s);
-void arks_boot(struct sim *s); /* a new engine with what is on disk */
+void arks_load(struct sim *s); /* a new engine with what is on disk; what became of interrupted runs is its first batch */
 
 #endif

@@ -399,7 +399,7 @@ static void load_row(struct sim *s, const struct row *r)
     }
 }
 
-void arks_boot(struct sim *s)
+void arks_load(struct sim *s)
 {
     const struct engine_options opt = {.running_max = 1 << 20, .batch_bytes_max = 1 << 20};
     s->engine = engine_create(&opt, s->now, prng_u64(&s->rng));
@@ -422,10 +422,4 @@ void arks_boot(struct sim *s)
                            catalog_pipeline(c, s->pipelines[g->pipeline_key - 1]), g->id, g->event,
                            1, g->started_at);
     }
-    struct batch *b = engine_take(s->engine);
-    if (b == NULL)
-        return;
-    arks_apply(s, b);
-    engine_settle(s->engine, s->now, b, 0);
-    engine_recycle(s->engine, b);
 }
