@@ -8,6 +8,7 @@
 #include "base/rfc3339.h"
 #include "core/ark_doc.h"
 #include "core/engine.h"
+#include "io/secret/seal.h"
 #include "io/secret/secret.h"
 #include "io/store/query.h"
 #include <stdlib.h>
@@ -182,7 +183,12 @@ bool kube_wants_config(const struct kube_want *w, struct slice config)
 
 /* ---- secrets ---- */
 
-static void add_secret_metadata(const struct ark_view *v, struct str *s)
+#define OTHER_KEY                                                                                  \
+    "the token was sealed with another key than the one in " SEAL_KEY_FILE                         \
+    "; put that back, or delete the ArkEvent and make it again"
+
+/* `why`: an annotation that says why there is no data; NULL: there is. */
+static void add_secret_metadata(const struct ark_view *v, const char *why, struct str *s)
 {
     char at[RFC3339_LEN + 1], id[UUID_TEXT_LEN + 1], own[UUID_TEXT_LEN + 1];
     struct str name = {0};
@@ -196,6 +202,8 @@ static void add_secret_metadata(const struct ark_view *v, struct str *s)
     str_add_json(s, kube_namespace_of(v->path));
     str_printf(s, ",\"uid\":\"%s\",\"resourceVersion\":\"%llu\",\"creationTimestamp\":\"%s\"", own,
                (unsigned long long)v->version, at);
+    if (why != NULL)
+        str_printf(s, ",\"annotations\":{\"pawl.dev/unreadable\":\"%s\"}", why);
     str_printf(s,
                ",\"ownerReferences\":[{\"apiVersion\":\"%s\",\"kind\":\"%s\",\"name\":\"%.*s\","
                "\"uid\":\"%s\",\"controller\":true}]}",
@@ -204,34 +212,37 @@ static void add_secret_metadata(const struct ark_view *v, struct str *s)
     str_release(&name);
 }
 
-/* False when there is none: the ArkEvent has gone, or its token was sealed with another key. */
-static bool read_token(const struct kube_want *w, struct db *db, const struct ark_view *v,
-                       char ret[ARK_TOKEN_SEALED_MAX])
+/* Its token as it is kept. False: the ArkEvent has gone. */
+static bool find_token(const struct kube_want *w, struct db *db, const struct ark_view *v,
+                       struct ark_token *ret)
 {
-    struct ark_token token;
     struct uuid id;
     struct wall at;
     if (db != NULL)
-        return query_ark_token(db, v->path, &token, &id, &at) == 0 && uuid_cmp(id, v->id) == 0 &&
-               arks_token_text(w->api, &token, ret);
+        return query_ark_token(db, v->path, ret, &id, &at) == 0 && uuid_cmp(id, v->id) == 0;
     const struct arkevent *a = catalog_ark(engine_catalog(w->api->host->engine), v->path);
-    return a != NULL && uuid_cmp(a->trigger.id, v->id) == 0 &&
-           arks_token_text(w->api, &a->token, ret);
+    if (a == NULL || uuid_cmp(a->trigger.id, v->id) != 0)
+        return false;
+    *ret = a->token;
+    return true;
 }
 
 static void add_secret(const struct kube_want *w, struct db *db, const struct ark_view *v,
                        struct str *s)
 {
-    char token[ARK_TOKEN_SEALED_MAX];
+    struct ark_token token;
+    char text[ARK_TOKEN_SEALED_MAX] = "";
+    const bool found = find_token(w, db, v, &token);
+    const bool read = found && arks_token_text(w->api, &token, text);
     str_add_cstr(s, "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":");
-    add_secret_metadata(v, s);
+    add_secret_metadata(v, found && !read ? OTHER_KEY : NULL, s);
     str_add_cstr(s, ",\"type\":\"Opaque\",\"data\":{");
-    if (read_token(w, db, v, token)) {
+    if (read) {
         str_add_cstr(s, "\"token\":\"");
-        str_add_base64(s, slice_of(token));
+        str_add_base64(s, slice_of(text));
         str_add_char(s, '"');
     }
-    secret_wipe(token, sizeof(token));
+    secret_wipe(text, sizeof(text));
     str_add_cstr(s, "}}");
 }
 
@@ -251,7 +262,7 @@ static void add_secret_row(const struct kube_want *w, struct db *db, const struc
     } else {
         str_add_cstr(s, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\","
                         "\"metadata\":");
-        add_secret_metadata(v, s);
+        add_secret_metadata(v, NULL, s);
         str_add_char(s, '}');
     }
     str_add_char(s, '}');

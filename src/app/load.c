@@ -2,10 +2,12 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/ark.h"
 #include "core/engine.h"
 #include "core/pipeline_spec.h"
 #include "core/redact.h"
 #include "io/secret/seal_spec.h"
+#include "io/secret/secret.h"
 #include "pawl/executor.h"
 #include "pawl/source.h"
 #include <errno.h>
@@ -43,11 +45,29 @@ static struct pipeline_def *make_pipeline(struct slice spec, uint32_t version,
     return d;
 }
 
+static void keep_broken(const struct trigger_type *type, json_t *config, const char *why,
+                        struct rule *ret)
+{
+    char label[TRIGGER_LABEL_SIZE];
+    type->label(config, label);
+    log_warn("a trigger is kept that cannot be understood any more: it does not fire until it is "
+             "changed",
+             LOG_STR("trigger", label), LOG_STR("problem", why));
+    rule_set_targets(ret, 0);
+}
+
 static int rule_of(const struct trigger_type *type, struct slice config, struct rule *ret,
                    struct diag *reterr)
 {
-    json_t *root = json_parse_object(config, reterr);
-    int err = root != NULL ? type->rule(root, ret, reterr) : -EINVAL;
+    struct diag why;
+    json_t *root = json_parse_object(config, &why);
+    int err = root != NULL ? type->rule(root, ret, &why) : -EINVAL;
+    if (root != NULL && err < 0 && type->outlives_rule) {
+        keep_broken(type, root, why.msg, ret);
+        err = 0;
+    } else if (err < 0 && reterr != NULL) {
+        *reterr = why;
+    }
     json_decref(root);
     return err;
 }
@@ -88,6 +108,26 @@ static bool can_be_read(const struct pipeline_def *def, const struct seal *s, st
     return ret;
 }
 
+static void check_tokens(const struct catalog *c, const struct seal *s)
+{
+    const struct arkevent *a, *tmp;
+    const char *first = NULL;
+    char text[ARK_TOKEN_SEALED_MAX];
+    int64_t count = 0;
+    HASH_ITER (hh, c->arks, a, tmp) {
+        const struct slice sealed = {(const char *)a->token.sealed, a->token.sealed_len};
+        if (!ark_is_webhook(a) || seal_read(s, sealed, text))
+            continue;
+        first = first != NULL ? first : a->path;
+        count++;
+    }
+    secret_wipe(text, sizeof(text));
+    if (count > 0)
+        log_warn("the Secrets of ArkEvents cannot be read: their tokens were sealed with another "
+                 "key than the one in " SEAL_KEY_FILE "; calls with the tokens still work",
+                 LOG_INT("arkevents", count), LOG_STR("first", first));
+}
+
 void load_check_secrets(struct engine *e, const struct seal *s)
 {
     struct diag why;
@@ -104,4 +144,5 @@ void load_check_secrets(struct engine *e, const struct seal *s)
         log_warn("secrets of pipelines cannot be read, their runs will fail: they were sealed with "
                  "another key than the one in " SEAL_KEY_FILE,
                  LOG_INT("pipelines", count), LOG_STR("first", first));
+    check_tokens(engine_catalog(e), s);
 }

@@ -6,7 +6,7 @@
 
 extern const struct def_maker load_def_maker;
 
-/* Says in the log whose secrets cannot be read with this key: their runs will fail. */
+/* Says in the log whose secrets cannot be read with this key: of pipelines, whose runs will fail, and of ArkEvents. */
 void load_check_secrets(struct engine *e, const struct seal *s);
 
 #endif

@@ -64,7 +64,7 @@ static size_t targets_size(size_t count)
 
 struct rule_targets *rule_set_targets(struct rule *r, uint16_t count)
 {
-    CHECK(r->targets == NULL && count > 0);
+    CHECK(r->targets == NULL);
     r->targets = mem_zalloc(targets_size(count));
     r->targets->count = count;
     return r->targets;

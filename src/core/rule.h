@@ -71,7 +71,8 @@ void rule_set_key(struct rule *r, struct match_key key);
 /* Adds a pipeline to the upstreams; the path is copied. */
 void rule_follow(struct rule *r, const char *path);
 
-/* Gives a rule so many targets, all empty, to be filled in with memory that the rule takes; it must have none. */
+/* Gives a rule so many targets, all empty, to be filled in with memory that the rule takes; it must have none. Of 0 it is one that starts
+ * nothing and yet nests under no pipeline. */
 struct rule_targets *rule_set_targets(struct rule *r, uint16_t count);
 
 /* Whether an event that has the rule's key and scope is one it fires for, time and state aside. */

@@ -351,6 +351,7 @@ static const struct trigger_type trigger_types[] = {
         .check = check,
         .rule = rule,
         .label = label,
+        .outlives_rule = true,
     },
     {NULL},
 };

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import resource
+import sqlite3
 import subprocess
 import uuid
 
@@ -434,9 +435,43 @@ def test_the_key_is_lost(daemon):
     assert "secret.key" in why and "0600" in why
     os.unlink(key)
     daemon.start()
+    assert "Secrets of ArkEvents cannot be read" in daemon.stderr() and '"first":"ai/e"' in daemon.stderr()
     daemon.fire_event(e, token=token).expect(202)
-    r = daemon.get("/api/v1/namespaces/ai/secrets/e-webhook-token")
-    assert r.status >= 400 or "token" not in r.json().get("data", {}), r
+    secret = daemon.get("/api/v1/namespaces/ai/secrets/e-webhook-token").expect(200).json()
+    assert secret["data"] == {} and "another key" in secret["metadata"]["annotations"]["pawl.dev/unreadable"]
     daemon.delete(daemon.event_path(e)).expect(200)
     daemon.create_event("e", "t")
     daemon.fire_event(e).expect(202)
+    assert "annotations" not in daemon.get("/api/v1/namespaces/ai/secrets/e-webhook-token").json()["metadata"]
+    before = daemon.stderr().count("cannot be read")
+    daemon.restart()
+    assert daemon.stderr().count("cannot be read") == before
+
+
+def test_a_schedule_that_is_not_understood_any_more(daemon):
+    """What another version of pawl took is kept, shows why it does not fire, and can be mended."""
+    daemon.create_team("t")
+    e = daemon.create_event("e", "t", source={"type": "cron", "cron": "0 8 * * *"})
+    assert condition(daemon, e)[:2] == ("True", "Active")
+    before = daemon.event(e)["metadata"]
+    daemon.stop()
+    with sqlite3.connect(os.path.join(daemon.data, "pawl.db")) as db:
+        db.execute("UPDATE triggers SET config = replace(config, '0 8 * * *', '0 8 * * NEVER')")
+    db.close()
+    daemon.start()
+    assert condition(daemon, e) == ("False", "InvalidCron", "the schedule cannot be read")
+    assert "trigger:arkevent:ai/e" in daemon.stderr() and "NEVER" in daemon.stderr()
+    after = daemon.event(e)["metadata"]
+    assert after["generation"] == before["generation"] and int(after["resourceVersion"]) > int(before["resourceVersion"])
+    assert daemon.event(e)["spec"]["source"]["cron"] == "0 8 * * NEVER"
+    daemon.restart()
+    assert condition(daemon, e)[1] == "InvalidCron" and daemon.event(e)["metadata"] == after
+    doc = daemon.event(e)
+    doc["spec"]["source"]["cron"] = "0 9 * * *"
+    daemon.put(daemon.event_path(e), doc).expect(200)
+    assert condition(daemon, e)[:2] == ("True", "Active") and daemon.event(e)["status"]["nextFireAt"]
+
+
+def condition(daemon, e):
+    c, = daemon.event(e)["status"]["conditions"]
+    return c["status"], c["reason"], c["message"]
