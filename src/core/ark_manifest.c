@@ -73,8 +73,11 @@ static void check_label(struct fields *f, const char *name, const char *key, jso
         fields_refuse(f, CAUSE_INVALID, name, key,
                       "a key must be 1 to 63 letters, digits, '-', '_' and '.', with a letter or "
                       "digit at both ends, optionally behind a DNS subdomain and '/'");
-    if (!json_is_string(v))
-        fields_wrong_type(f, name, v, "string");
+    if (!json_is_string(v)) {
+        char *field = mem_printf("%s.%s", name, key);
+        fields_wrong_type(f, field, v, "string");
+        free(field);
+    }
 }
 
 static json_t *take_labels(struct fields *f)

@@ -61,6 +61,18 @@ static bool take_type(struct fields *f, enum ark_source *ret)
     return false;
 }
 
+/* Five fields is what Kubernetes tools mean by a schedule; with six, the first would be the second. */
+static bool has_seconds(const char *text)
+{
+    static const char blanks[] = " \t";
+    unsigned fields = 0;
+    for (text += strspn(text, blanks); *text != '\0'; text += strspn(text, blanks)) {
+        text += strcspn(text, blanks);
+        fields++;
+    }
+    return fields == 6;
+}
+
 static void read_cron(struct fields *f, struct ark_spec *ret)
 {
     struct diag why = {0};
@@ -72,6 +84,9 @@ static void read_cron(struct fields *f, struct ark_spec *ret)
     }
     if (cron_parse(ret->cron_text, &ret->cron, &why) < 0)
         fields_refuse(f, CAUSE_INVALID, "cron", ret->cron_text, why.msg);
+    else if (has_seconds(ret->cron_text))
+        fields_refuse(f, CAUSE_INVALID, "cron", ret->cron_text,
+                      "must have five fields: minute, hour, day of month, month, day of week");
 }
 
 static void read_phase(struct fields *f, struct ark_spec *ret)

@@ -86,7 +86,7 @@ static void test_refused(void **state)
          "Invalid value"},
         {WITH("{\"name\":\"ev\",\"labels\":{\"a\":\"x y\"}}"), NULL, "metadata.labels",
          "Invalid value: \"x y\""},
-        {WITH("{\"name\":\"ev\",\"labels\":{\"a\":1}}"), NULL, "metadata.labels",
+        {WITH("{\"name\":\"ev\",\"labels\":{\"a\":1}}"), NULL, "metadata.labels.a",
          "must be of type string"},
         {WITH("{\"name\":\"ev\",\"annotations\":{\"\":\"x\"}}"), NULL, "metadata.annotations",
          "Invalid value"},

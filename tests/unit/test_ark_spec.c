@@ -92,6 +92,8 @@ static void test_refused(void **state)
          CAUSE_REQUIRED},
         {"{\"source\":{\"type\":\"cron\",\"cron\":\"0 25 * * *\"}," ONE "}", "spec.source.cron",
          "Invalid value: \"0 25 * * *\": field 2 (hour): 25 is out of range 0-23", CAUSE_INVALID},
+        {"{\"source\":{\"type\":\"cron\",\"cron\":\" 0\\t0 8 *  * * \"}," ONE "}",
+         "spec.source.cron", "must have five fields", CAUSE_INVALID},
         {"{\"source\":{\"type\":\"webhook\",\"cron\":\"0 8 * * *\"}," ONE "}", "spec.source.cron",
          "has no such field", CAUSE_INVALID},
         {"{\"source\":{\"type\":\"team-output\"}," ONE "}", "spec.source.teamOutput",
