@@ -190,12 +190,19 @@ static void print_result(const json_t *r, bool dry_run)
     free(name);
 }
 
-static void print_results(const json_t *answer)
+/* Files without a document are most likely not what was meant; with --prune they may well be. */
+static int print_results(const json_t *answer, bool prunes)
 {
     size_t i;
-    json_t *r;
+    json_t *r, *all = json_object_get(answer, "results");
     const bool dry_run = json_is_true(json_object_get(answer, "dry_run"));
-    json_array_foreach(json_object_get(answer, "results"), i, r) print_result(r, dry_run);
+    json_array_foreach(all, i, r) print_result(r, dry_run);
+    if (json_array_size(all) > 0)
+        return CLI_OK;
+    if (!prunes)
+        return cli_failed(&cli_apply, "there are no documents in what -f names");
+    printf("nothing to apply, and nothing to prune\n");
+    return CLI_OK;
 }
 
 static int show(const struct flags *f, int status, struct slice body)
@@ -211,7 +218,7 @@ static int show(const struct flags *f, int status, struct slice body)
     } else if (flags_get(f, "output", NULL) != NULL) {
         printf("%.*s\n", (int)body.len, body.p);
     } else {
-        print_results(answer);
+        code = print_results(answer, flags_get(f, "prune", NULL) != NULL);
     }
     json_decref(answer);
     return code;

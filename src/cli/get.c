@@ -37,7 +37,7 @@ static const struct flag delete_flags[] = {
 /* A column: its heading, and where its value is. */
 struct column {
     const char *name, *path;
-    bool age;              /* the value is a time */
+    enum { SHOWN, AGE, DUE } as; /* times: how long ago, and in how long */
     const char *otherwise; /* what it is where the object does not say; NULL: nothing is shown */
 };
 
@@ -45,32 +45,34 @@ static const struct column columns[][8] = {
     [KIND_ARK] = {{"TYPE", "spec.source.type"},
                   {"SUSPENDED", "spec.suspended", .otherwise = "false"},
                   {"FIRED", "status.firedCount"},
-                  {"LAST FIRED", "status.lastFiredAt"},
-                  {"NEXT FIRE", "status.nextFireAt"},
-                  {"AGE", "metadata.creationTimestamp", true}},
+                  {"LAST FIRED", "status.lastFiredAt", AGE},
+                  {"NEXT FIRE", "status.nextFireAt", DUE},
+                  {"AGE", "metadata.creationTimestamp", AGE}},
     [KIND_PIPELINE] = {{"VERSION", "status.version"},
                        {"EXECUTOR", "spec.executor.type"},
                        {"PAUSED", "status.paused"},
                        {"LATEST RUN", "status.latest_run.status"},
-                       {"AGE", "metadata.creationTimestamp", true}},
+                       {"AGE", "metadata.creationTimestamp", AGE}},
     [KIND_TRIGGER] = {{"PIPELINE", "spec.pipeline"},
                       {"TYPE", "spec.type"},
                       {"ENABLED", "spec.enabled"},
-                      {"LAST FIRED", "status.last_triggered_at"},
-                      {"AGE", "metadata.creationTimestamp", true}},
+                      {"LAST FIRED", "status.last_triggered_at", AGE},
+                      {"AGE", "metadata.creationTimestamp", AGE}},
     [KIND_ZONE] = {{"PATH", "spec.path"},
                    {"FILES", "status.file_count"},
                    {"STATUS", "status.status"},
-                   {"AGE", "metadata.creationTimestamp", true}},
+                   {"AGE", "metadata.creationTimestamp", AGE}},
 };
 
 static void add_value(struct str *s, const struct column *c, const json_t *object)
 {
     const json_t *v = object_value(object, c->path);
     struct wall at;
-    if (c->age && rfc3339_parse(slice_of(object_text(object, c->path)), &at))
-        str_add_age(s, (int64_t)time(NULL) * 1000 - at.ms);
-    else if (json_is_string(v))
+    const int64_t now = (int64_t)time(NULL) * 1000;
+    if (c->as != SHOWN && rfc3339_parse(slice_of(object_text(object, c->path)), &at)) {
+        str_add_cstr(s, c->as == DUE ? "in " : "");
+        str_add_age(s, c->as == DUE ? at.ms - now : now - at.ms);
+    } else if (json_is_string(v))
         str_add_cstr(s, json_string_value(v));
     else if (v != NULL && !json_is_null(v))
         str_add_json_value(s, v);

@@ -330,6 +330,9 @@ def test_apply_lists_problems_by_place(run, tmp_path):
     assert "cannot open 'missing.yaml'" in run("apply", "-f", "missing.yaml", code=1)
     (tmp_path / "empty").mkdir()
     assert "there are no *.yaml" in run("apply", "-f", "empty", code=1)
+    (tmp_path / "nothing.yaml").write_text("---\n# nothing\n")
+    assert "there are no documents" in run("apply", "-f", "nothing.yaml", code=1)
+    assert run("apply", "-f", "nothing.yaml", "--prune") == "nothing to apply, and nothing to prune\n"
 
 
 @pytest.mark.parametrize("args,says", [
@@ -355,7 +358,8 @@ def test_get_in_all_forms(run):
     assert lines(run("get", "zones", "-n", "data"))[1][0] == "inbox"
     assert [row[:2] for row in lines(run("get", "ae", "-n", "ai-team"))] == [
         ["NAME", "TYPE"], ["daily-report", "cron"], ["pipeline-trigger", "webhook"], ["post-research-trigger", "team-output"]]
-    assert lines(run("get", "arkev", "daily-report", "-n", "ai-team"))[1][:4] == ["daily-report", "cron", "false", "0"]
+    daily = lines(run("get", "arkev", "daily-report", "-n", "ai-team"))[1]
+    assert daily[:5] == ["daily-report", "cron", "false", "0", "<none>"] and re.fullmatch(r"in [0-9hms]+", daily[5]), daily
     assert run("get", "arkevents", "-n", "ai-team", "-o", "name").splitlines()[0] == "arkevent.arkonis.dev/daily-report"
     assert json.loads(run("get", "pipeline", "bronze.load", "-n", "data", "-o", "json"))["spec"]["executor"]["argv"] == ["cat"]
     assert len(json.loads(run("get", "ae", "-A", "-o", "json"))["items"]) == 3
