@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "base/rfc3339.h"
+#include "base/slug.h"
 #include <errno.h>
 #include <string.h>
 
@@ -177,6 +178,8 @@ static int take_one(json_t *body, struct replaying *r, struct diag *reterr)
 static struct slice take_name(struct json_fields *f, const char *name, struct arena *a)
 {
     const char *v = json_take_string(f, name, JSON_OPTIONAL);
+    if (v != NULL && !slug_valid(slice_of(v)))
+        json_fields_fail(f, name, SLUG_RULE);
     return v != NULL ? arena_copy(a, slice_of(v)) : SLICE_NONE;
 }
 

@@ -4,6 +4,7 @@
 #include "api/work.h"
 #include "base/check.h"
 #include "base/json.h"
+#include "base/slug.h"
 #include "io/loop/timers.h"
 #include "pawl/run.h"
 #include <errno.h>
@@ -248,15 +249,25 @@ static bool take_status(struct http_request *req, struct run_filter *f)
     return false;
 }
 
+/* What no name can be would match nothing, without saying why. */
+static bool take_name(struct http_request *req, const char *name, struct slice *ret)
+{
+    if (!http_query(req, name, ret) || slug_valid(*ret))
+        return true;
+    struct diag why;
+    diag_set(&why, DIAG_INVALID_ARGUMENT, "%s: " SLUG_RULE, name);
+    http_respond_diag(req, &why);
+    return false;
+}
+
 static void list(struct http_request *req, void *ctx)
 {
     struct listing *l = reading_make(ctx, req, sizeof(*l), query_list);
     struct run_filter *f = &l->filter;
     f->started_after = f->started_before = WALL_UNSET;
-    http_query(req, "namespace", &f->ns);
-    http_query(req, "layer", &f->layer);
-    http_query(req, "pipeline", &f->pipeline);
-    if (take_status(req, f) && take_dead(req, f) && take_uuid(req, "trigger_id", &f->trigger) &&
+    if (take_name(req, "namespace", &f->ns) && take_name(req, "layer", &f->layer) &&
+        take_name(req, "pipeline", &f->pipeline) && take_status(req, f) && take_dead(req, f) &&
+        take_uuid(req, "trigger_id", &f->trigger) &&
         take_time(req, "started_after", &f->started_after) &&
         take_time(req, "started_before", &f->started_before) &&
         take_page(req, PAGE_LIMIT_DEFAULT, &l->reading.page))

@@ -112,6 +112,7 @@ def test_refusals(daemon, flag):
 @pytest.mark.parametrize("body,field", [
     ({"limit": 0}, "limit: "), ({"limit": 501}, "limit: "), ({"dry_run": 1}, "dry_run: "), ({"trigger_id": "x"}, "trigger_id: "),
     ({"started_after": "yesterday"}, "started_after: "), ({"started_before": 1}, "started_before: "), ({"namespace": 1}, "namespace: "),
+    ({"pipeline": "default.bronze.load"}, "pipeline: "), ({"layer": ""}, "layer: "),
     ({"status": "failed"}, "status: "), ({"version": "x"}, "version: ")])
 def test_bad_filters(daemon, body, field):
     assert field in daemon.post("/api/v1/runs/replay", body).expect(400).message

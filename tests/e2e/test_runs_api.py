@@ -122,7 +122,8 @@ def test_list_is_newest_first_and_paged(daemon):
 
 
 @pytest.mark.parametrize("query", ["status=done", "status=", "trigger_id=x", "started_after=yesterday", "started_before=2001-13-01T00:00:00Z",
-                                   "limit=0", "limit=ten", "offset=-1", "cursor=AAAA", "cursor=%20"])
+                                   "limit=0", "limit=ten", "offset=-1", "cursor=AAAA", "cursor=%20", "pipeline=default.bronze.load", "namespace=",
+                                   "layer=No"])
 def test_bad_filters_are_400(daemon, query):
     r = daemon.get(f"/api/v1/runs?{query}").expect(400)
     assert r.error == "INVALID_ARGUMENT" and r.message.startswith(query.split("=")[0] + ": ")
