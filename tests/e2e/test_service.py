@@ -212,6 +212,23 @@ def test_a_late_run_of_an_old_version_leaves_no_workers(daemon, worker):
     wait_until(lambda: not children(daemon), what="the end of the worker for the late run")
 
 
+ONE_ONLY = """
+import json, select, sys
+
+event = json.loads(sys.stdin.readline())
+print(json.dumps({"id": event["id"], "status": "success", "output": event["payload"]}), flush=True)
+select.select([0], [], [])  # there is another event, or nothing will come: it is for somebody else
+"""
+
+
+def test_an_event_that_a_worker_left_unread_goes_to_another(daemon):
+    """Workers that end after some events, as many do that leak memory, cost nothing."""
+    p = make(daemon, ["/usr/bin/python3", "-c", ONE_ONLY], max_instances=1)
+    runs = [start(daemon, p, n=n) for n in range(5)]
+    ended = [daemon.wait_run(run) for run in runs]
+    assert [(r["status"], r["output"], r["attempt"]) for r in ended] == [("success", {"n": n}, 1) for n in range(5)]
+
+
 def test_crash_loop(daemon):
     p = make(daemon, ["/bin/sh", "-c", "exit 127"], max_instances=2)
     ids = [start(daemon, p, n=i) for i in range(6)]

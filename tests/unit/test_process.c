@@ -137,6 +137,37 @@ static void test_conversation(void **state)
     assert_int_equal(t->process.input_taken, strlen("before the start\none\ntwo\n"));
 }
 
+/* A shell reads byte by byte: what it leaves in the pipe nobody has seen, unless somebody else has the pipe's end as well. */
+static void test_what_nobody_read_was_not_taken(void **state)
+{
+    struct talk *t = *state;
+    begin(t, "read -r line; echo $line; kill -STOP $$");
+    say(t, "one\n");
+    AWAIT(t, t->out[1].len == strlen("one\n"));
+    say(t, "two\nthree\n");
+    while (process_unsent(&t->process) > 0)
+        uv_run(&t->loop, UV_RUN_NOWAIT);
+    assert_int_equal(t->process.input_taken, strlen("one\ntwo\nthree\n"));
+    process_stop(&t->process);
+    await_end(t);
+    assert_int_equal(t->process.input_taken, strlen("one\n"));
+}
+
+static void test_what_others_may_read_was_taken(void **state)
+{
+    struct talk *t = *state;
+    begin(t,
+          "exec 3<&0; setsid sh -c 'echo $$; exec sleep 600 >/dev/null 2>&1' <&3 & kill -STOP $$");
+    AWAIT(t, t->out[1].len > 0);
+    say(t, "one\n");
+    while (process_unsent(&t->process) > 0)
+        uv_run(&t->loop, UV_RUN_NOWAIT);
+    process_stop(&t->process);
+    await_end(t);
+    assert_int_equal(t->process.input_taken, strlen("one\n"));
+    assert_int_equal(kill(atoi(t->out[1].p), SIGKILL), 0);
+}
+
 /* What is written in one turn of the loop is one write(2). */
 static void test_writes_of_a_turn_are_one(void **state)
 {
@@ -238,9 +269,14 @@ static void test_idle_takes_no_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_conversation),       TEST(test_writes_of_a_turn_are_one),
-        TEST(test_back_pressure),      TEST(test_closed_by_the_other_side),
-        TEST(test_stopped_at_once),    TEST(test_cannot_be_started),
+        TEST(test_conversation),
+        TEST(test_what_nobody_read_was_not_taken),
+        TEST(test_what_others_may_read_was_taken),
+        TEST(test_writes_of_a_turn_are_one),
+        TEST(test_back_pressure),
+        TEST(test_closed_by_the_other_side),
+        TEST(test_stopped_at_once),
+        TEST(test_cannot_be_started),
         TEST(test_idle_takes_no_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,9 +15,11 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -98,11 +100,22 @@ static void stop_writing(struct process *p)
     p->writing_prev = p->writing_next = NULL;
 }
 
+/* What is in the pipe has not been taken, when nobody is left who could read it. */
+static void take_back_unread(struct process *p, int fd)
+{
+    struct pollfd end = {.fd = fd};
+    int n = 0;
+    if (p->options.interactive && poll(&end, 1, 0) == 1 && (end.revents & POLLERR) != 0 &&
+        ioctl(fd, FIONREAD, &n) == 0 && n > 0)
+        p->input_taken -= (uint64_t)n;
+}
+
 static void close_stream(struct process_stream *s)
 {
     if (s->fd < 0)
         return;
     if (s == &s->process->streams[STDIN_FILENO]) {
+        take_back_unread(s->process, s->fd);
         stop_writing(s->process);
         str_release(&s->process->input);
         s->process->input_sent = 0;

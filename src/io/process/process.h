@@ -118,7 +118,7 @@ struct process {
     struct timer timeout, patience; /* patience: the kill grace, then the drain */
     bool input_over, input_blocked; /* no more is to come; the pipe is full */
     size_t input_sent;              /* of an interactive one: so much of input is in the pipe */
-    uint64_t input_taken;           /* and so much in all */
+    uint64_t input_taken;           /* and so much in all; once it is closed, without what certainly nobody has read */
     struct process *writing_prev, *writing_next; /* the spawner's; prev is NULL when it is not in there */
     siginfo_t exit;
 };
