@@ -1,58 +1,15 @@
 /* query_pending.c - the durable queue: what a pipeline has to do next. */
 #include "base/mem.h"
-#include "core/decision.h"
 #include "core/pipeline_spec.h"
+#include "io/store/held_files.h"
 #include "io/store/page.h"
 #include <errno.h>
 #include <stdlib.h>
-
-/* Files that one run is told of; of more it learns that there are more. */
-#define FILES_LISTED_MAX 10000
 
 /* Not many more bytes than these are read at once, however many runs were asked for. */
 #define PENDING_BYTES_MAX ((size_t)16 << 20)
 
 /* ---- the files a run is for ---- */
-
-/* Whether the trigger fired for the event, or would have but for its cooldown or a pipeline that took no more. */
-static bool concerns(struct slice decisions, struct uuid trigger)
-{
-    struct arena a = {0};
-    struct decision d;
-    bool ret = false;
-    while (!ret && decision_decode(&decisions, &a, &d))
-        ret = uuid_cmp(d.trigger, trigger) == 0 &&
-              (d.verdict == VERDICT_COOLDOWN || d.verdict == VERDICT_CONCURRENCY ||
-               d.verdict == VERDICT_FIRED);
-    arena_release(&a);
-    return ret;
-}
-
-/* Goes through the events of a zone from one to another, and appends the payloads of those that concern the trigger. */
-static int list_files(struct db *db, struct uuid trigger, int64_t from, int64_t to, struct str *ret,
-                      bool *ret_cut)
-{
-    struct stmt q;
-    unsigned n = 0;
-    if (stmt_begin(&q, db,
-                   "SELECT decisions, payload FROM events"
-                   " WHERE zone = (SELECT zone FROM events WHERE key = ?1) AND key >= ?1 AND key "
-                   "<= ?2 ORDER BY key") == 0) {
-        bind_int(&q, 1, from);
-        bind_int(&q, 2, to);
-    }
-    *ret_cut = false;
-    while (!*ret_cut && stmt_row(&q)) {
-        if (!concerns(column_slice(&q, 0), trigger))
-            continue;
-        *ret_cut = n++ == FILES_LISTED_MAX;
-        if (*ret_cut)
-            break;
-        add_comma(ret);
-        str_add_slice(ret, column_slice(&q, 1));
-    }
-    return stmt_end(&q);
-}
 
 /* held_from: the first event that the trigger's cooldown held back for this run; nil: none, and its own event is all. */
 static int find_files(struct db *db, struct uuid held_from, int64_t event_key, bool is_file,
@@ -65,7 +22,7 @@ static int find_files(struct db *db, struct uuid held_from, int64_t event_key, b
         return 0;
     str_add_char(&text, '[');
     if (row_key_of(held_from, &from))
-        err = list_files(db, ret->trigger, from.key, event_key, &text, &ret->files_cut);
+        err = held_files_list(db, ret->trigger, from.key, event_key, &text, &ret->files_cut);
     else
         str_add_slice(&text, ret->payload);
     str_add_char(&text, ']');

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "core/decision.h"
 #include "core/topic.h"
+#include "io/store/held_files.h"
 #include "io/store/page.h"
 #include "io/store/run_state.h"
 
@@ -133,10 +134,12 @@ static bool message_is_kept(struct db *db, int64_t number)
     return stmt_end(&q) != 0 || kept;
 }
 
-/* What its topic keeps stays, however old it is. */
+/* What its topic keeps stays, however old it is, and a file that a run is still to be told of. */
 static bool event_goes(struct db *db, struct stmt *q)
 {
     if (!column_is_null(q, 2) && message_is_kept(db, column_int(q, 2)))
+        return false;
+    if (!column_is_null(q, 3) && held_file_is_owed(db, column_row_id(q, 4), column_slice(q, 1)))
         return false;
     return event_is_unneeded(db, column_slice(q, 1));
 }
@@ -194,11 +197,11 @@ static int step_events(struct db *db, struct retention_plan *p)
 {
     static const char *const sql[] = {"DELETE FROM events WHERE key = ?1", NULL};
     struct rows rows;
-    int err =
-        look(db, p,
-             "SELECT key, decisions, message FROM events WHERE key > ?1 AND key < ?2 ORDER BY key"
-             " LIMIT ?3",
-             p->events_before, event_goes, &rows);
+    int err = look(
+        db, p,
+        "SELECT key, decisions, message, zone, key, rest FROM events WHERE key > ?1 AND key < ?2"
+        " ORDER BY key LIMIT ?3",
+        p->events_before, event_goes, &rows);
     for (size_t i = 0; err == 0 && i < rows.n; i++)
         if (rows.goes[i])
             err = is_unreplayed(db, rows.keys[i], &rows.goes[i]);

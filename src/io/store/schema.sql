@@ -240,6 +240,7 @@ CREATE TABLE runs (
 );
 CREATE INDEX runs_by_pipeline ON runs (pipeline, state);
 CREATE INDEX runs_dead ON runs (state) WHERE state = 'f';
+CREATE INDEX runs_held ON runs (trigger, held_from) WHERE held_from IS NOT NULL;
 CREATE INDEX runs_by_due ON runs (pipeline, due_at) WHERE due_at IS NOT NULL;
 
 -- Runs that get something else than their event's payload.
