@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/slurp.h"
 #include "io/yaml/yaml.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -285,18 +286,11 @@ static int read_whole(const char *path, struct str *ret, struct diag *reterr)
     if (fd < 0)
         return diag_set(reterr, DIAG_INVALID_ARGUMENT, "config: cannot open '%s': %s", path,
                         strerror(errno));
-    ssize_t n;
-    do {
-        str_reserve(ret, 4096);
-        n = read(fd, ret->p + ret->len, 4096);
-        if (n > 0)
-            ret->len += (size_t)n;
-    } while (n > 0 && ret->len <= CONFIG_BYTES_MAX);
-    int err = errno;
+    const int err = slurp(fd, CONFIG_BYTES_MAX, ret);
     close(fd);
-    if (n < 0)
+    if (err != 0)
         return diag_set(reterr, DIAG_INVALID_ARGUMENT, "config: cannot read '%s': %s", path,
-                        strerror(err));
+                        strerror(-err));
     if (ret->len > CONFIG_BYTES_MAX)
         return diag_set(reterr, DIAG_INVALID_ARGUMENT, "config: '%s' is larger than %d bytes", path,
                         CONFIG_BYTES_MAX);

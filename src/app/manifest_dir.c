@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/slurp.h"
 #include "io/yaml/yaml.h"
 #include <dirent.h>
 #include <errno.h>
@@ -34,20 +35,13 @@ static int read_text(int dir, const char *name, struct str *ret)
 {
     const int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
-    ssize_t n = -1;
     if (fd < 0)
         return -errno;
     if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
         close(fd);
         return -ENOTSUP;
     }
-    do {
-        str_reserve(ret, 65536);
-        n = read(fd, ret->p + ret->len, 65536);
-        if (n > 0)
-            ret->len += (size_t)n;
-    } while ((n > 0 && ret->len <= YAML_BYTES_MAX) || (n < 0 && errno == EINTR));
-    const int err = n < 0 ? -errno : 0;
+    const int err = slurp(fd, YAML_BYTES_MAX, ret);
     close(fd);
     return err;
 }

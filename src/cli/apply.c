@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/slug.h"
+#include "base/slurp.h"
 #include "cli/kinds.h"
 #include "cli/server.h"
 #include <dirent.h>
@@ -55,18 +56,6 @@ static int refuse_bytes(const char *name, const struct str *text)
     return CLI_FAILED;
 }
 
-static int read_all(int fd, struct str *ret)
-{
-    ssize_t n;
-    do {
-        str_reserve(ret, 65536);
-        n = read(fd, ret->p + ret->len, 65536);
-        if (n > 0)
-            ret->len += (size_t)n;
-    } while ((n > 0 && ret->len <= FILE_BYTES_MAX) || (n < 0 && errno == EINTR));
-    return n < 0 ? -errno : 0;
-}
-
 static int add_file(struct applying *x, const char *path)
 {
     const bool standard = strcmp(path, "-") == 0;
@@ -75,7 +64,7 @@ static int add_file(struct applying *x, const char *path)
     struct str text = {0};
     if (fd < 0)
         return cli_failed(&cli_apply, "cannot open '%s': %s", path, strerror(errno));
-    const int err = read_all(fd, &text);
+    const int err = slurp(fd, FILE_BYTES_MAX, &text);
     if (!standard)
         close(fd);
     int code = CLI_OK;

@@ -1,5 +1,6 @@
 /* publish.c - `pawl publish`: a message, or one per line, to a topic of a running daemon. */
 #include "base/mem.h"
+#include "base/slurp.h"
 #include "cli/server.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -21,25 +22,13 @@ static const struct flag flags[] = {
     SERVER_FLAGS,
     {NULL}};
 
-static int read_all(int fd, struct str *ret)
-{
-    ssize_t n;
-    do {
-        str_reserve(ret, 65536);
-        n = read(fd, ret->p + ret->len, 65536);
-        if (n > 0)
-            ret->len += (size_t)n;
-    } while ((n > 0 && ret->len <= PUBLISH_BYTES_MAX) || (n < 0 && errno == EINTR));
-    return n < 0 ? -errno : 0;
-}
-
 static int read_message(const char *path, struct str *ret)
 {
     const bool standard = strcmp(path, "-") == 0;
     const int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return cli_failed(&cli_publish, "cannot open '%s': %s", path, strerror(errno));
-    const int err = read_all(fd, ret);
+    const int err = slurp(fd, PUBLISH_BYTES_MAX, ret);
     if (!standard)
         close(fd);
     if (err != 0)

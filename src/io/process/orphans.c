@@ -1,6 +1,7 @@
 #include "io/process/orphans.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/slurp.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "io/loop/worker.h"
@@ -85,15 +86,8 @@ static int read_env(struct orphans *o, pid_t pid)
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    ssize_t n = 1;
     o->env.len = 0;
-    while (n > 0 && o->env.len < ORPHANS_ENV_BYTES_MAX) {
-        str_reserve(&o->env, 16 << 10);
-        n = read(fd, o->env.p + o->env.len, 16 << 10);
-        if (n > 0)
-            o->env.len += (size_t)n;
-    }
-    const int err = n < 0 ? -errno : 0;
+    const int err = slurp(fd, ORPHANS_ENV_BYTES_MAX, &o->env);
     close(fd);
     return err;
 }
