@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-FUNCTION_LINES_MAX = 100
+FUNCTION_LINES_MAX = 70
 FILE_LINES_LARGE = 500
 
 # Functions that are longer for a reason: path and name.
