@@ -50,13 +50,7 @@ static void note_executor(struct claiming *c, const struct run_start *s)
 static void add_trigger(struct str *s, const struct run_start *start)
 {
     str_add_cstr(s, ",\"trigger\":{\"id\":");
-    if (uuid_is_nil(start->trigger)) {
-        str_add_cstr(s, "null");
-    } else {
-        str_add_char(s, '"');
-        str_add_uuid(s, start->trigger);
-        str_add_char(s, '"');
-    }
+    str_add_json_uuid(s, start->trigger);
     str_add_cstr(s, ",\"type\":");
     str_add_json(s, start->trigger_type);
     str_add_char(s, '}');

@@ -17,24 +17,13 @@ void manifest_state_release(struct manifest_state *s)
     s->error = NULL;
 }
 
-static void add_time(struct str *ret, struct wall t)
-{
-    char text[RFC3339_LEN + 1];
-    if (!wall_is_set(t)) {
-        str_add_cstr(ret, "null");
-        return;
-    }
-    rfc3339_format(t, text);
-    str_printf(ret, "\"%s\"", text);
-}
-
 static void add_file(struct str *ret, const struct manifest_status *f)
 {
     str_add_cstr(ret, "{\"file\":");
     str_add_json(ret, slice_of(f->name));
     str_printf(ret, ",\"state\":\"%s\",\"objects\":%zu,\"applied_at\":",
                f->problems[0] == '\0' ? "applied" : "error", f->objects);
-    add_time(ret, f->applied_at);
+    str_add_time(ret, f->applied_at);
     str_printf(ret, ",\"problems\":[%s]}", f->problems);
 }
 
@@ -50,10 +39,7 @@ static void show(struct http_request *req, void *ctx)
     str_add_cstr(&body, "{\"directory\":");
     str_add_json(&body, slice_of(s->directory));
     str_add_cstr(&body, ",\"error\":");
-    if (s->error != NULL)
-        str_add_json(&body, slice_of(s->error));
-    else
-        str_add_cstr(&body, "null");
+    str_add_json_or_null(&body, slice_of(s->error));
     str_add_cstr(&body, ",\"files\":[");
     for (size_t i = 0; i < s->files.len; i++) {
         if (i > 0)

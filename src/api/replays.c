@@ -34,13 +34,7 @@ struct replaying {
 static void add_id(struct str *s, const char *name, struct uuid id)
 {
     str_printf(s, "\"%s\":", name);
-    if (uuid_is_nil(id)) {
-        str_add_cstr(s, "null");
-        return;
-    }
-    str_add_char(s, '"');
-    str_add_uuid(s, id);
-    str_add_char(s, '"');
+    str_add_json_uuid(s, id);
 }
 
 static void answer_one(struct replaying *r)

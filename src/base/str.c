@@ -231,3 +231,11 @@ void str_add_json(struct str *s, struct slice text)
     }
     str_add_char(s, '"');
 }
+
+void str_add_json_or_null(struct str *s, struct slice text)
+{
+    if (text.p != NULL)
+        str_add_json(s, text);
+    else
+        str_add_cstr(s, "null");
+}

@@ -48,6 +48,7 @@ char *str_detach(struct str *s); /* hands the memory out (never NULL); the calle
 /* Appends a JSON string literal with its quotes. Bytes that are not UTF-8 become U+FFFD each, control characters (DEL and the
  * C1 ones included) are escaped. */
 void str_add_json(struct str *s, struct slice text);
+void str_add_json_or_null(struct str *s, struct slice text); /* null when it is absent (SLICE_NONE) */
 
 /* True when the bytes are valid UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
 bool utf8_valid(struct slice text);

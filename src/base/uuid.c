@@ -69,6 +69,17 @@ void str_add_uuid(struct str *s, struct uuid id)
     s->len += UUID_TEXT_LEN;
 }
 
+void str_add_json_uuid(struct str *s, struct uuid id)
+{
+    if (uuid_is_nil(id)) {
+        str_add_cstr(s, "null");
+        return;
+    }
+    str_add_char(s, '"');
+    str_add_uuid(s, id);
+    str_add_char(s, '"');
+}
+
 struct wall uuid_time(struct uuid id)
 {
     int64_t ms = 0;

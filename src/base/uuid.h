@@ -23,6 +23,7 @@ int uuid_cmp(struct uuid a, struct uuid b); /* as memcmp */
 bool uuid_parse(struct slice text, struct uuid *ret); /* 8-4-4-4-12 hexadecimal, either case; *ret untouched on failure */
 void uuid_format(struct uuid id, char ret[UUID_TEXT_LEN + 1]); /* lower case, NUL-terminated */
 void str_add_uuid(struct str *s, struct uuid id);
+void str_add_json_uuid(struct str *s, struct uuid id); /* with quotes; null when it is nil */
 struct wall uuid_time(struct uuid id); /* the millisecond a version 7 id was made in */
 struct uuid uuid_random(struct prng *p); /* version 4 */
 

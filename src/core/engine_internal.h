@@ -188,6 +188,20 @@ struct outcome *emit_reply(struct engine *e, struct ticket *t, struct uuid event
 struct slice keep(struct engine *e,
                   struct slice s); /* a copy that lives as long as the filling batch */
 void pipeline_unref(struct pipeline *p);
+/* As it is at first, in no table. */
+static inline struct run run_of(const struct run_start *s, struct pipeline *p)
+{
+    return (struct run){
+        .id = s->run,
+        .pipeline = p,
+        .attempt = s->attempt,
+        .depth = s->depth,
+        .event = s->event,
+        .root = s->root,
+        .started_at = WALL_UNSET,
+    };
+}
+
 void run_destroy(struct run *r);
 
 /* ---- undo.c ---- */

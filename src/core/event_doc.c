@@ -5,29 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-static void add_uuid(struct str *out, struct uuid id)
-{
-    str_add_char(out, '"');
-    str_add_uuid(out, id);
-    str_add_char(out, '"');
-}
-
-static void add_uuid_or_null(struct str *out, struct uuid id)
-{
-    if (uuid_is_nil(id))
-        str_add_cstr(out, "null");
-    else
-        add_uuid(out, id);
-}
-
-static void add_text_or_null(struct str *out, struct slice text)
-{
-    if (text.p == NULL)
-        str_add_cstr(out, "null");
-    else
-        str_add_json(out, text);
-}
-
 static bool content_type_is_json(struct slice type)
 {
     const char *parameters = type.len > 0 ? memchr(type.p, ';', type.len) : NULL;
@@ -77,11 +54,11 @@ static void add_payload(struct str *out, struct slice payload, struct slice cont
 static void add_origin(struct str *out, const struct run_start *s)
 {
     str_add_cstr(out, ",\"trigger\":{\"id\":");
-    add_uuid_or_null(out, s->trigger);
+    str_add_json_uuid(out, s->trigger);
     str_add_cstr(out, ",\"type\":");
     str_add_json(out, s->trigger_type);
     str_add_cstr(out, "},\"lineage\":{\"root_event_id\":");
-    add_uuid(out, uuid_is_nil(s->root) ? s->event : s->root);
+    str_add_json_uuid(out, uuid_is_nil(s->root) ? s->event : s->root);
     str_add_cstr(out, ",\"depth\":");
     str_add_u64(out, s->depth);
     str_add_char(out, '}');
@@ -128,14 +105,14 @@ static void add_rest(struct str *out, const struct run_start *s)
     str_add_cstr(out, ",\"type\":");
     str_add_json(out, s->type);
     str_add_cstr(out, ",\"subject\":");
-    add_text_or_null(out, s->subject);
+    str_add_json_or_null(out, s->subject);
     add_key(out, s->message_key);
     str_add_cstr(out, ",\"time\":");
     str_add_time(out, s->event_time);
     str_add_cstr(out, ",\"content_type\":");
-    add_text_or_null(out, s->content_type);
+    str_add_json_or_null(out, s->content_type);
     str_add_cstr(out, ",\"run_id\":");
-    add_uuid(out, s->run);
+    str_add_json_uuid(out, s->run);
     str_add_cstr(out, ",\"attempt\":");
     str_add_u64(out, s->attempt);
     str_add_cstr(out, ",\"pipeline\":");
@@ -151,7 +128,7 @@ static void begin(struct str *out, const struct run_start *s, struct uuid id)
 {
     str_reserve(out, s->payload.len + s->files.len + s->previous.len + 700);
     str_add_cstr(out, "{\"id\":");
-    add_uuid(out, id);
+    str_add_json_uuid(out, id);
 }
 
 void event_doc_add(struct str *out, const struct run_start *s)
@@ -164,6 +141,6 @@ void event_line_add(struct str *out, const struct run_start *s)
 {
     begin(out, s, s->run);
     str_add_cstr(out, ",\"event_id\":");
-    add_uuid(out, s->event);
+    str_add_json_uuid(out, s->event);
     add_rest(out, s);
 }

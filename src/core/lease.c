@@ -199,15 +199,7 @@ static void report_pending(struct engine *e, struct now now, struct pipeline *p,
         lease_record(e, l);
         return;
     }
-    const struct run run = {
-        .id = s->run,
-        .pipeline = p,
-        .attempt = s->attempt,
-        .depth = s->depth,
-        .event = s->event,
-        .root = s->root,
-        .started_at = WALL_UNSET,
-    };
+    const struct run run = run_of(s, p);
     ends_pending(e, now, p, &run, r);
 }
 

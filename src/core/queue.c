@@ -100,16 +100,9 @@ static struct run *add_run(struct engine *e, struct pipeline *p, const struct ru
                            struct wall started_at, struct lease *lease)
 {
     struct run *r = mem_zalloc(sizeof(*r));
-    *r = (struct run){
-        .id = s->run,
-        .pipeline = p,
-        .attempt = s->attempt,
-        .depth = s->depth,
-        .event = s->event,
-        .root = s->root,
-        .started_at = started_at,
-        .lease = lease,
-    };
+    *r = run_of(s, p);
+    r->started_at = started_at;
+    r->lease = lease;
     if (lease != NULL)
         lease->run = r;
     p->refs++;

@@ -62,10 +62,7 @@ static void add_end(const struct step_progress *s, struct str *ret)
     if (s->exit_status >= 0)
         str_printf(ret, ",\"exit_status\":%d", s->exit_status);
     str_add_cstr(ret, ",\"error\":");
-    if (s->error != NULL)
-        str_add_json(ret, slice_of(s->error));
-    else
-        str_add_cstr(ret, "null");
+    str_add_json_or_null(ret, slice_of(s->error));
 }
 
 void progress_add(const struct progress *p, const struct step_list *steps, bool over,

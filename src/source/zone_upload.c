@@ -134,10 +134,7 @@ static void finish_work(struct worker_job *j, void *thread_state)
 static void add_member(struct str *s, const char *name, struct slice text)
 {
     str_printf(s, ",\"%s\":", name);
-    if (text.p != NULL)
-        str_add_json(s, text);
-    else
-        str_add_cstr(s, "null");
+    str_add_json_or_null(s, text);
 }
 
 static void answer_created(struct upload *u, struct uuid id)

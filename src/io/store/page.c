@@ -70,17 +70,6 @@ void add_comma(struct str *s)
         str_add_char(s, ',');
 }
 
-void add_id(struct str *s, struct uuid id)
-{
-    if (uuid_is_nil(id)) {
-        str_add_cstr(s, "null");
-        return;
-    }
-    str_add_char(s, '"');
-    str_add_uuid(s, id);
-    str_add_char(s, '"');
-}
-
 int count_rows(struct stmt *q, uint64_t *ret)
 {
     *ret = stmt_row(q) ? (uint64_t)column_int(q, 0) : 0;

@@ -40,9 +40,6 @@ int read_end(struct db *db, int err);
 /* Appends a comma unless s ends with an opening bracket. */
 void add_comma(struct str *s);
 
-/* Appends the id as a JSON string, or null when it is nil. */
-void add_id(struct str *s, struct uuid id);
-
 /* Appends `,"payload":...,"payload_encoding":...`: a text, base64 where it is none, or null. */
 void add_payload(struct str *s, struct slice payload);
 

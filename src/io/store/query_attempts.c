@@ -52,10 +52,7 @@ static void add_attempt(struct str *ret, int64_t number, const char *status, str
     str_printf(ret, ",\"status\":\"%s\"", status);
     run_times_add(ret, started, finished);
     str_add_cstr(ret, ",\"error\":");
-    if (error.p != NULL)
-        str_add_json(ret, error);
-    else
-        str_add_cstr(ret, "null");
+    str_add_json_or_null(ret, error);
     run_steps_add(ret, steps);
     str_add_char(ret, '}');
 }
@@ -132,7 +129,7 @@ void run_logs_add(struct str *ret, struct uuid id, uint32_t attempt, struct slic
     while (log.len > 0 && log.p[log.len - 1] == '\n')
         log.len--;
     str_add_cstr(ret, "{\"run_id\":");
-    add_id(ret, id);
+    str_add_json_uuid(ret, id);
     str_add_cstr(ret, ",\"attempt\":");
     str_add_u64(ret, attempt);
     str_add_cstr(ret, ",\"logs\":[");

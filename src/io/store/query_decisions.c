@@ -29,17 +29,14 @@ static bool find_decision(struct slice encoded, struct uuid trigger, struct aren
 static void add_text(struct str *s, const char *name, struct slice text)
 {
     str_printf(s, ",\"%s\":", name);
-    if (text.p != NULL)
-        str_add_json(s, text);
-    else
-        str_add_cstr(s, "null");
+    str_add_json_or_null(s, text);
 }
 
 static void add_decision(struct stmt *q, const struct decision *d, struct str *s)
 {
     add_comma(s);
     str_add_cstr(s, "{\"event_id\":");
-    add_id(s, column_row_id(q, 0));
+    str_add_json_uuid(s, column_row_id(q, 0));
     str_add_cstr(s, ",\"time\":");
     str_add_time(s, column_time(q, 2));
     add_text(s, "source", column_slice(q, 3));
@@ -49,7 +46,7 @@ static void add_decision(struct stmt *q, const struct decision *d, struct str *s
     str_add_cstr(s, ",\"run_ids\":[");
     for (size_t i = 0; i < d->run_count; i++) {
         add_comma(s);
-        add_id(s, d->runs[i]);
+        str_add_json_uuid(s, d->runs[i]);
     }
     str_add_cstr(s, "]}");
 }

@@ -16,10 +16,7 @@
 static void add_text(struct str *s, const char *name, struct slice text)
 {
     str_printf(s, ",\"%s\":", name);
-    if (text.p != NULL)
-        str_add_json(s, text);
-    else
-        str_add_cstr(s, "null");
+    str_add_json_or_null(s, text);
 }
 
 static void add_ids(struct str *s, const char *name, const struct uuid *ids, size_t n)
@@ -27,7 +24,7 @@ static void add_ids(struct str *s, const char *name, const struct uuid *ids, siz
     str_printf(s, "\"%s\":[", name);
     for (size_t i = 0; i < n; i++) {
         add_comma(s);
-        add_id(s, ids[i]);
+        str_add_json_uuid(s, ids[i]);
     }
     str_add_char(s, ']');
 }
@@ -36,7 +33,7 @@ static void add_decision(struct str *s, const struct decision *d)
 {
     add_comma(s);
     str_add_cstr(s, "{\"trigger_id\":");
-    add_id(s, d->trigger);
+    str_add_json_uuid(s, d->trigger);
     str_printf(s, ",\"decision\":\"%s\",", verdict_name(d->verdict));
     if (d->detail.len > 0) {
         str_add_cstr(s, "\"detail\":");
@@ -73,14 +70,14 @@ static void add_event(struct stmt *q, struct str *ret)
 {
     const struct uuid id = column_row_id(q, 0), root = column_uuid(q, 6);
     str_add_cstr(ret, "{\"id\":");
-    add_id(ret, id);
+    str_add_json_uuid(ret, id);
     add_text(ret, "source", column_slice(q, 2));
     add_text(ret, "type", column_slice(q, 3));
     add_text(ret, "subject", column_slice(q, 4));
     str_add_cstr(ret, ",\"time\":");
     str_add_time(ret, column_time(q, 5));
     str_add_cstr(ret, ",\"lineage\":{\"root_event_id\":");
-    add_id(ret, uuid_is_nil(root) ? id : root);
+    str_add_json_uuid(ret, uuid_is_nil(root) ? id : root);
     str_add_cstr(ret, ",\"depth\":");
     str_add_i64(ret, column_int(q, 7));
     str_add_char(ret, '}');

@@ -38,9 +38,9 @@ static void add_file(struct stmt *q, struct str *ret)
     const struct slice path = column_slice(q, 4), name = column_slice(q, 5),
                        type = column_slice(q, 7);
     str_add_cstr(ret, "{\"id\":");
-    add_id(ret, column_row_id(q, 0));
+    str_add_json_uuid(ret, column_row_id(q, 0));
     str_add_cstr(ret, ",\"zone_id\":");
-    add_id(ret, column_uuid(q, 2));
+    str_add_json_uuid(ret, column_uuid(q, 2));
     str_add_cstr(ret, ",\"filename\":");
     str_add_json(ret, name.p != NULL ? name : last_part(path));
     str_add_cstr(ret, ",\"path\":");
@@ -50,10 +50,7 @@ static void add_file(struct stmt *q, struct str *ret)
     str_add_cstr(ret, ",\"size_bytes\":");
     str_add_i64(ret, column_int(q, 6));
     str_add_cstr(ret, ",\"content_type\":");
-    if (type.p != NULL)
-        str_add_json(ret, type);
-    else
-        str_add_cstr(ret, "null");
+    str_add_json_or_null(ret, type);
     str_add_cstr(ret, ",\"uploaded_at\":");
     str_add_time(ret, column_time(q, 8));
     str_add_cstr(ret, ",\"modified_at\":");

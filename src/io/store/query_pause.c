@@ -12,10 +12,7 @@ void add_pause(struct stmt *q, int i, struct str *ret)
     str_add_cstr(ret, ",\"paused_at\":");
     str_add_time(ret, column_time(q, i));
     str_add_cstr(ret, ",\"pause_reason\":");
-    if (reason.p != NULL)
-        str_add_json(ret, reason);
-    else
-        str_add_cstr(ret, "null");
+    str_add_json_or_null(ret, reason);
 }
 
 int query_pause(struct db *db, struct str *ret)

@@ -32,7 +32,7 @@ static int add_latest_run(struct db *db, int64_t pipeline, struct str *ret)
     str_add_cstr(ret, ",\"latest_run\":");
     if (stmt_row(&q)) {
         str_add_cstr(ret, "{\"id\":");
-        add_id(ret, column_row_id(&q, 0));
+        str_add_json_uuid(ret, column_row_id(&q, 0));
         str_printf(ret, ",\"status\":\"%s\",\"created_at\":",
                    run_status_name(run_state_status(column_slice(&q, 2).p[0])));
         str_add_time(ret, row_key_time(column_int(&q, 0)));
@@ -91,7 +91,7 @@ static void add_ids(struct str *ret, struct stmt *q)
         str_add_json(ret, given);
         str_add_cstr(ret, ",\"uuid\":");
     }
-    add_id(ret, column_uuid(q, 1));
+    str_add_json_uuid(ret, column_uuid(q, 1));
 }
 
 static int add_pipeline(struct db *db, struct stmt *q, struct str *ret)

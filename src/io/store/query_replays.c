@@ -133,7 +133,7 @@ int replays_add(struct db *db, int64_t event_key, struct str *ret)
         bind_int(&q, 1, event_key);
     while (stmt_row(&q)) {
         add_comma(ret);
-        add_id(ret, column_row_id(&q, 0));
+        str_add_json_uuid(ret, column_row_id(&q, 0));
     }
     return stmt_end(&q);
 }

@@ -46,25 +46,25 @@ static void add_replays(struct stmt *q, struct str *ret)
 {
     const bool dead = column_slice(q, 4).p[0] == STATE_FAILED;
     str_printf(ret, ",\"dead\":%s,\"replay_of\":", dead ? "true" : "false");
-    add_id(ret, column_is_null(q, 14) ? UUID_NIL : column_row_id(q, 14));
+    str_add_json_uuid(ret, column_is_null(q, 14) ? UUID_NIL : column_row_id(q, 14));
     str_add_cstr(ret, ",\"replayed_as\":");
-    add_id(ret, column_is_null(q, 16) ? UUID_NIL : column_row_id(q, 16));
+    str_add_json_uuid(ret, column_is_null(q, 16) ? UUID_NIL : column_row_id(q, 16));
 }
 
 static void add_run(struct stmt *q, struct str *ret)
 {
     str_add_cstr(ret, "{\"id\":");
-    add_id(ret, column_row_id(q, 0));
+    str_add_json_uuid(ret, column_row_id(q, 0));
     str_add_cstr(ret, ",\"pipeline_id\":");
-    add_id(ret, column_uuid(q, 8));
+    str_add_json_uuid(ret, column_uuid(q, 8));
     str_add_cstr(ret, ",\"pipeline\":");
     add_text(ret, column_slice(q, 18), "null");
     str_add_cstr(ret, ",\"pipeline_version\":");
     str_add_i64(ret, column_int(q, 3));
     str_add_cstr(ret, ",\"event_id\":");
-    add_id(ret, column_uuid(q, 2));
+    str_add_json_uuid(ret, column_uuid(q, 2));
     str_add_cstr(ret, ",\"trigger_id\":");
-    add_id(ret, column_uuid(q, 9));
+    str_add_json_uuid(ret, column_uuid(q, 9));
     str_add_cstr(ret, ",\"trigger\":");
     add_text(ret, column_slice(q, 10), "\"manual\"");
     str_printf(ret, ",\"status\":\"%s\",\"attempt\":",

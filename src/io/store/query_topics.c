@@ -110,19 +110,13 @@ static void add_message(struct stmt *q, struct str *ret)
     add_comma(ret);
     str_printf(ret, "{\"offset\":%llu,\"event_id\":",
                (unsigned long long)message_offset(column_int(q, 0)));
-    add_id(ret, column_row_id(q, 1));
+    str_add_json_uuid(ret, column_row_id(q, 1));
     str_add_cstr(ret, ",\"time\":");
     str_add_time(ret, column_time(q, 3));
     str_add_cstr(ret, ",\"key\":");
-    if (column_is_null(q, 4))
-        str_add_cstr(ret, "null");
-    else
-        str_add_json(ret, column_slice(q, 4));
+    str_add_json_or_null(ret, column_slice(q, 4));
     str_add_cstr(ret, ",\"content_type\":");
-    if (column_is_null(q, 5))
-        str_add_cstr(ret, "null");
-    else
-        str_add_json(ret, column_slice(q, 5));
+    str_add_json_or_null(ret, column_slice(q, 5));
     add_payload(ret, column_slice(q, 6));
     str_add_char(ret, '}');
 }

@@ -28,9 +28,9 @@ static void add_trigger(struct stmt *q, const char *webhook_url, struct str *ret
 {
     const struct slice type = column_slice(q, 3);
     str_add_cstr(ret, "{\"id\":");
-    add_id(ret, column_uuid(q, 1));
+    str_add_json_uuid(ret, column_uuid(q, 1));
     str_add_cstr(ret, ",\"pipeline_id\":");
-    add_id(ret, column_uuid(q, 2));
+    str_add_json_uuid(ret, column_uuid(q, 2));
     add_name(ret, column_slice(q, 13));
     str_add_cstr(ret, ",\"type\":");
     str_add_json(ret, type);
@@ -46,7 +46,7 @@ static void add_trigger(struct stmt *q, const char *webhook_url, struct str *ret
     str_add_cstr(ret, ",\"last_triggered_at\":");
     str_add_time(ret, column_time(q, 7));
     str_add_cstr(ret, ",\"last_run_id\":");
-    add_id(ret, column_uuid(q, 8));
+    str_add_json_uuid(ret, column_uuid(q, 8));
     str_add_cstr(ret, ",\"created_at\":");
     str_add_time(ret, column_time(q, 9));
     str_add_cstr(ret, ",\"updated_at\":");

@@ -17,7 +17,7 @@ static void add_zone(struct stmt *q, struct str *ret)
     const struct slice path = column_slice(q, 2), spec = column_slice(q, 4);
     const size_t dot = strcspn(path.p, ".");
     str_add_cstr(ret, "{\"id\":");
-    add_id(ret, column_uuid(q, 1));
+    str_add_json_uuid(ret, column_uuid(q, 1));
     str_add_cstr(ret, ",\"namespace\":");
     str_add_json(ret, (struct slice){path.p, dot});
     str_add_cstr(ret, ",\"name\":");
