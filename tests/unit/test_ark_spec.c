@@ -71,78 +71,79 @@ static void test_meaning(void **state)
     }
 }
 
+static const struct {
+    const char *spec, *field, *message;
+    enum cause cause;
+} refused[] = {
+    {"null", "spec", "Required value", CAUSE_REQUIRED},
+    {"7", "spec", "must be of type object", CAUSE_WRONG_TYPE},
+    {"{" ONE "}", "spec.source", "Required value", CAUSE_REQUIRED},
+    {"{\"source\":[]," ONE "}", "spec.source", "must be of type object: \"array\"",
+     CAUSE_WRONG_TYPE},
+    {"{\"source\":{}," ONE "}", "spec.source.type", "Required value", CAUSE_REQUIRED},
+    {"{\"source\":{\"type\":\"x\"}," ONE "}", "spec.source.type",
+     "Unsupported value: \"x\": supported values: \"webhook\", \"cron\", \"team-output\"",
+     CAUSE_NOT_SUPPORTED},
+    {"{\"source\":{\"type\":5}," ONE "}", "spec.source.type", "must be of type string",
+     CAUSE_WRONG_TYPE},
+    {"{\"source\":{\"type\":\"cron\"}," ONE "}", "spec.source.cron", "Required value",
+     CAUSE_REQUIRED},
+    {"{\"source\":{\"type\":\"cron\",\"cron\":\"0 25 * * *\"}," ONE "}", "spec.source.cron",
+     "Invalid value: \"0 25 * * *\": field 2 (hour): 25 is out of range 0-23", CAUSE_INVALID},
+    {"{\"source\":{\"type\":\"cron\",\"cron\":\" 0\\t0 8 *  * * \"}," ONE "}", "spec.source.cron",
+     "must have five fields", CAUSE_INVALID},
+    {"{\"source\":{\"type\":\"webhook\",\"cron\":\"0 8 * * *\"}," ONE "}", "spec.source.cron",
+     "has no such field", CAUSE_INVALID},
+    {"{\"source\":{\"type\":\"team-output\"}," ONE "}", "spec.source.teamOutput", "Required value",
+     CAUSE_REQUIRED},
+    {"{\"source\":{\"type\":\"team-output\",\"teamOutput\":{}}," ONE "}",
+     "spec.source.teamOutput.name", "Required value", CAUSE_REQUIRED},
+    {"{\"source\":{\"type\":\"team-output\",\"teamOutput\":{\"name\":\"A\"}}," ONE "}",
+     "spec.source.teamOutput.name", "Invalid value: \"A\"", CAUSE_INVALID},
+    {"{\"source\":{\"type\":\"team-output\",\"teamOutput\":{\"name\":\"a\",\"onPhase\":"
+     "\"Done\"}"
+     "}," ONE "}",
+     "spec.source.teamOutput.onPhase", "supported values: \"Succeeded\", \"Failed\", \"*\"",
+     CAUSE_NOT_SUPPORTED},
+    {"{" HOOK "}", "spec.targets", "Required value", CAUSE_REQUIRED},
+    {"{" HOOK ",\"targets\":[]}", "spec.targets", "Required value", CAUSE_REQUIRED},
+    {"{" HOOK ",\"targets\":{}}", "spec.targets", "must be of type array", CAUSE_WRONG_TYPE},
+    {"{" HOOK ",\"targets\":[7]}", "spec.targets[0]", "must be of type object", CAUSE_WRONG_TYPE},
+    {"{" HOOK ",\"targets\":[null]}", "spec.targets[0]", "Required value", CAUSE_REQUIRED},
+    {"{" HOOK ",\"targets\":[{}]}", "spec.targets[0].team", "Required value", CAUSE_REQUIRED},
+    {"{" HOOK ",\"targets\":[{\"team\":\"a\"},{\"team\":\"a/b\"}]}", "spec.targets[1].team",
+     "Invalid value: \"a/b\"", CAUSE_INVALID},
+    {"{" HOOK ",\"targets\":[{\"team\":\"a\"},{\"team\":\"a\"}]}", "spec.targets[1].team",
+     "Duplicate value: \"a\"", CAUSE_DUPLICATE},
+    {"{" HOOK ",\"targets\":[{\"team\":\"a\",\"pipeline\":\"b\"}]}", "spec.targets[0].pipeline",
+     "give one", CAUSE_INVALID},
+    {"{" HOOK ",\"targets\":[{\"team\":\"a\",\"input\":{\"x\":\"{{ .env }}\"}}]}",
+     "spec.targets[0].input.x", "'.env' is not a look-up", CAUSE_INVALID},
+    {"{" HOOK ",\"targets\":[{\"team\":\"a\",\"input\":{\"x\":1}}]}", "spec.targets[0].input.x",
+     "must be of type string", CAUSE_WRONG_TYPE},
+    {"{" HOOK "," ONE ",\"suspended\":\"yes\"}", "spec.suspended", "must be of type boolean",
+     CAUSE_WRONG_TYPE},
+    {"{" HOOK "," ONE ",\"concurrencyPolicy\":\"Replace\"}", "spec.concurrencyPolicy",
+     "supported values: \"Allow\", \"Forbid\"", CAUSE_NOT_SUPPORTED},
+    {"{" HOOK "," ONE ",\"cooldownSeconds\":-1}", "spec.cooldownSeconds", "from 0 to",
+     CAUSE_INVALID},
+    {"{" HOOK "," ONE ",\"cooldownSeconds\":1.5}", "spec.cooldownSeconds",
+     "must be of type integer", CAUSE_WRONG_TYPE},
+};
+
 static void test_refused(void **state)
 {
-    static const struct {
-        const char *spec, *field, *message;
-        enum cause cause;
-    } rows[] = {
-        {"null", "spec", "Required value", CAUSE_REQUIRED},
-        {"7", "spec", "must be of type object", CAUSE_WRONG_TYPE},
-        {"{" ONE "}", "spec.source", "Required value", CAUSE_REQUIRED},
-        {"{\"source\":[]," ONE "}", "spec.source", "must be of type object: \"array\"",
-         CAUSE_WRONG_TYPE},
-        {"{\"source\":{}," ONE "}", "spec.source.type", "Required value", CAUSE_REQUIRED},
-        {"{\"source\":{\"type\":\"x\"}," ONE "}", "spec.source.type",
-         "Unsupported value: \"x\": supported values: \"webhook\", \"cron\", \"team-output\"",
-         CAUSE_NOT_SUPPORTED},
-        {"{\"source\":{\"type\":5}," ONE "}", "spec.source.type", "must be of type string",
-         CAUSE_WRONG_TYPE},
-        {"{\"source\":{\"type\":\"cron\"}," ONE "}", "spec.source.cron", "Required value",
-         CAUSE_REQUIRED},
-        {"{\"source\":{\"type\":\"cron\",\"cron\":\"0 25 * * *\"}," ONE "}", "spec.source.cron",
-         "Invalid value: \"0 25 * * *\": field 2 (hour): 25 is out of range 0-23", CAUSE_INVALID},
-        {"{\"source\":{\"type\":\"cron\",\"cron\":\" 0\\t0 8 *  * * \"}," ONE "}",
-         "spec.source.cron", "must have five fields", CAUSE_INVALID},
-        {"{\"source\":{\"type\":\"webhook\",\"cron\":\"0 8 * * *\"}," ONE "}", "spec.source.cron",
-         "has no such field", CAUSE_INVALID},
-        {"{\"source\":{\"type\":\"team-output\"}," ONE "}", "spec.source.teamOutput",
-         "Required value", CAUSE_REQUIRED},
-        {"{\"source\":{\"type\":\"team-output\",\"teamOutput\":{}}," ONE "}",
-         "spec.source.teamOutput.name", "Required value", CAUSE_REQUIRED},
-        {"{\"source\":{\"type\":\"team-output\",\"teamOutput\":{\"name\":\"A\"}}," ONE "}",
-         "spec.source.teamOutput.name", "Invalid value: \"A\"", CAUSE_INVALID},
-        {"{\"source\":{\"type\":\"team-output\",\"teamOutput\":{\"name\":\"a\",\"onPhase\":"
-         "\"Done\"}"
-         "}," ONE "}",
-         "spec.source.teamOutput.onPhase", "supported values: \"Succeeded\", \"Failed\", \"*\"",
-         CAUSE_NOT_SUPPORTED},
-        {"{" HOOK "}", "spec.targets", "Required value", CAUSE_REQUIRED},
-        {"{" HOOK ",\"targets\":[]}", "spec.targets", "Required value", CAUSE_REQUIRED},
-        {"{" HOOK ",\"targets\":{}}", "spec.targets", "must be of type array", CAUSE_WRONG_TYPE},
-        {"{" HOOK ",\"targets\":[7]}", "spec.targets[0]", "must be of type object",
-         CAUSE_WRONG_TYPE},
-        {"{" HOOK ",\"targets\":[null]}", "spec.targets[0]", "Required value", CAUSE_REQUIRED},
-        {"{" HOOK ",\"targets\":[{}]}", "spec.targets[0].team", "Required value", CAUSE_REQUIRED},
-        {"{" HOOK ",\"targets\":[{\"team\":\"a\"},{\"team\":\"a/b\"}]}", "spec.targets[1].team",
-         "Invalid value: \"a/b\"", CAUSE_INVALID},
-        {"{" HOOK ",\"targets\":[{\"team\":\"a\"},{\"team\":\"a\"}]}", "spec.targets[1].team",
-         "Duplicate value: \"a\"", CAUSE_DUPLICATE},
-        {"{" HOOK ",\"targets\":[{\"team\":\"a\",\"pipeline\":\"b\"}]}", "spec.targets[0].pipeline",
-         "give one", CAUSE_INVALID},
-        {"{" HOOK ",\"targets\":[{\"team\":\"a\",\"input\":{\"x\":\"{{ .env }}\"}}]}",
-         "spec.targets[0].input.x", "'.env' is not a look-up", CAUSE_INVALID},
-        {"{" HOOK ",\"targets\":[{\"team\":\"a\",\"input\":{\"x\":1}}]}", "spec.targets[0].input.x",
-         "must be of type string", CAUSE_WRONG_TYPE},
-        {"{" HOOK "," ONE ",\"suspended\":\"yes\"}", "spec.suspended", "must be of type boolean",
-         CAUSE_WRONG_TYPE},
-        {"{" HOOK "," ONE ",\"concurrencyPolicy\":\"Replace\"}", "spec.concurrencyPolicy",
-         "supported values: \"Allow\", \"Forbid\"", CAUSE_NOT_SUPPORTED},
-        {"{" HOOK "," ONE ",\"cooldownSeconds\":-1}", "spec.cooldownSeconds", "from 0 to",
-         CAUSE_INVALID},
-        {"{" HOOK "," ONE ",\"cooldownSeconds\":1.5}", "spec.cooldownSeconds",
-         "must be of type integer", CAUSE_WRONG_TYPE},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
         struct ark_spec s;
         struct problems p = {0};
-        json_t *spec = load(rows[i].spec);
+        json_t *spec = load(refused[i].spec);
         if (ark_spec_read(spec, &s, &p) != -EINVAL || p.list.len != 1 || !p.fatal)
-            fail_msg("%s: %zu problems", rows[i].spec, p.list.len);
-        assert_string_equal(p.list.items[0].field, rows[i].field);
-        if (strstr(p.list.items[0].message, rows[i].message) == NULL)
-            fail_msg("%s: '%s' lacks '%s'", rows[i].spec, p.list.items[0].message, rows[i].message);
-        assert_int_equal(p.list.items[0].cause, rows[i].cause);
+            fail_msg("%s: %zu problems", refused[i].spec, p.list.len);
+        assert_string_equal(p.list.items[0].field, refused[i].field);
+        if (strstr(p.list.items[0].message, refused[i].message) == NULL)
+            fail_msg("%s: '%s' lacks '%s'", refused[i].spec, p.list.items[0].message,
+                     refused[i].message);
+        assert_int_equal(p.list.items[0].cause, refused[i].cause);
         problems_release(&p);
         json_decref(spec);
     }
