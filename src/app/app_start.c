@@ -54,6 +54,7 @@ static int recover(struct app *a, struct db *db)
                  a->config->data, db_strerror(swept));
         return refuse(&why);
     }
+    sweep_hold(&a->sweep, a->engine);
     if (store_load(db, a->engine, now, &load_def_maker, &why) < 0)
         return refuse(&why);
     struct batch *b = engine_take(a->engine);

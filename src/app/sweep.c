@@ -48,11 +48,21 @@ static void swept(void *arg, const struct orphans_result *r)
     engine_go(s->host->engine, s->host->now(s->host));
 }
 
+static bool has_work(const struct sweep *s)
+{
+    return s->crashed || s->run_count > 0;
+}
+
+void sweep_hold(const struct sweep *s, struct engine *e)
+{
+    if (has_work(s))
+        engine_wait(e);
+}
+
 void sweep_start(struct sweep *s, struct host *h)
 {
     s->host = h;
-    if (s->crashed || s->run_count > 0) {
-        engine_wait(h->engine);
+    if (has_work(s)) {
         s->orphans = orphans_sweep(h->loop, &(struct orphans_options){.instance = s->instance,
                                                                       .runs = s->runs,
                                                                       .run_count = s->run_count,

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct engine;
+
 struct sweep {
     char *marker;             /* the file's path */
     char instance[64];        /* what processes that this life starts on this data directory carry as PAWL_INSTANCE */
@@ -21,8 +23,10 @@ struct sweep {
 };
 
 void sweep_prepare(struct sweep *s, const char *data); /* the directory is locked */
-/* Takes s->runs. Lets the engine wait if there is anything to do. */
-void sweep_start(struct sweep *s, struct host *h);
+/* Lets the engine wait if there is anything to do. Before the store is loaded: the ends of interrupted runs are events, too, and what they
+ * fire must not start while nobody carries it out. */
+void sweep_hold(const struct sweep *s, struct engine *e);
+void sweep_start(struct sweep *s, struct host *h); /* takes s->runs */
 void sweep_close(struct sweep *s, void (*closed)(void *arg), void *arg); /* closed is called in any case */
 void sweep_deinit(struct sweep *s); /* the daemon ends in order */
 

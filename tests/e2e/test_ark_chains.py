@@ -114,6 +114,21 @@ def test_runs_that_are_replaced(daemon):
     assert hold(daemon, e) == [2]
 
 
+def test_the_end_of_what_a_crash_cut_off_fires(daemon):
+    """That is sorted out before anything else is done; what it fires is carried out all the same."""
+    daemon.create_team("up", ["/bin/sleep", "300"])
+    daemon.create_team("down")
+    e = daemon.create_event("e", "down", source=follows("up", "Failed"))
+    run = run_by_hand(daemon, "up")
+    daemon.wait_run(run, "running")
+    daemon.kill()
+    daemon.start()
+    daemon.wait_run(run, "failed")
+    assert hold(daemon, e) == [1]
+    daemon.wait_run(run_by_hand(daemon, "down"), "success")
+    assert [r["status"] for r in daemon.all_runs(pipeline="down")] == ["success"] * 2
+
+
 @pytest.mark.parametrize("kills", [6])
 def test_each_end_fires_once_over_crashes(daemon, kills):
     """The end of a run and what it starts are one transaction."""
