@@ -57,6 +57,7 @@ struct nats_sub {
     char position[POSITION_SIZE];
     struct position back; /* GO_BACK, RECORD: where to */
     struct ticket recorded;
+    bool rebuild; /* GO_BACK, MAKE_CONSUMER: the position stays, the consumer begins behind it */
 
     /* CONSUMING */
     uint64_t high;      /* the last new sequence that came */

@@ -6,7 +6,7 @@
  *      └─link down, always   │                   it was     v           │  MAKE_CONSUMER ──┘
  *                          LATER <── whatever fails      GO_BACK ──> RECORD
  *
- *     GO_BACK   the consumer is deleted
+ *     GO_BACK   the consumer is deleted; from ASK_CONSUMER, too, when it does not deliver again: then MAKE_CONSUMER follows
  *     RECORD    the position that is gone back to is on its way to the disk
  *     DROPPING  nobody listens any more: the consumer is deleted, wherever it was
  *     ENDED     the commits that are on their way are waited for, then nothing
@@ -72,6 +72,7 @@ static void leave(struct nats_sub *s, enum nats_sub_state to, uint64_t again_ms)
     s->failed = false;
     s->state = to;
     s->pull_left = 0;
+    s->rebuild = false;
     s->asked++; /* what still comes in answers nothing */
     if (to == LATER)
         timer_set(nats_sub_timers(s), &s->timer, again_ms);
@@ -147,16 +148,6 @@ static void ask_message(struct nats_sub *s, uint64_t seq)
     str_release(&body);
 }
 
-/* Where the two agree is not known by number: messages may have come since. But what is new came after the last one that was dealt
- * with. */
-static void go_back(struct nats_sub *s, const struct position *own, const char *why)
-{
-    log_warn("the end of a stream was lost, what came later is read", LOG_STR("topic", s->topic),
-             LOG_STR("stream", s->stream), LOG_INT("sequence", own->at), LOG_STR("seen", why));
-    s->back = (struct position){slice_of(s->position), 0, 0, own->mark, true};
-    ask_of_consumer(s, GO_BACK, "CONSUMER.DELETE.");
-}
-
 static void recorded(struct ticket *t, const struct outcome *o)
 {
     struct nats_sub *s = container_of(t, struct nats_sub, recorded);
@@ -184,6 +175,19 @@ static void record(struct nats_sub *s)
         fail(s, "the store cannot take messages");
     else
         s->fed_count++;
+}
+
+/* Where the two agree is not known by number: messages may have come since. But what is new came after the last one that was dealt
+ * with. */
+static void go_back(struct nats_sub *s, const struct position *own, const char *why)
+{
+    log_warn("the end of a stream was lost, what came later is read", LOG_STR("topic", s->topic),
+             LOG_STR("stream", s->stream), LOG_INT("sequence", own->at), LOG_STR("seen", why));
+    s->back = (struct position){slice_of(s->position), 0, 0, own->mark, true};
+    if (s->info.interest)
+        record(s); /* what it keeps would go with the consumer */
+    else
+        ask_of_consumer(s, GO_BACK, "CONSUMER.DELETE.");
 }
 
 static void message_told(struct nats_sub *s, struct slice data)
@@ -237,14 +241,18 @@ static struct wall listening_since(struct nats_sub *s)
     return since;
 }
 
+/* A consumer that is made in the place of one begins behind what is dealt with, whatever that one had delivered to whom. */
 static void make_consumer(struct nats_sub *s)
 {
+    struct position own;
+    const bool goes_on = s->rebuild && find_position(s, &own) && own.at > 0;
     const struct nats_consumer_config c = {
         .stream = s->stream,
         .name = s->consumer,
         .subject = s->subject,
         .since = listening_since(s),
         .all = s->info.work_queue,
+        .first_seq = goes_on ? own.at + 1 : 0,
         .ack_wait_ms = NATS_ACK_WAIT_MS,
         .ack_pending_max = NATS_HELD_MAX,
     };
@@ -264,6 +272,23 @@ static void wait_for_redelivery(struct nats_sub *s)
         timer_cancel(nats_sub_timers(s), &s->redelivery);
 }
 
+/* What is dealt with is known, so what was delivered to somebody else need not be waited for for ever: it may be held there, its consumer may
+ * have been told to wait longer, or to pause. But a stream that keeps messages for its consumers only would lose them with this one. */
+static bool must_rebuild(const struct nats_sub *s, const struct nats_consumer_info *info)
+{
+    return info->unacknowledged > 0 && !s->info.interest &&
+           (s->tries >= REDELIVERY_TRIES_MAX || info->ack_wait_ms > NATS_ACK_WAIT_MS);
+}
+
+static void rebuild(struct nats_sub *s, uint64_t missing)
+{
+    log_warn("messages are not delivered again, the consumer is made anew",
+             LOG_STR("topic", s->topic), LOG_INT("messages", missing));
+    s->tries = 0;
+    s->rebuild = true;
+    ask_of_consumer(s, GO_BACK, "CONSUMER.DELETE.");
+}
+
 static void consume(struct nats_sub *s, const struct nats_consumer_info *info)
 {
     timer_cancel(nats_sub_timers(s), &s->timer);
@@ -273,7 +298,7 @@ static void consume(struct nats_sub *s, const struct nats_consumer_info *info)
     s->missing = info->unacknowledged;
     s->pending = info->pending;
     s->pending_known = true;
-    s->one_by_one = false;
+    s->one_by_one = s->rebuild = false;
     if (s->missing > 0 && s->tries >= REDELIVERY_TRIES_MAX) {
         log_warn("messages were not delivered again, they are gone from the stream",
                  LOG_STR("topic", s->topic), LOG_INT("messages", s->missing));
@@ -419,7 +444,9 @@ static void consumer_told(struct nats_sub *s, struct slice data)
     struct nats_consumer_info info;
     struct diag why;
     const int err = nats_read_consumer(data, &info, &why);
-    if (err == 0)
+    if (err == 0 && must_rebuild(s, &info))
+        rebuild(s, info.unacknowledged);
+    else if (err == 0)
         consume(s, &info);
     else if (err == -ENOENT && s->state == ASK_CONSUMER)
         make_consumer(s);
@@ -474,8 +501,11 @@ static void answered(struct nats_sub *s, const struct nats_message *m)
     case ASK_MESSAGE:
         message_told(s, m->data);
         break;
-    case GO_BACK:
-        record(s); /* it was there, or it was not */
+    case GO_BACK: /* it was there, or it was not */
+        if (s->rebuild)
+            make_consumer(s);
+        else
+            record(s);
         break;
     case ASK_CONSUMER:
     case MAKE_CONSUMER:

@@ -103,6 +103,11 @@ static void add_start(const struct nats_consumer_config *c, struct str *ret)
         str_add_cstr(ret, "\"deliver_policy\":\"all\"");
         return;
     }
+    if (c->first_seq > 0) {
+        str_printf(ret, "\"deliver_policy\":\"by_start_sequence\",\"opt_start_seq\":%llu",
+                   (unsigned long long)c->first_seq);
+        return;
+    }
     rfc3339_format(c->since, since);
     str_printf(ret, "\"deliver_policy\":\"by_start_time\",\"opt_start_time\":\"%s\"", since);
 }
@@ -188,6 +193,7 @@ int nats_read_stream(struct slice answer, struct nats_stream_info *ret, struct d
         return err;
     const char *retention =
         json_string_value(json_object_get(json_object_get(root, "config"), "retention"));
+    ret->interest = retention != NULL && strcmp(retention, "interest") == 0;
     ret->work_queue = retention != NULL && strcmp(retention, "workqueue") == 0;
     if (!copy(json_object_get(root, "created"), ret->created, sizeof(ret->created)))
         err = diag_set(reterr, DIAG_UNAVAILABLE, "JetStream does not say when the stream was made");
@@ -222,6 +228,9 @@ int nats_read_consumer(struct slice answer, struct nats_consumer_info *ret, stru
         !take_count(root, "num_ack_pending", &ret->unacknowledged) ||
         !take_count(root, "num_pending", &ret->pending))
         err = diag_set(reterr, DIAG_UNAVAILABLE, "JetStream does not say where the consumer is");
+    ret->ack_wait_ms =
+        (uint64_t)json_integer_value(json_object_get(json_object_get(root, "config"), "ack_wait")) /
+        NS_PER_MS;
     json_decref(root);
     return err;
 }

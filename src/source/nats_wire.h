@@ -38,6 +38,7 @@ struct nats_consumer_config {
     const char *stream, *name, *subject;
     struct wall since; /* messages from then on */
     bool all;          /* whatever the stream has: a work queue refuses anything else */
+    uint64_t first_seq; /* instead of the time; 0: none */
     uint64_t ack_wait_ms, ack_pending_max;
 };
 void nats_write_lookup(struct slice subject, struct str *ret);
@@ -49,12 +50,14 @@ void nats_write_consumer(const struct nats_consumer_config *c, struct str *ret);
 struct nats_stream_info {
     char created[64]; /* as the server writes it */
     bool work_queue;
+    bool interest; /* a message that no consumer waits for is removed */
     uint64_t last_seq; /* of all messages it ever had; 0: none */
 };
 struct nats_consumer_info {
     uint64_t delivered_seq, delivered_count; /* the last one */
     uint64_t unacknowledged;
     uint64_t pending; /* to be delivered */
+    uint64_t ack_wait_ms; /* until what was not acknowledged comes again; 0: it is not said */
 };
 /* The time of a message, without what is below a millisecond. */
 int nats_read_message_time(struct slice answer, struct wall *ret, struct diag *reterr);

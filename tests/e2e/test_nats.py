@@ -362,6 +362,29 @@ def test_what_went_to_somebody_else_is_waited_for(make_daemon, server):
     wait_acknowledged(client)
 
 
+def test_a_consumer_that_does_not_deliver_again_is_made_anew(make_daemon, server):
+    """Somebody takes messages, and the consumer was told to wait for ten minutes before it delivers them again."""
+    daemon = make_daemon("--nats-url", server.url)
+    client, thief = server.client(), server.client()
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    client.publish_many("orders.new", numbers(20))
+    wait_payloads(daemon, numbers(20))
+    wait_acknowledged(client)
+    daemon.stop()
+    name = client.consumers("ORDERS")[0]["name"]
+    assert client.api(f"CONSUMER.DELETE.ORDERS.{name}").get("success")
+    config = {"durable_name": name, "filter_subject": "orders.new", "ack_policy": "explicit", "ack_wait": 600 * 10**9}
+    assert "error" not in client.api(f"CONSUMER.DURABLE.CREATE.ORDERS.{name}", {"stream_name": "ORDERS", "config": config})
+    client.publish_many("orders.new", numbers(20, 20))
+    thief.put(f"$JS.API.CONSUMER.MSG.NEXT.ORDERS.{name}", b'{"batch": 25, "expires": 2000000000}')
+    assert [thief.message()[1] for _ in range(25)] == numbers(25)
+    daemon.start()
+    wait_payloads(daemon, numbers(40))
+    wait_acknowledged(client)
+    assert "the consumer is made anew" in daemon.stderr()
+
+
 def test_lost_acknowledgements_make_no_second_event(make_daemon, make_server):
     permissions = 'permissions: { publish: { allow: [">"], deny: ["$JS.ACK.>"] } }'
     server = make_server(config='accounts { A { jetstream: enabled, users: [ { user: "all", password: "x" }, '

@@ -134,7 +134,7 @@ static void streams_and_consumers(void **state)
                                       &s, &why),
                      0);
     assert_string_equal(s.created, "2026-01-01T00:00:00.1Z");
-    assert_true(s.work_queue);
+    assert_true(s.work_queue && !s.interest);
     assert_int_equal(s.last_seq, 17);
     assert_int_equal(nats_read_stream(slice_of("{\"created\":\"x\"}"), &s, &why), -EINVAL);
     assert_int_equal(nats_read_message_time(slice_of("{\"message\":{\"seq\":5,\"time\":"
@@ -149,13 +149,15 @@ static void streams_and_consumers(void **state)
     assert_int_equal(nats_read_stream(slice_of("{\"config\":{}}"), &s, &why), -EINVAL);
     assert_int_equal(
         nats_read_consumer(slice_of("{\"delivered\":{\"consumer_seq\":3,"
-                                    "\"stream_seq\":9},\"num_ack_pending\":2,\"num_pending\":5}"),
+                                    "\"stream_seq\":9},\"num_ack_pending\":2,\"num_pending\":5,"
+                                    "\"config\":{\"ack_wait\":2000000000}}"),
                            &c, &why),
         0);
     assert_int_equal(c.delivered_count, 3);
     assert_int_equal(c.delivered_seq, 9);
     assert_int_equal(c.unacknowledged, 2);
     assert_int_equal(c.pending, 5);
+    assert_int_equal(c.ack_wait_ms, 2000);
     assert_int_equal(nats_read_consumer(slice_of("{\"num_ack_pending\":2}"), &c, &why), -EINVAL);
     assert_int_equal(nats_read_consumer(slice_of("{\"delivered\":{\"consumer_seq\":-3,"
                                                  "\"stream_seq\":9},\"num_ack_pending\":2}"),
