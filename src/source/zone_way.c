@@ -107,7 +107,8 @@ static void watch_all(struct way *w)
 static void way_work(struct worker_job *j, void *thread_state)
 {
     struct way *w = container_of(j, struct way, job);
-    if (w->inotify_fd >= 0)
+    w->missing = w->inotify_fd < 0;
+    if (!w->missing)
         watch_all(w);
     const int fd = zone_fs_root(&w->root);
     w->err = fd < 0 ? fd : 0;

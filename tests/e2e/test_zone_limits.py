@@ -57,22 +57,27 @@ def test_too_many_watches(make_daemon, tmp_path):
 @pytest.mark.parametrize("name,part", [("max_inotify_watches", "fs.inotify.max_user_watches"),
                                        ("max_inotify_instances", "fs.inotify.max_user_instances")])
 def test_no_notices_at_all(make_daemon, tmp_path, name, part):
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "old").write_text("x")
+    top = tmp_path / "above" / "in"
+    top.mkdir(parents=True)
+    (top / "old").write_text("x")
     daemon = limited(make_daemon, name, 0)
-    z = daemon.create_zone(path=str(tmp_path / "in"), rescan_seconds=1)
+    z = daemon.create_zone(path=str(top), rescan_seconds=1)
     expect_reported(daemon, z, part)
-    (tmp_path / "in" / "a").write_text("x")
+    (top / "a").write_text("x")
     daemon.wait_files(z, "a")
     daemon.kill()
     daemon.start()
-    (tmp_path / "in" / "b").write_text("x")
+    (top / "b").write_text("x")
     daemon.wait_files(z, "a", "b")
     set_limit(daemon, name, 100)
     expect_well(daemon, z)
     daemon.put(daemon.zone_path(z), {"rescan_seconds": 86400}).expect(200)
-    (tmp_path / "in" / "noticed").write_text("x")
+    (top / "noticed").write_text("x")
     daemon.wait_files(z, "a", "b", "noticed")
+    (tmp_path / "above").rename(tmp_path / "away")
+    top.mkdir(parents=True)
+    (top / "elsewhere").write_text("x")
+    daemon.wait_files(z, "a", "b", "noticed", "elsewhere")
 
 
 def test_rescans_wait_until_a_file_has_settled(make_daemon, tmp_path):
