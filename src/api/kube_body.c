@@ -194,12 +194,21 @@ static const char *quoted(struct arena *a, const char *text)
     return ret;
 }
 
+/* Those for which there is no header are counted in the last one. */
 static void warn(struct http_request *req, const struct problems *p)
 {
-    unsigned n = 0;
-    for (size_t i = 0; i < p->list.len && n < WARNINGS_MAX; i++)
+    char rest[64];
+    size_t unknown = 0, n = 0;
+    for (size_t i = 0; i < p->list.len; i++)
+        unknown += p->list.items[i].cause == CAUSE_UNKNOWN;
+    const size_t shown = unknown <= WARNINGS_MAX ? unknown : WARNINGS_MAX - 1;
+    for (size_t i = 0; n < shown; i++)
         if (p->list.items[i].cause == CAUSE_UNKNOWN && ++n > 0)
             http_response_header(req, "Warning", quoted(req->arena, p->list.items[i].message));
+    if (shown == unknown)
+        return;
+    snprintf(rest, sizeof(rest), "%zu more unknown fields", unknown - shown);
+    http_response_header(req, "Warning", quoted(req->arena, rest));
 }
 
 static void refuse_unknown(struct http_request *req, const struct problems *p,

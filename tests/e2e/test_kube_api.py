@@ -187,6 +187,9 @@ def test_field_validation(daemon):
     assert strict["message"].startswith('ArkEvent in version "v1alpha1" cannot be handled as a ArkEvent: strict decoding error: unknown field "spec.bogus"')
     warned = daemon.post(all_of() + "?fieldValidation=Warn&unknown=parameter", doc).expect(201)
     assert warned.headers["warning"] == r'299 - "unknown field \"spec.bogus\""'
+    many = {**doc, "metadata": {"name": "many"}, "spec": {**doc["spec"], **{f"x{i}": 1 for i in range(9)}}}
+    warned = daemon.post(all_of() + "?fieldValidation=Warn", many).expect(201).all_headers("warning")
+    assert len(warned) == 4 and warned[0] == r'299 - "unknown field \"spec.bogus\""' and warned[3] == '299 - "8 more unknown fields"'
     doc["metadata"]["name"] = "ev2"
     assert "warning" not in daemon.post(all_of() + "?fieldValidation=Ignore", doc).expect(201).headers
     check_status(patch(daemon, one() + "?fieldValidation=Strict", {"spec": {"other": 1}}), 400, "BadRequest")

@@ -113,9 +113,13 @@ class Response:
 
     def __init__(self, status, headers, body, reason="", version="HTTP/1.1"):
         self.status, self.reason, self.version, self.body = status, reason, version, body
-        self.headers = {}
-        for name, value in headers:
-            self.headers.setdefault(name.lower(), value)
+        self.headers, self.header_list = {}, [(name.lower(), value) for name, value in headers]
+        for name, value in self.header_list:
+            self.headers.setdefault(name, value)
+
+    def all_headers(self, name):
+        """The values of all headers of that name."""
+        return [v for n, v in self.header_list if n == name]
 
     def json(self):
         return json.loads(self.body)
