@@ -8,6 +8,7 @@
 #include "base/vec.h"
 #include "core/decision.h"
 #include "io/store/page.h"
+#include "io/store/run_state.h"
 #include <stdlib.h>
 
 /* ---- what a decision says ---- */
@@ -131,7 +132,7 @@ static bool is_owed_by(struct db *db, struct uuid trigger, struct uuid event)
                    "SELECT 1 FROM triggers t LEFT JOIN trigger_states s ON s.trigger = t.key"
                    " WHERE t.id = ?1 AND ((t.deleted_at IS NULL AND s.held > 0 AND s.held_from <="
                    " ?2) OR EXISTS (SELECT 1 FROM runs r WHERE r.trigger = t.key AND r.held_from"
-                   " <= ?2 AND r.event >= ?2 AND r.state IN ('p', 'd', 'w', 'r')))") == 0) {
+                   " <= ?2 AND r.event >= ?2 AND r.state IN " SQL_NOT_ENDED "))") == 0) {
         bind_uuid(&q, 1, &trigger);
         bind_uuid(&q, 2, &event);
     }

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "core/ark.h"
 #include "io/store/page.h"
+#include "io/store/run_state.h"
 #include <errno.h>
 #include <string.h>
 
@@ -54,7 +55,7 @@ static int load_pipelines(const struct loader *l)
         stmt_begin(&q, l->db,
                    "SELECT p.key, p.id, p.path, p.version, p.created_at, p.updated_at, v.spec,"
                    " (SELECT count(*) FROM runs r WHERE r.pipeline = p.key"
-                   " AND r.state IN ('p', 'd', 'w')), p.given_id FROM pipelines p"
+                   " AND r.state IN " SQL_ALL_PENDING "), p.given_id FROM pipelines p"
                    " JOIN pipeline_versions v ON v.pipeline = p.key AND v.version = p.version"
                    " WHERE p.deleted_at IS NULL ORDER BY p.key");
     while (err == 0 && stmt_row(&q))
@@ -182,10 +183,9 @@ static int load_triggers(const struct loader *l)
 static int load_active_of(const struct loader *l, struct arkevent *a, struct pipeline *p)
 {
     struct stmt q;
-    if (stmt_begin(
-            &q, l->db,
-            "SELECT key, rest FROM runs WHERE pipeline = ?1 AND state IN ('p', 'd', 'w', 'r')"
-            " AND trigger = ?2") == 0) {
+    if (stmt_begin(&q, l->db,
+                   "SELECT key, rest FROM runs WHERE pipeline = ?1 AND state IN " SQL_NOT_ENDED
+                   " AND trigger = ?2") == 0) {
         bind_int(&q, 1, p->key);
         bind_int(&q, 2, a->trigger.key);
     }
@@ -419,7 +419,7 @@ static int recover_runs(const struct loader *l)
     stmt_begin(&q, l->db,
                "SELECT r.key, r.rest, p.id, r.event, r.attempt, r.started_at, l.hash,"
                " l.expires_at FROM pipelines p"
-               " CROSS JOIN runs r ON r.pipeline = p.key AND r.state = 'r'"
+               " CROSS JOIN runs r ON r.pipeline = p.key AND r.state = " SQL_RUNNING
                " LEFT JOIN leases l ON l.run = r.key ORDER BY r.key");
     while (err == 0 && stmt_row(&q))
         err = recover_run(l, &q);

@@ -161,7 +161,7 @@ int query_run_logs(struct db *db, struct uuid id, uint32_t attempt, struct str *
                   "SELECT r.key, r.rest, n.attempt, n.attempt <= r.attempt,"
                   " CASE WHEN n.attempt = r.attempt THEN o.log ELSE a.log END FROM runs r"
                   " JOIN (SELECT iif(?2 > 0, ?2, x.attempt - (x.attempt > 1"
-                  " AND x.state IN ('p', 'd', 'w'))) AS attempt FROM runs x WHERE x.key = ?1) n"
+                  " AND x.state IN " SQL_ALL_PENDING ")) AS attempt FROM runs x WHERE x.key = ?1) n"
                   " LEFT JOIN run_outputs o ON o.run = r.key"
                   " LEFT JOIN run_attempts a ON a.run = r.key AND a.attempt = n.attempt"
                   " WHERE r.key = ?1");

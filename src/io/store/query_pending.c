@@ -3,6 +3,7 @@
 #include "core/pipeline_spec.h"
 #include "io/store/held_files.h"
 #include "io/store/page.h"
+#include "io/store/run_state.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -142,14 +143,15 @@ static int find_due(struct db *db, int64_t pipeline_key, struct wall now, uint32
                     struct waiting *w, size_t *ret_n)
 {
     size_t n = 0;
-    int err = find_waiting(db,
-                           "SELECT key, event FROM runs WHERE pipeline = ?1 AND state = 'p'"
-                           " ORDER BY key LIMIT ?2",
-                           pipeline_key, now, max, w, &n);
+    int err =
+        find_waiting(db,
+                     "SELECT key, event FROM runs WHERE pipeline = ?1 AND state = " SQL_PENDING
+                     " ORDER BY key LIMIT ?2",
+                     pipeline_key, now, max, w, &n);
     if (err == 0)
         err = find_waiting(db,
                            "SELECT key, event FROM runs WHERE pipeline = ?1 AND due_at <= ?3"
-                           " AND state = 'd' ORDER BY due_at LIMIT ?2",
+                           " AND state = " SQL_DELAYED " ORDER BY due_at LIMIT ?2",
                            pipeline_key, now, max, w, &n);
     qsort(w, n, sizeof(*w), by_key);
     *ret_n = n < max ? n : max;

@@ -61,7 +61,7 @@ int query_replay(struct db *db, struct uuid id, struct replay_row *ret)
 #define DEAD                                                                                       \
     " FROM runs r INDEXED BY runs_dead CROSS JOIN pipelines p ON p.key = r.pipeline"               \
     " LEFT JOIN triggers t ON t.key = r.trigger"                                                   \
-    " WHERE r.state = 'f' AND p.deleted_at IS NULL"                                                \
+    " WHERE r.state = " SQL_FAILED " AND p.deleted_at IS NULL"                                     \
     " AND (?2 IS NULL OR (p.path >= ?2 || '.' AND p.path < ?2 || '/'))"                            \
     " AND (?3 IS NULL OR instr(p.path, '.' || ?3 || '.') > 0)"                                     \
     " AND (?4 IS NULL OR substr(p.path, -length(?4) - 1) = '.' || ?4)"                             \

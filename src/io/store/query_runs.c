@@ -89,7 +89,7 @@ static int add_run_at(struct db *db, int64_t key, int64_t output_bytes_max, stru
             " iif(" RUN_IS_LEFT ", p.deleted_at, r.finished_at), p.id, t.id, t.label,"
             " iif(" RUN_IS_LEFT ", '" PIPELINE_DELETED "', ifnull(o.error,"
             " (SELECT a.error FROM run_attempts a WHERE a.run = r.key"
-            " AND a.attempt = r.attempt - 1 AND r.state IN ('p', 'd', 'w')))), "
+            " AND a.attempt = r.attempt - 1 AND r.state IN " SQL_ALL_PENDING "))), "
             "substr(o.output, 1, ?2),"
             " length(o.output), y.original, y.original_rest, z.run, z.rest, p.path FROM runs r"
             " LEFT JOIN replays y ON y.run = r.key LEFT JOIN replays z ON z.run ="
@@ -204,34 +204,30 @@ enum {
 /* By the index alone: every state of every pipeline that matches. */
 #define BY_INDEX                                                                                   \
     " FROM pipelines p CROSS JOIN runs r INDEXED BY runs_by_pipeline"                              \
-    " ON r.pipeline = p.key AND r.state IN ('p', 'd', 'w', 'r', 's', 'f', 'x', 'c') "              \
+    " ON r.pipeline = p.key AND r.state IN " SQL_ALL_STATES " "                                    \
     "WHERE " PATH_MATCHES " AND " STATE_MATCHES
 
 /* One pipeline: eight ordered walks through the index, merged. `shown`: the state they stand for. */
-#define WALK(letter, shown)                                                                        \
-    "SELECT key FROM runs WHERE pipeline = ?11 AND state = '" letter "' AND key < ?1"              \
+#define WALK(state, shown)                                                                         \
+    "SELECT key FROM runs WHERE pipeline = ?11 AND state = " state " AND key < ?1"                 \
     " AND (?5 IS NULL OR instr(?5, " shown ") > 0)"
-#define WALK_PENDING(letter) WALK(letter, "iif(?12, 'c', 'p')")
-#define MERGED                                                                                         \
-    WALK_PENDING("p")                                                                                  \
-    " UNION ALL " WALK_PENDING("d") " UNION ALL " WALK_PENDING("w") " UNION ALL " WALK(                \
-        "r",                                                                                           \
-        "'r'") " UNION ALL " WALK("s",                                                                 \
-                                  "'s'") " UNION ALL " WALK("f",                                       \
-                                                            "'f'") " UNION ALL " WALK("x",             \
-                                                                                      "'x'") " UN"     \
-                                                                                             "ION"     \
-                                                                                             " AL"     \
-                                                                                             "L"       \
-                                                                                             " " WALK( \
-                                                                                                 "c",  \
-                                                                                                 "'c'")
+#define SHOWN_PENDING "iif(?12, " SQL_CANCELLED ", " SQL_PENDING ")"
+#define UNION " UNION ALL "
+#define MERGED                                                                                     \
+    WALK(SQL_PENDING, SHOWN_PENDING)                                                               \
+    UNION WALK(SQL_DELAYED, SHOWN_PENDING)                                                         \
+    UNION WALK(SQL_WAITING, SHOWN_PENDING)                                                         \
+    UNION WALK(SQL_RUNNING, SQL_RUNNING)                                                           \
+    UNION WALK(SQL_SUCCESS, SQL_SUCCESS)                                                           \
+    UNION WALK(SQL_FAILED, SQL_FAILED)                                                             \
+    UNION WALK(SQL_REPLAYED, SQL_REPLAYED)                                                         \
+    UNION WALK(SQL_CANCELLED, SQL_CANCELLED)
 
 /* The table itself, newest first. */
 #define BY_SCAN BY_TABLE("NOT INDEXED")
 
 /* The dead ones alone. */
-#define BY_DEAD BY_TABLE("INDEXED BY runs_dead") " AND r.state = 'f'"
+#define BY_DEAD BY_TABLE("INDEXED BY runs_dead") " AND r.state = " SQL_FAILED
 
 #define BY_TABLE(how)                                                                              \
     " FROM runs r " how " WHERE (?6 IS NULL OR trigger = ?6)"                                      \

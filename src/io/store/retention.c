@@ -114,7 +114,7 @@ static int is_unreplayed(struct db *db, int64_t event, bool *ret)
     struct stmt q;
     if (stmt_begin(&q, db,
                    "SELECT 1 FROM replays y JOIN runs r ON r.key = y.run"
-                   " WHERE y.event = ?1 AND r.state IN ('p', 'd', 'w', 'r')") == 0)
+                   " WHERE y.event = ?1 AND r.state IN " SQL_NOT_ENDED) == 0)
         bind_int(&q, 1, event);
     *ret = !stmt_row(&q);
     return stmt_end(&q);

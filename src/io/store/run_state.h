@@ -13,10 +13,23 @@
 #define STATE_CANCELLED 'c'
 #define STATES_ALL "pdwrsfxc"
 
+/* The same in SQL; lists go behind IN. */
+#define SQL_PENDING "'p'"
+#define SQL_DELAYED "'d'"
+#define SQL_WAITING "'w'"
+#define SQL_RUNNING "'r'"
+#define SQL_SUCCESS "'s'"
+#define SQL_FAILED "'f'"
+#define SQL_REPLAYED "'x'"
+#define SQL_CANCELLED "'c'"
+#define SQL_ALL_PENDING "('p', 'd', 'w')"
+#define SQL_NOT_ENDED "('p', 'd', 'w', 'r')"
+#define SQL_ALL_STATES "('p', 'd', 'w', 'r', 's', 'f', 'x', 'c')"
+
 /* A run's state as it is shown: of a deleted pipeline nothing is pending, even where the rows do not say so yet (sweep.h). In SQL, with the
  * run as r and its pipeline as p. */
-#define RUN_IS_LEFT "(r.state IN ('p', 'd', 'w') AND p.deleted_at IS NOT NULL)"
-#define RUN_STATE "iif(" RUN_IS_LEFT ", 'c', r.state)"
+#define RUN_IS_LEFT "(r.state IN " SQL_ALL_PENDING " AND p.deleted_at IS NOT NULL)"
+#define RUN_STATE "iif(" RUN_IS_LEFT ", " SQL_CANCELLED ", r.state)"
 #define PIPELINE_DELETED "its pipeline was deleted"
 
 /* The letters a status may stand in the table as, the one of a new state first. Static memory. */

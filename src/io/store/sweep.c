@@ -25,10 +25,9 @@ static int find_runs(struct db *db, const struct dropped *d, struct left *ret)
 {
     struct stmt q;
     ret->n = 0;
-    if (stmt_begin(
-            &q, db,
-            "SELECT key FROM runs WHERE pipeline = ?1 AND state IN ('p', 'd', 'w') LIMIT ?2") ==
-        0) {
+    if (stmt_begin(&q, db,
+                   "SELECT key FROM runs WHERE pipeline = ?1 AND state IN " SQL_ALL_PENDING
+                   " LIMIT ?2") == 0) {
         bind_int(&q, 1, d->pipeline);
         bind_int(&q, 2, SWEEP_ROWS_MAX);
     }
@@ -41,7 +40,7 @@ static int cancel(struct db *db, int64_t run, struct wall at)
 {
     struct stmt q;
     if (stmt_begin(&q, db,
-                   "UPDATE runs SET state = 'c', finished_at = ?2, due_at = NULL"
+                   "UPDATE runs SET state = " SQL_CANCELLED ", finished_at = ?2, due_at = NULL"
                    " WHERE key = ?1") == 0) {
         bind_int(&q, 1, run);
         bind_fixed_time(&q, 2, at);

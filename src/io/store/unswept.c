@@ -1,15 +1,16 @@
 /* unswept.c - which runs may have left processes behind. */
 #include "base/mem.h"
 #include "io/store/page.h"
+#include "io/store/run_state.h"
 #include <stdlib.h>
 
 /* Kept apart from their states, which go on: a daemon that dies again before it has ended them must find them once more. */
 static int note(struct db *db)
 {
-    return stmt_exec(db,
-                     "INSERT OR IGNORE INTO unswept (run, rest) SELECT r.key, r.rest"
-                     " FROM pipelines p CROSS JOIN runs r ON r.pipeline = p.key AND r.state = 'r'"
-                     " LEFT JOIN leases l ON l.run = r.key WHERE l.run IS NULL");
+    return stmt_exec(
+        db, "INSERT OR IGNORE INTO unswept (run, rest) SELECT r.key, r.rest"
+            " FROM pipelines p CROSS JOIN runs r ON r.pipeline = p.key AND r.state = " SQL_RUNNING
+            " LEFT JOIN leases l ON l.run = r.key WHERE l.run IS NULL");
 }
 
 int store_find_unswept(struct db *db, struct uuid **ret, size_t *ret_n)

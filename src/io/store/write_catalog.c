@@ -137,10 +137,10 @@ int write_drop_pending(struct db *db, const struct effect *f)
 {
     static const char *const statements[] = {
         "INSERT OR REPLACE INTO run_outputs (run, error) SELECT key, '" RUN_REPLACED "'"
-        " FROM runs WHERE pipeline = ?1 AND state IN ('p', 'd', 'w') AND ?2 NOT NULL"
+        " FROM runs WHERE pipeline = ?1 AND state IN " SQL_ALL_PENDING " AND ?2 NOT NULL"
         " AND key NOT BETWEEN ?3 AND ?4",
-        "UPDATE runs SET state = 'c', finished_at = ?2, due_at = NULL"
-        " WHERE pipeline = ?1 AND state IN ('p', 'd', 'w') AND key NOT BETWEEN ?3 AND ?4",
+        "UPDATE runs SET state = " SQL_CANCELLED ", finished_at = ?2, due_at = NULL"
+        " WHERE pipeline = ?1 AND state IN " SQL_ALL_PENDING " AND key NOT BETWEEN ?3 AND ?4",
     };
     int64_t first, last;
     int err = 0;
@@ -163,7 +163,7 @@ int write_drop_pipeline(struct db *db, const struct effect *f)
 {
     static const char *const statements[] = {
         "UPDATE pipelines SET deleted_at = ?2, sweeping = EXISTS"
-        " (SELECT 1 FROM runs WHERE pipeline = ?1 AND state IN ('p', 'd', 'w')) WHERE key = ?1",
+        " (SELECT 1 FROM runs WHERE pipeline = ?1 AND state IN " SQL_ALL_PENDING ") WHERE key = ?1",
         "UPDATE triggers SET deleted_at = ?2 WHERE pipeline = ?1 AND deleted_at IS NULL",
     };
     int err = 0;

@@ -1,3 +1,4 @@
+#include "io/store/run_state.h"
 #include "io/store/write_replay.h"
 #include "base/check.h"
 
@@ -36,7 +37,9 @@ static int copy_input(struct db *db, const struct keys *k)
 static int settle(struct db *db, int64_t original)
 {
     struct stmt q;
-    if (stmt_begin(&q, db, "UPDATE runs SET state = 'x' WHERE key = ?1 AND state = 'f'") == 0)
+    if (stmt_begin(&q, db,
+                   "UPDATE runs SET state = " SQL_REPLAYED
+                   " WHERE key = ?1 AND state = " SQL_FAILED) == 0)
         bind_int(&q, 1, original);
     return stmt_finish(&q);
 }
@@ -53,7 +56,9 @@ static int is_there(struct db *db, int64_t event, bool *ret)
 static int cancel(struct db *db, int64_t run)
 {
     struct stmt q;
-    if (stmt_begin(&q, db, "UPDATE runs SET state = 'c', finished_at = ?2 WHERE key = ?1") == 0) {
+    if (stmt_begin(&q, db,
+                   "UPDATE runs SET state = " SQL_CANCELLED
+                   ", finished_at = ?2 WHERE key = ?1") == 0) {
         bind_int(&q, 1, run);
         bind_int(&q, 2, row_key_time(run).ms);
     }

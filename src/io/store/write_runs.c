@@ -100,8 +100,9 @@ static bool has_output(const struct effect_move_run *r)
 
 /* What goes back into the queue waits there, if its trigger is paused. */
 #define WAITS_IF_PAUSED                                                                            \
-    "CASE WHEN ?2 IN ('p', 'd') AND trigger IN (SELECT key FROM pauses WHERE kind = 't')"          \
-    " THEN 'w' ELSE ?2 END"
+    "CASE WHEN ?2 IN (" SQL_PENDING ", " SQL_DELAYED                                               \
+    ") AND trigger IN (SELECT key FROM pauses WHERE kind = 't')"                                   \
+    " THEN " SQL_WAITING " ELSE ?2 END"
 
 int write_move_run(struct db *db, const struct effect *f)
 {
@@ -157,10 +158,13 @@ static int set_aside(struct db *db, const struct effect_pause *p)
     struct stmt q;
     if (stmt_begin(&q, db,
                    wall_is_set(p->at)
-                       ? "UPDATE runs SET state = 'w' WHERE pipeline = ?2 AND state IN ('p', 'd')"
+                       ? "UPDATE runs SET state = " SQL_WAITING
+                         " WHERE pipeline = ?2 AND state IN (" SQL_PENDING ", " SQL_DELAYED ")"
                          " AND trigger = ?1"
-                       : "UPDATE runs SET state = CASE WHEN due_at IS NULL THEN 'p' ELSE 'd' END"
-                         " WHERE pipeline = ?2 AND state = 'w' AND trigger = ?1") == 0) {
+                       : "UPDATE runs SET state = CASE WHEN due_at IS NULL THEN " SQL_PENDING
+                         " ELSE " SQL_DELAYED " END"
+                         " WHERE pipeline = ?2 AND state = " SQL_WAITING
+                         " AND trigger = ?1") == 0) {
         bind_int(&q, 1, p->key);
         bind_int(&q, 2, p->pipeline_key);
     }
