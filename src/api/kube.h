@@ -12,7 +12,7 @@
  *     kube_watch.c       all of them, and what happens to them
  *     kube_feed.c        what has happened lately, for those who watch
  *     kube_write.c       create, replace, patch, delete
- *     kube_body.c        what the body of a write says
+ *     kube_body.c        what the body of a write says; kube_writing.c its answer
  *     kube_namespaces.c  get and list namespaces; kube_namespace_write.c makes, changes, deletes them
  */
 #ifndef API_KUBE_H

@@ -1,5 +1,6 @@
 #include "api/kube_body.h"
 #include "api/kube_namespace.h"
+#include "api/kube_writing.h"
 #include "api/resources.h"
 #include "api/work.h"
 #include "base/check.h"
@@ -12,27 +13,6 @@
 #include <string.h>
 
 #define CONFIG_BYTES_MAX ARK_ANNOTATION_BYTES_MAX /* labels and annotations together */
-
-struct write {
-    struct writing writing;
-    int status;
-    struct slice body; /* in the arena */
-};
-
-static void redeemed(struct ticket *t, const struct outcome *o)
-{
-    struct writing *w = container_of(t, struct writing, ticket);
-    if (o->err != 0)
-        kube_unavailable(w->req);
-    else
-        w->then(w, o);
-}
-
-static void written(struct writing *w, const struct outcome *o)
-{
-    const struct write *x = container_of(w, struct write, writing);
-    http_respond_json(w->req, x->status, x->body);
-}
 
 /* What is kept of a document: its labels and annotations, as text. NULL: they are wrong, and the request has been answered. The
  * caller frees it. */
@@ -62,8 +42,7 @@ static char *config_of(struct http_request *req, const json_t *doc, struct slice
 static void put(struct api *a, struct http_request *req, const struct kube_namespace *v, int status)
 {
     struct str body = {0};
-    struct write *w = writing_make(a, req, sizeof(*w), written);
-    w->writing.ticket.done = redeemed;
+    struct kube_writing *w = kube_writing_make(a, req, NULL);
     kube_namespace_add(v, &body);
     w->status = status;
     w->body = arena_copy(req->arena, str_slice(&body));
@@ -234,8 +213,7 @@ static void drop_known(struct changing *c)
                       "it is not empty: delete its pipelines, landing zones and ArkEvents first");
         return;
     }
-    struct write *w = writing_make(a, req, sizeof(*w), dropped);
-    w->writing.ticket.done = redeemed;
+    struct kube_writing *w = kube_writing_make(a, req, dropped);
     if (d.dry_run)
         dropped(&w->writing, NULL);
     else

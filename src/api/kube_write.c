@@ -6,6 +6,7 @@
 #include "api/arks.h"
 #include "api/kube_body.h"
 #include "api/kube_read.h"
+#include "api/kube_writing.h"
 #include "api/resources.h"
 #include "api/work.h"
 #include "base/check.h"
@@ -14,38 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What is answered after the commit. */
-struct write {
-    struct writing writing;
-    int status;
-    struct slice body; /* in the arena */
-    char uid[UUID_TEXT_LEN + 1];
-};
-
 /* ---- answers ---- */
-
-static void redeemed(struct ticket *t, const struct outcome *o)
-{
-    struct writing *w = container_of(t, struct writing, ticket);
-    if (o->err != 0)
-        kube_unavailable(w->req);
-    else
-        w->then(w, o);
-}
-
-static struct write *write_make(struct api *a, struct http_request *req,
-                                void (*then)(struct writing *, const struct outcome *))
-{
-    struct write *w = writing_make(a, req, sizeof(*w), then);
-    w->writing.ticket.done = redeemed;
-    return w;
-}
-
-static void answer(struct writing *w, const struct outcome *o)
-{
-    const struct write *x = container_of(w, struct write, writing);
-    http_respond_json(w->req, x->status, x->body);
-}
 
 /* How it is shown to this client. */
 static struct slice show(struct api *a, struct http_request *req, const struct ark_view *v)
@@ -64,7 +34,7 @@ static struct slice show(struct api *a, struct http_request *req, const struct a
     return ret;
 }
 
-static void show_arkevent(struct write *w, const struct arkevent *e, int status)
+static void show_arkevent(struct kube_writing *w, const struct arkevent *e, int status)
 {
     const struct ark_view v = ark_view_of(e, ARK_MODIFIED);
     w->status = status;
@@ -84,14 +54,14 @@ static void answer_preview(struct api *a, struct http_request *req, const struct
 
 static void create_from(struct api *a, struct http_request *req, const struct ark_manifest *m)
 {
-    struct write *w = write_make(a, req, answer);
+    struct kube_writing *w = kube_writing_make(a, req, NULL);
     show_arkevent(w, arks_add(a, m, &w->writing.ticket), 201);
 }
 
 static void replace_with(struct api *a, struct http_request *req, struct arkevent *e,
                          const struct ark_manifest *m)
 {
-    struct write *w = write_make(a, req, answer);
+    struct kube_writing *w = kube_writing_make(a, req, NULL);
     if (!arks_replace(a, e, m, &w->writing.ticket))
         engine_confirm(a->host->engine,
                        &w->writing.ticket); /* it may be that since a moment only */
@@ -213,7 +183,7 @@ static void keep_status(struct api *a, struct http_request *req, const struct ar
 {
     if (!may_replace(req, doc, e))
         return;
-    struct write *w = write_make(a, req, answer);
+    struct kube_writing *w = kube_writing_make(a, req, NULL);
     show_arkevent(w, e, 200);
     engine_confirm(a->host->engine, &w->writing.ticket);
 }
@@ -241,7 +211,7 @@ static void patch_status(struct http_request *req, void *ctx)
 
 static void dropped(struct writing *w, const struct outcome *o)
 {
-    const struct write *x = container_of(w, struct write, writing);
+    const struct kube_writing *x = container_of(w, struct kube_writing, writing);
     kube_respond_deleted(w->req, &kube_arkevents, w->req->params[1], x->uid);
 }
 
@@ -264,7 +234,7 @@ static void drop(struct http_request *req, void *ctx)
     struct arkevent *e;
     if (!kube_body_deletion(req, &d) || (e = find(a, req)) == NULL || !is_meant(req, &d, e))
         return;
-    struct write *w = write_make(a, req, dropped);
+    struct kube_writing *w = kube_writing_make(a, req, dropped);
     uuid_format(e->trigger.id, w->uid);
     if (d.dry_run)
         kube_respond_deleted(req, &kube_arkevents, req->params[1], w->uid);
