@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RUNNING_MAX 3
+
 struct world {
     struct engine *engine;
     struct now now;
@@ -72,7 +74,7 @@ static inline struct trigger_def *trigger_def(bool enabled, uint64_t cooldown_ms
 static inline int setup(void **state)
 {
     struct world *w = mem_zalloc(sizeof(*w));
-    const struct engine_options opt = {.running_max = 3, .batch_bytes_max = 1 << 20};
+    const struct engine_options opt = {.running_max = RUNNING_MAX, .batch_bytes_max = 1 << 20};
     w->now = (struct now){{1000000}, {1770000000000}};
     w->ticket.done = redeemed;
     w->engine = engine_create(&opt, w->now, 1);

@@ -35,12 +35,14 @@ static void test_entrusted_run_leaves_its_slot(void **state)
 static void test_entrusting_makes_room(void **state)
 {
     struct world *w = *state;
+    engine_change_pipeline(w->engine, w->now, w->pipeline, pipeline_def(0, 1), NULL);
+    engine_change_trigger(w->engine, w->now, w->trigger, trigger_def(true, 0), SLICE("x"), NULL);
     assert_int_equal(fire(w), VERDICT_FIRED);
     const struct uuid first = w->run;
-    pass(w, 60000);
-    assert_int_equal(fire(w), VERDICT_FIRED);
+    for (int i = 1; i < RUNNING_MAX + 1; i++)
+        assert_int_equal(fire(w), VERDICT_FIRED);
+    assert_int_equal(engine_stats(w->engine).pending, 1);
     w->redeemed = 0;
-    engine_change_pipeline(w->engine, w->now, w->pipeline, pipeline_def(2, 1), NULL);
     assert_true(engine_entrust(w->engine, w->now, first, token_hash, 60000, &w->ticket));
     struct batch *b = settle(w, 0);
     assert_non_null(find_effect(b, EFFECT_FETCH_RUNS));

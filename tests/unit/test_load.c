@@ -87,6 +87,34 @@ static void catalog_comes_back(void **state)
     engine_destroy(e);
 }
 
+static void put_pause(struct store *s, enum pause_kind kind, int64_t key, int64_t pipeline_key)
+{
+    batch_add(s->b, EFFECT_PAUSE)->pause =
+        (struct effect_pause){.kind = kind, .key = key, .pipeline_key = pipeline_key, .at = s->now};
+}
+
+static void pauses_come_back(void **state)
+{
+    static const struct {
+        enum pause_kind kind;
+        int64_t key, pipeline_key;
+    } rows[] = {{PAUSE_ALL, 0, 0}, {PAUSE_PIPELINE, 3, 0}, {PAUSE_TRIGGER, 5, 3}};
+    struct store *s = *state;
+    struct diag why;
+    const struct uuid pipeline = put_pipeline(s, 3, "default.bronze.orders", "{}");
+    const struct uuid trigger = put_trigger(s, 5, 3);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        put_pause(s, rows[i].kind, rows[i].key, rows[i].pipeline_key);
+        store_write(s);
+        struct engine *e = load(s, 0, &why);
+        const struct catalog *c = engine_catalog(e);
+        assert_true(engine_is_paused(e));
+        assert_int_equal(catalog_pipeline(c, pipeline)->paused, i >= 1);
+        assert_int_equal(catalog_trigger(c, trigger)->paused, i >= 2);
+        engine_destroy(e);
+    }
+}
+
 static void bad_definitions_name_themselves(void **state)
 {
     struct store *s = *state;
@@ -265,6 +293,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(catalog_comes_back),
+        TEST(pauses_come_back),
         TEST(bad_definitions_name_themselves),
         TEST(interrupted_runs_follow_their_policy),
         TEST(oldest_due_runs_come_first),

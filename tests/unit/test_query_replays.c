@@ -100,6 +100,43 @@ static void dead_ones_are_found_oldest_first(void **state)
     assert_int_equal(query_replay(s->db, next_id(s), &row), -ENOENT);
 }
 
+static void dead_ones_are_filtered(void **state)
+{
+    struct store *s = *state;
+    struct fired f[3];
+    put_pipeline(s, 1, "a.b.c", "{}");
+    put_pipeline(s, 2, "z.b.c", "{}");
+    const struct uuid trigger = put_trigger(s, 5, 1);
+    f[0] = put_failed(s, 1);
+    f[1] = put_webhook(s, trigger, 5, 1, RUN_RUNNING);
+    put_move(s, f[1].run, RUN_FAILED);
+    f[2] = put_failed(s, 2);
+    store_write(s);
+    const struct {
+        struct slice ns, layer, pipeline;
+        struct uuid trigger;
+        size_t first, n;
+    } rows[] = {
+        {.n = 3},
+        {.ns = SLICE("a"), .n = 2},
+        {.ns = SLICE("z"), .first = 2, .n = 1},
+        {.ns = SLICE("b")},
+        {.layer = SLICE("b"), .n = 3},
+        {.pipeline = SLICE("c"), .n = 3},
+        {.pipeline = SLICE("b")},
+        {.trigger = trigger, .first = 1, .n = 1},
+        {.ns = SLICE("z"), .trigger = trigger},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct run_filter some = any;
+        some.ns = rows[i].ns;
+        some.layer = rows[i].layer;
+        some.pipeline = rows[i].pipeline;
+        some.trigger = rows[i].trigger;
+        expect_dead(s, &some, 8, rows[i].n, 0, f + rows[i].first);
+    }
+}
+
 static void both_runs_know_each_other(void **state)
 {
     struct store *s = *state;
@@ -120,6 +157,7 @@ static void both_runs_know_each_other(void **state)
     assert_false(row.event_is_gone);
     assert_int_equal(query_run(s->db, f.run, &s->text, NULL), 0);
     assert_true(text_has(s, "'status':'failed'"));
+    assert_true(text_has(s, "'input':[7]"));
     snprintf(part, sizeof(part), "'dead':false,'replay_of':null,'replayed_as':'%s'",
              text_of(again));
     assert_true(text_has(s, part));
@@ -178,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(dead_ones_are_found_oldest_first),
+        TEST(dead_ones_are_filtered),
         TEST(both_runs_know_each_other),
         TEST(without_its_event_it_is_cancelled),
         TEST(retention_keeps_an_event_that_is_replayed),
