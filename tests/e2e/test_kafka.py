@@ -103,8 +103,9 @@ def test_messages_make_runs_and_their_offsets_are_committed(make_pawl, cluster):
     wait_payloads(d, expected)
     wait_committed(cluster, 8)
     wait_until(lambda: d.topic_metrics("kafka:orders").get("lag_messages") == 0, what="the lag to be known")
-    assert d.topic_metrics("kafka:orders") == {"ready": 1, "connected": 1, "received_total": 5, "duplicates_total": 0,
-                                               "passed_over_total": 0, "in_flight": 0, "lag_messages": 0}
+    m = d.topic_metrics("kafka:orders")
+    again = m.pop("duplicates_total")  # of a slow daemon the group thinks that it has died, and reads behind its offset
+    assert m == {"ready": 1, "connected": 1, "received_total": 5 + again, "passed_over_total": 0, "in_flight": 0, "lag_messages": 0}
     assert len(d.get("/api/v1/runs?limit=100").json()["runs"]) == 5
 
 
