@@ -139,7 +139,10 @@ static const char *end_of_set(const struct check *c, const char *open)
         if (low >= 0 && high >= 0 && low > high)
             return backwards(c, from, p);
     }
-    return *p == ']' ? p : fail(c, open, "the [ is never closed");
+    if (*p != ']')
+        return fail(c, open, "the [ is never closed");
+    const char *slash = memchr(open, '/', (size_t)(p - open));
+    return slash == NULL ? p : fail(c, slash, "no name has a slash in it, so no set can");
 }
 
 _Static_assert(GLOB_STARSTARS_MAX == 4, "the message says so");
@@ -150,6 +153,8 @@ static bool check_text(const struct check *c)
     for (const char *p = c->glob; *p != '\0'; p++) {
         if (*p == '\\' && p[1] == '\0')
             return fail(c, p, "the \\ is followed by nothing") != NULL;
+        if (*p == '\\' && p[1] == '/')
+            return fail(c, p, "a slash cannot be escaped") != NULL;
         if (*p == '\\')
             p++;
         else if (*p == '*' && p[1] == '*' && ++starstars > GLOB_STARSTARS_MAX)
@@ -160,6 +165,26 @@ static bool check_text(const struct check *c)
     return true;
 }
 
+/* What is matched on a path has to look like one. */
+static bool check_segments(const struct check *c)
+{
+    if (strchr(c->glob, '/') == NULL)
+        return true;
+    if (c->glob[0] == '/')
+        return fail(c, c->glob, "the path below the landing zone does not begin with a slash") !=
+               NULL;
+    for (const char *s = c->glob;;) {
+        const size_t len = strcspn(s, "/");
+        if (len == 0)
+            return fail(c, s, "no path has an empty part") != NULL;
+        if (s[0] == '.' && (len == 1 || (len == 2 && s[1] == '.')))
+            return fail(c, s, "no path has . or .. in it") != NULL;
+        if (s[len] == '\0')
+            return true;
+        s += len + 1;
+    }
+}
+
 bool glob_check(struct json_fields *f, const char *name, const char *glob)
 {
     const struct check c = {f, name, glob};
@@ -168,6 +193,6 @@ bool glob_check(struct json_fields *f, const char *name, const char *glob)
     else if (strlen(glob) > GLOB_LEN_MAX)
         json_fields_fail(f, name, "must be at most %d bytes long", GLOB_LEN_MAX);
     else
-        return check_text(&c);
+        return check_text(&c) && check_segments(&c);
     return false;
 }

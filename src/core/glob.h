@@ -15,7 +15,7 @@ struct json_fields;
 bool glob_matches(const char *glob, struct slice name, struct slice path);
 
 /* Whether a pattern can be read and can match: it is not empty nor too long, each [ is closed, its ranges run upwards and its
- * [:classes:] exist, no \ is the last character, and there are not too many `**`. If not, fails the field with what is wrong, and at
+ * [:classes:] exist, no \ is the last character, there are not too many `**`, and what has a slash looks like a path below the zone. If not, fails the field with what is wrong, and at
  * which column, counted in characters from 1. */
 bool glob_check(struct json_fields *f, const char *name, const char *glob);
 

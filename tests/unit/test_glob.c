@@ -71,6 +71,14 @@ static const struct {
     {"[[:foo:]]", "pattern: at column 2: there is no such class"},
     {"[[:ALPHA:]]", "pattern: at column 2: there is no such class"},
     {"**/**/**/**/**", "pattern: at column 13: there are more than 4 **"},
+    {"/srv/in/*.csv",
+     "pattern: at column 1: the path below the landing zone does not begin with a slash"},
+    {"a//b", "pattern: at column 3: no path has an empty part"},
+    {"caf\xc3\xa9/", "pattern: at column 6: no path has an empty part"},
+    {"../*", "pattern: at column 1: no path has . or .. in it"},
+    {"a/./b", "pattern: at column 3: no path has . or .. in it"},
+    {"a[b/c]", "pattern: at column 4: no name has a slash in it, so no set can"},
+    {"a\\/b", "pattern: at column 2: a slash cannot be escaped"},
 };
 
 static void bad_ones_are_explained(void **state)
