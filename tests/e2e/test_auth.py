@@ -128,7 +128,7 @@ def test_other_addresses_with_a_key(make_daemon):
 
 
 def test_keys_made_at_the_same_time(tmp_path):
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
         keys = set(pool.map(lambda n: add_key(tmp_path / "data", f"k{n}"), range(24)))
     assert len(keys) == 24
     assert len(cli("key", "list", "--data", tmp_path / "data").stdout.splitlines()) == 24

@@ -319,7 +319,7 @@ def test_the_service_scales_with_the_topic_from_zero_and_back(daemon, tmp_path):
     script, gate = tmp_path / "worker.py", tmp_path / "gate"
     script.write_text(WORKER)
     os.mkfifo(gate)
-    service = {"type": "service", "argv": ["/usr/bin/python3", str(script)], "min_instances": 0, "max_instances": 3, "idle_seconds": 3}
+    service = {"type": "service", "argv": ["/usr/bin/python3", str(script)], "min_instances": 0, "max_instances": 3, "idle_seconds": 3600}
     p = create(daemon, steps=[{"name": "process", "executor": service}])
     daemon.post(f"/api/v1/events/{p['id']}").expect(200)
     assert workers(daemon, script) == 0
@@ -331,8 +331,10 @@ def test_the_service_scales_with_the_topic_from_zero_and_back(daemon, tmp_path):
     try:
         wait_until(lambda: [r["status"] for r in runs(daemon)] == ["success"] * 20, timeout=60, what="all runs")
         assert len({str(r["output"]) for r in runs(daemon)}) <= 3
-        wait_until(lambda: workers(daemon, script) == 0, timeout=30, what="the idle workers to end")
-        publish(daemon, message.encode())
-        wait_until(lambda: [r["status"] for r in runs(daemon)] == ["success"] * 21, timeout=60, what="a run after that")
+        daemon.put(daemon.pipeline_path(p), {"steps": [{"name": "process", "executor": {**service, "idle_seconds": 1}}]}).expect(200)
+        for n in (21, 22):
+            wait_until(lambda: workers(daemon, script) == 0, timeout=30, what="the idle workers to end")
+            publish(daemon, message.encode())
+            wait_until(lambda n=n: [r["status"] for r in runs(daemon)] == ["success"] * n, timeout=60, what="a run after that")
     finally:
         os.close(opened)

@@ -533,9 +533,9 @@ class Daemon:
         """Calls the webhook, which must be accepted: the run's id."""
         return self.fire(trigger, body, **kw).expect(201).json()["run_id"]
 
-    def fire_sync(self, trigger, body=b"{}", wait="30s", **kw):
+    def fire_sync(self, trigger, body=b"{}", wait="5m", **kw):
         """Calls the webhook and waits for the run on the server's side: the Response."""
-        return self.fire(trigger, body, query=f"mode=sync&timeout={wait}", timeout=60, **kw)
+        return self.fire(trigger, body, query=f"mode=sync&timeout={wait}", timeout=360, **kw)
 
     # ---- ArkEvents ----
 
