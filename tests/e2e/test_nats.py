@@ -274,6 +274,28 @@ def test_the_server_is_away_at_the_start(make_daemon, make_server):
     assert daemon.stderr().count("no JetStream stream has this subject") == 1
 
 
+def test_a_server_that_says_nothing_any_more(make_daemon):
+    """It has greeted, and does not answer."""
+    def greet():
+        while True:
+            try:
+                kept.append(listener.accept()[0])
+            except OSError:
+                return
+            kept[-1].sendall(b'INFO {"server_id":"x","version":"2.9.10","proto":1,"headers":true,"max_payload":1048576}\r\n')
+
+    kept, listener = [], socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=greet, daemon=True).start()
+    daemon = make_daemon("--nats-url", f"nats://127.0.0.1:{listener.getsockname()[1]}")
+    path = listen(daemon)
+    wait_reason(daemon, path, "cannot connect to NATS")
+    before = len(kept)
+    wait_until(lambda: len(kept) > before, what="another attempt")
+    daemon.stop()  # in the middle of it
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
 def test_a_stream_made_anew_is_consumed_from_its_beginning(make_daemon, server):
     daemon = make_daemon("--nats-url", server.url)
     client = server.client()

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "io/loop/worker.h"
 #include "io/nats/adapter.h"
+#include "io/nats/stuck.h"
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
@@ -21,6 +22,7 @@
 #include <sys/socket.h>
 
 #define CONNECT_MS_MAX 2000 /* to one server, everything included */
+#define STUCK_MS 3000       /* between two looks at an attempt: what both see is cut off */
 #define CLOSE_MS_MAX 2000   /* for the library's own threads to end */
 #define AGAIN_MS_MIN 100
 #define AGAIN_MS_MAX 5000
@@ -52,6 +54,8 @@ struct nats_link {
     char *filter; /* of the subscription */
     uint64_t again_ms;
     struct timer again;
+    struct timer look; /* CONNECTING */
+    struct stuck stuck;
     uv_check_t check;
     uv_async_t attach;
     unsigned open; /* handles */
@@ -318,9 +322,17 @@ static void connected(struct nats_link *l)
     l->opt.up(l->opt.arg);
 }
 
+static void look(struct timer *t)
+{
+    struct nats_link *l = container_of(t, struct nats_link, look);
+    stuck_look(&l->stuck, l->opt.settings->url);
+    timer_set(l->opt.timers, &l->look, STUCK_MS);
+}
+
 static void connect_done(struct worker_job *j, bool cancelled)
 {
     struct nats_link *l = container_of(j, struct nats_link, job);
+    timer_cancel(l->opt.timers, &l->look);
     l->nc = l->made;
     if (l->stopping) {
         if (l->nc != NULL)
@@ -337,6 +349,8 @@ static void begin(struct nats_link *l)
 {
     l->state = CONNECTING;
     l->job = (struct worker_job){.work = connect_work, .done = connect_done};
+    l->stuck = (struct stuck){0};
+    timer_set(l->opt.timers, &l->look, STUCK_MS);
     CHECK(worker_post(l->worker, &l->job) == 0);
 }
 
@@ -352,6 +366,7 @@ struct nats_link *nats_link_create(const struct nats_link_options *opt)
     l->filter = mem_printf("%s.>", opt->inbox);
     l->again_ms = AGAIN_MS_MIN;
     l->again.fired = again;
+    l->look.fired = look;
     const struct worker_options w = {
         .name = "nats",
         .threads = 1,
@@ -434,8 +449,10 @@ void nats_link_stop(struct nats_link *l, void (*closed)(void *arg), void *arg)
     l->closed = closed;
     l->arg = arg;
     timer_cancel(l->opt.timers, &l->again);
-    if (l->state == CONNECTING)
+    if (l->state == CONNECTING) {
+        stuck_cut(l->opt.settings->url);
         return; /* connect_done() follows */
+    }
     if (l->state == UP)
         close_connection(l);
     go_on_closing(l);
