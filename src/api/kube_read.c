@@ -116,7 +116,7 @@ bool kube_want_same_shape(const struct kube_want *a, const struct kube_want *b)
 
 /* ---- what is wanted ---- */
 
-struct slice kube_namespace_of(struct slice path)
+static struct slice namespace_of(struct slice path)
 {
     const char *slash = memchr(path.p, '/', path.len);
     CHECK(slash != NULL);
@@ -125,7 +125,7 @@ struct slice kube_namespace_of(struct slice path)
 
 struct slice kube_name_of(struct slice path)
 {
-    const size_t used = kube_namespace_of(path).len + 1;
+    const size_t used = namespace_of(path).len + 1;
     return (struct slice){path.p + used, path.len - used};
 }
 
@@ -142,7 +142,7 @@ static void add_secret_name(struct str *s, struct slice path)
 
 bool kube_wants_path(const struct kube_want *w, struct slice path)
 {
-    const struct slice ns = kube_namespace_of(path);
+    const struct slice ns = namespace_of(path);
     struct str name = {0};
     if (w->ns != NULL && !slice_eq(ns, slice_of(w->ns)))
         return false;
@@ -199,7 +199,7 @@ static void add_secret_metadata(const struct ark_view *v, const char *why, struc
     str_add_cstr(s, "{\"name\":");
     str_add_json(s, str_slice(&name));
     str_add_cstr(s, ",\"namespace\":");
-    str_add_json(s, kube_namespace_of(v->path));
+    str_add_json(s, namespace_of(v->path));
     str_printf(s, ",\"uid\":\"%s\",\"resourceVersion\":\"%llu\",\"creationTimestamp\":\"%s\"", own,
                (unsigned long long)v->version, at);
     if (why != NULL)

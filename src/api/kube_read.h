@@ -53,7 +53,6 @@ void kube_add_event(const struct kube_want *w, struct db *db, const struct ark_v
 bool kube_asks_for_table(struct slice accept); /* the value of an Accept header */
 bool kube_flag(struct http_request *req, const char *name); /* a query parameter that is true, or 1 */
 struct slice kube_name_of(struct slice path);  /* behind the slash */
-struct slice kube_namespace_of(struct slice path);
 
 /* The base of URLs that we tell this client; NULL is never returned. The caller frees it. */
 char *kube_base_url(const struct api *a, const struct http_request *req);

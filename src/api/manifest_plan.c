@@ -25,8 +25,9 @@ static void add_key(struct str *ret, enum manifest_kind kind, struct slice path)
         str_add(ret, dot + 1, path.len - len - 1);
 }
 
-struct manifest_doc *manifest_set_find(const struct manifest_set *s, enum manifest_kind kind,
-                                       struct slice path)
+/* One of the set, as far as it counts for others; NULL when there is none. */
+static struct manifest_doc *find_doc(const struct manifest_set *s, enum manifest_kind kind,
+                                     struct slice path)
 {
     struct manifest_doc *d;
     struct str key = {0};
@@ -95,7 +96,7 @@ struct plan_host {
 static bool pipeline_exists(struct host *h, struct slice path)
 {
     struct plan_host *p = container_of(h, struct plan_host, host);
-    return manifest_set_find(p->set, MANIFEST_PIPELINE, path) != NULL ||
+    return find_doc(p->set, MANIFEST_PIPELINE, path) != NULL ||
            (p->real->pipeline_exists(p->real, path) &&
             !will_be_pruned(p->set, engine_catalog(p->real->engine), MANIFEST_PIPELINE, path));
 }
@@ -103,7 +104,7 @@ static bool pipeline_exists(struct host *h, struct slice path)
 static bool zone_exists(struct host *h, struct slice path)
 {
     struct plan_host *p = container_of(h, struct plan_host, host);
-    return manifest_set_find(p->set, MANIFEST_ZONE, path) != NULL ||
+    return find_doc(p->set, MANIFEST_ZONE, path) != NULL ||
            (p->real->zone_exists(p->real, path) &&
             !will_be_pruned(p->set, engine_catalog(p->real->engine), MANIFEST_ZONE, path));
 }

@@ -16,7 +16,7 @@ const char *manifest_kind_name(enum manifest_kind k)
     return names[k];
 }
 
-const char *manifest_result_name(enum manifest_result r)
+static const char *result_name(enum manifest_result r)
 {
     static const char *const names[] = {"created", "configured", "unchanged", "pruned"};
     return names[r];
@@ -187,7 +187,7 @@ static void add_result(struct str *ret, enum manifest_kind kind, struct slice ns
     json_object_set_new(v, "kind", json_string(manifest_kind_name(kind)));
     json_object_set_new(v, "namespace", json_stringn(ns.p, ns.len));
     json_object_set_new(v, "name", json_stringn(name.p, name.len));
-    json_object_set_new(v, "result", json_string(manifest_result_name(result)));
+    json_object_set_new(v, "result", json_string(result_name(result)));
     if (shown_once != NULL && result == MANIFEST_CREATED)
         json_object_update(v, (json_t *)shown_once);
     if (ret->len > 0 && ret->p[ret->len - 1] == '}')

@@ -30,7 +30,6 @@ enum manifest_kind { MANIFEST_PIPELINE, MANIFEST_ZONE, MANIFEST_TRIGGER, MANIFES
 const char *manifest_kind_name(enum manifest_kind k); /* "Pipeline", ...; static memory */
 
 enum manifest_result { MANIFEST_CREATED, MANIFEST_CONFIGURED, MANIFEST_UNCHANGED, MANIFEST_PRUNED };
-const char *manifest_result_name(enum manifest_result r); /* "created", ... */
 
 struct manifest_problem {
     struct place place;
@@ -120,9 +119,6 @@ void manifest_fail(struct manifest_set *s, struct manifest_doc *d, const char *f
 void manifest_fail_diag(struct manifest_set *s, struct manifest_doc *d, const char *parent, const struct diag *why);
 /* The same for a file that could not be read; the field may be "". */
 void manifest_fail_file(struct manifest_set *s, struct manifest_file *f, struct place at, const char *field, const char *message);
-
-/* A document of the set, as far as it counts for others; NULL when there is none. */
-struct manifest_doc *manifest_set_find(const struct manifest_set *s, enum manifest_kind kind, struct slice path);
 
 /* Looks for cycles among the triggers of the plan and those of the catalog. */
 void manifest_plan_cycles(struct manifest_set *s, struct api *a);

@@ -40,7 +40,7 @@ static struct applied *make(struct slice key, struct slice owner, struct uuid ob
     return a;
 }
 
-void applied_destroy(struct applied *a)
+static void destroy(struct applied *a)
 {
     if (a == NULL)
         return;
@@ -54,7 +54,7 @@ void applied_release(struct catalog *c)
     struct applied *a, *tmp;
     HASH_ITER (by_key, c->applied_by_key, a, tmp) {
         unlink_mark(c, a);
-        applied_destroy(a);
+        destroy(a);
     }
 }
 
@@ -94,14 +94,14 @@ void applied_object_dropped(struct engine *e, struct uuid object)
 
 void applied_done(struct undo *u)
 {
-    applied_destroy(u->old_applied);
+    destroy(u->old_applied);
 }
 
 void applied_undo(struct engine *e, struct now now, struct undo *u)
 {
     if (u->applied != NULL) {
         unlink_mark(&e->catalog, u->applied);
-        applied_destroy(u->applied);
+        destroy(u->applied);
     }
     if (u->old_applied != NULL)
         link_mark(&e->catalog, u->old_applied);

@@ -19,7 +19,6 @@ struct applied {
 struct applied *catalog_applied(const struct catalog *c, struct slice key);
 struct applied *catalog_applied_object(const struct catalog *c, struct uuid object);
 
-void applied_destroy(struct applied *a); /* NULL is fine */
 void applied_release(struct catalog *c); /* destroys all */
 
 #endif

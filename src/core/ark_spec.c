@@ -39,7 +39,7 @@ static const struct {
     {"pipeline-output", ARK_TEAM_OUTPUT},
 };
 
-const char *ark_source_name(enum ark_source s)
+static const char *source_name(enum ark_source s)
 {
     return sources[s].name;
 }
@@ -142,7 +142,7 @@ static void refuse_others(struct fields *f, const struct ark_spec *s)
     };
     for (size_t i = 0; i < ARRAY_SIZE(only); i++)
         if (fields_has(f, only[i].name) && only[i].source != s->source)
-            fields_refuse(f, CAUSE_INVALID, only[i].name, ark_source_name(s->source),
+            fields_refuse(f, CAUSE_INVALID, only[i].name, source_name(s->source),
                           "a source of this type has no such field");
 }
 

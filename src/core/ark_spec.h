@@ -28,7 +28,6 @@
 #define ARK_COOLDOWN_S_MAX 31536000
 
 enum ark_source { ARK_WEBHOOK, ARK_CRON, ARK_TEAM_OUTPUT };
-const char *ark_source_name(enum ark_source s); /* "webhook", "cron", "team-output" */
 
 struct ark_target {
     const char *team;

@@ -28,7 +28,7 @@ static struct namespace *make(struct slice name, struct slice config, uint64_t v
     return n;
 }
 
-void namespace_destroy(struct namespace *n)
+static void destroy(struct namespace *n)
 {
     if (n == NULL)
         return;
@@ -42,7 +42,7 @@ void namespaces_release(struct catalog *c)
     struct namespace *n, *tmp;
     HASH_ITER (hh, c->namespaces, n, tmp) {
         HASH_DELETE(hh, c->namespaces, n);
-        namespace_destroy(n);
+        destroy(n);
     }
 }
 
@@ -91,11 +91,11 @@ void engine_drop_namespace(struct engine *e, struct namespace *n, struct ticket 
 
 void namespace_done(struct undo *u)
 {
-    namespace_destroy(u->old_namespace);
+    destroy(u->old_namespace);
 }
 
 void namespace_undo(struct engine *e, struct now now, struct undo *u)
 {
     swap(e, u->old_namespace, u->namespace);
-    namespace_destroy(u->namespace);
+    destroy(u->namespace);
 }

@@ -18,7 +18,6 @@ struct namespace {
 /* NULL: nobody has made it. */
 struct namespace *catalog_namespace(const struct catalog *c, struct slice name);
 
-void namespace_destroy(struct namespace *n); /* NULL is fine */
 void namespaces_release(struct catalog *c);  /* destroys all */
 
 #endif

@@ -37,7 +37,7 @@ void round_add(struct round *r, const char *path, size_t len, const struct zone_
         r->items.items[r->items.len - 1].look = *look;
 }
 
-void round_destroy(struct round *r)
+static void destroy(struct round *r)
 {
     if (r == NULL)
         return;
@@ -54,7 +54,7 @@ static void over(struct round *r)
     r->ended = true;
     site_round_over(s, r); /* s may be gone */
     if (r->open == 0)
-        round_destroy(r);
+        destroy(r);
 }
 
 /* ---- tickets ---- */
@@ -82,7 +82,7 @@ static void landed(struct ticket *t, const struct outcome *o)
     s->tickets--;
     if (--r->open > 0 || !r->ended)
         return;
-    round_destroy(r);
+    destroy(r);
     site_step(s);
 }
 

@@ -111,7 +111,6 @@ struct round {
 struct round *round_make(struct site *s);
 void round_add(struct round *r, const char *path, size_t len, const struct zone_look *look);
 void round_start(struct round *r);
-void round_destroy(struct round *r);
 
 /* ---- scans ---- */
 
