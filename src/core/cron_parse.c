@@ -121,6 +121,8 @@ static bool all_digits(struct slice word)
 
 static int no_value(const struct field *f, struct slice word)
 {
+    if (word.len == 0 && f->rest.len > 0 && *f->rest.p == '?')
+        return fail(f, word.p, "'?' does not belong here; any value is *");
     if (word.len == 0 && f->rest.len > 0 && *f->rest.p != ',')
         return fail(f, word.p, "'%.*s' does not belong here", SHOWN(f->rest));
     if (word.len == 0)
@@ -261,6 +263,12 @@ static bool can_match(const struct cron *c)
     return false;
 }
 
+/* As other crons have it. */
+static bool names_zone(struct slice text)
+{
+    return slice_starts(text, "TZ=") || slice_starts(text, "CRON_TZ=");
+}
+
 static int parse_fields(const char *text, struct cron *ret, struct diag *reterr)
 {
     struct slice cut[FIELDS_MAX];
@@ -347,6 +355,12 @@ int cron_parse(const char *text, struct cron *ret, struct diag *reterr)
         return fail_at(reterr, text, text + CRON_TEXT_MAX);
     }
     const struct slice whole = slice_trim(slice_of(text));
+    if (names_zone(whole)) {
+        diag_set(reterr, DIAG_INVALID_ARGUMENT,
+                 "a zone does not belong into the expression: it is the field timezone of a "
+                 "trigger, and --tz of pawl cron next");
+        return fail_at(reterr, text, whole.p);
+    }
     if (whole.len > 0 && whole.p[0] == '@')
         return parse_macro(text, whole, ret, reterr);
     return parse_fields(text, ret, reterr);

@@ -312,7 +312,15 @@ static const struct {
     {"1.5 * * * *", 2, "field 1 (minute): '.5' does not belong here"},
     {"0x10 * * * *", 1, "field 1 (minute): '0x10' is not a number"},
     {"JAN * * * *", 1, "field 1 (minute): 'JAN' is not a number"},
-    {"* * ? * *", 5, "field 3 (day of month): '?' does not belong here"},
+    {"* * ? * *", 5, "field 3 (day of month): '?' does not belong here; any value is *"},
+    {" CRON_TZ=Europe/Berlin 0 6 * * *", 2,
+     "a zone does not belong into the expression: it is the field timezone of a trigger, and --tz "
+     "of "
+     "pawl cron next"},
+    {"TZ=UTC 0 6 * * *", 1,
+     "a zone does not belong into the expression: it is the field timezone of a trigger, and --tz "
+     "of "
+     "pawl cron next"},
     {"* * L * *", 5, "field 3 (day of month): 'L' is not a number"},
     {"* * * MON *", 7, "field 4 (month): 'MON' is neither a number nor a name such as FEB"},
     {"* * * * MONDAY", 9,
