@@ -64,6 +64,14 @@ def wait_ready(daemon, path="/api/v1/events/p-orders", timeout=30):
     wait_until(lambda: state(daemon, path)["ready"], timeout, "the topic to be consumed")
 
 
+def listening(make_pawl):
+    """A daemon that reads the topic from now on."""
+    d = make_pawl()
+    listen(d)
+    wait_ready(d)
+    return d
+
+
 def wait_reason(daemon, text, path="/api/v1/events/p-orders", timeout=30):
     return wait_until(lambda: text in state(daemon, path).get("reason", ""), timeout, f"the reason {text!r}")
 
@@ -121,9 +129,7 @@ def test_key_content_type_and_subject(make_pawl, cluster):
 
 
 def test_a_message_that_is_too_large_is_passed_over(make_pawl, cluster):
-    d = make_pawl()
-    listen(d)
-    wait_ready(d)
+    d = listening(make_pawl)
     before = cluster.produce("orders", count=1)
     cluster.large("orders", (1 << 20) + 1)
     wait_payloads(d, before + cluster.produce("orders", first=1, count=1))
@@ -136,9 +142,7 @@ def test_a_message_that_is_too_large_is_passed_over(make_pawl, cluster):
 # ---- once, whatever happens ----
 
 def test_it_goes_on_where_it_stopped(make_pawl, cluster):
-    d = make_pawl()
-    listen(d)
-    wait_ready(d)
+    d = listening(make_pawl)
     first = cluster.produce("orders", count=2)
     wait_payloads(d, first)
     d.stop()
@@ -161,9 +165,7 @@ def test_what_began_at_the_end_begins_there_after_a_crash_too(make_pawl, cluster
 
 def test_the_own_position_is_the_truth(make_pawl, cluster):
     """A group that knows nothing of what was read: every message is delivered to it, and none makes a second event."""
-    d = make_pawl()
-    listen(d)
-    wait_ready(d)
+    d = listening(make_pawl)
     first = cluster.produce("orders", count=5)
     wait_payloads(d, first)
     d.stop()
@@ -175,9 +177,7 @@ def test_the_own_position_is_the_truth(make_pawl, cluster):
 
 
 def test_killed_under_load(make_pawl, cluster):
-    d = make_pawl()
-    listen(d)
-    wait_ready(d)
+    d = listening(make_pawl)
     expected = []
     rounds, per_round = 4, 1500
 
@@ -292,9 +292,7 @@ def test_more_members_than_partitions(make_pawl, cluster):
 # ---- what goes away and comes back ----
 
 def test_brokers_go_away_and_come_back(make_pawl, cluster):
-    d = make_pawl()
-    listen(d)
-    wait_ready(d)
+    d = listening(make_pawl)
     expected = cluster.produce("orders", count=5)
     wait_payloads(d, expected)
     cluster.down()
@@ -331,9 +329,7 @@ def test_a_topic_that_is_missing(make_pawl, cluster):
 
 
 def test_a_topic_that_was_made_anew(make_pawl, cluster, make_cluster):
-    d = make_pawl()
-    listen(d)
-    wait_ready(d)
+    d = listening(make_pawl)
     first = cluster.produce("orders", count=20)
     wait_payloads(d, first)
     d.stop()
@@ -451,9 +447,7 @@ def test_stopped_at_any_time_on_the_way(make_pawl, cluster):
 
 
 def test_the_brokers_are_gone_when_the_daemon_stops(make_pawl, cluster):
-    d = make_pawl()
-    listen(d)
-    wait_ready(d)
+    d = listening(make_pawl)
     wait_payloads(d, cluster.produce("orders", count=10))
     cluster.stop()
     d.stop(timeout=25)

@@ -1,40 +1,7 @@
 #include "core/cloud_event.h"
 #include "base/check.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "run_sample.h"
 #include <string.h>
-#include <cmocka.h>
-
-#define RUN_TEXT "0190a000-0000-7000-8000-000000000001"
-#define EVENT_TEXT "0190a000-0000-7000-8000-000000000002"
-#define ROOT_TEXT "0190a000-0000-7000-8000-000000000004"
-
-static struct uuid id(const char *text)
-{
-    struct uuid ret;
-    assert_true(uuid_parse(slice_of(text), &ret));
-    return ret;
-}
-
-static struct run_start sample(void)
-{
-    return (struct run_start){
-        .run = id(RUN_TEXT),
-        .event = id(EVENT_TEXT),
-        .pipeline = SLICE("shop.silver.orders"),
-        .version = 7,
-        .attempt = 2,
-        .trigger_type = SLICE("webhook"),
-        .source = SLICE("webhook"),
-        .type = SLICE("webhook"),
-        .content_type = SLICE("application/json"),
-        .payload = SLICE("{ \"a\": 1.0 }"),
-        .event_time = {INT64_C(1770977100123)},
-        .root = id(ROOT_TEXT),
-        .depth = 3,
-    };
-}
 
 #define ATTRIBUTES                                                                                 \
     "{\"specversion\":\"1.0\",\"id\":\"" EVENT_TEXT                                                \
