@@ -20,7 +20,8 @@ def limited(make_daemon, name, value):
 
 
 def set_limit(daemon, name, value):
-    subprocess.run(["nsenter", "--user", "--target", str(daemon.pid), "sh", "-c", LIMIT, name, str(value), "true"], check=True)
+    subprocess.run(["nsenter", "--user", "--preserve-credentials", "--target", str(daemon.pid), "sh", "-c", LIMIT, name, str(value), "true"],
+                   check=True)
 
 
 def expect_reported(daemon, zone, part):
