@@ -311,13 +311,15 @@ def test_a_stream_made_anew_is_consumed_from_its_beginning(make_daemon, server):
     assert positions(daemon) == [1]  # the old one's is gone
 
 
-@pytest.mark.parametrize("overtaken", [False, True], ids=["shorter", "overtaken"])
-def test_a_stream_that_lost_its_end(make_daemon, server, overtaken):
+@pytest.mark.parametrize("overtaken,retention", [(False, "limits"), (True, "limits"), (False, "interest"), (False, "workqueue")])
+def test_a_stream_that_lost_its_end(make_daemon, make_server, overtaken, retention):
     """Its sequences come again for other messages: as many as were lost or fewer, or more while pawl is away."""
+    server = make_server().start()
+    client = server.client()
+    client.add_stream("ORDERS", ["orders.>"], retention=retention)
     daemon = make_daemon("--nats-url", server.url)
     path = listen(daemon)
     wait_ready(daemon, path)
-    client = server.client()
     client.publish_many("orders.new", numbers(10))
     wait_payloads(daemon, numbers(10))
     wait_acknowledged(client)
@@ -406,6 +408,25 @@ def test_a_consumer_that_does_not_deliver_again_is_made_anew(make_daemon, server
     wait_payloads(daemon, numbers(40))
     wait_acknowledged(client)
     assert "the consumer is made anew" in daemon.stderr()
+
+
+def test_a_count_of_deliveries_that_goes_back_begins_a_new_session(make_daemon, server):
+    """As after a restart of the server that has the stream, behind the one that pawl is connected to."""
+    relay = Relay(server)
+    daemon = make_daemon("--nats-url", relay.url)
+    client = server.client()
+    path = listen(daemon)
+    wait_ready(daemon, path)
+    client.publish_many("orders.new", numbers(3))
+    wait_payloads(daemon, numbers(3))
+    wait_acknowledged(client)
+    name = client.consumers("ORDERS")[0]["name"]
+    relay.pairs[-1][0].sendall(f"MSG orders.new 1 $JS.ACK.ORDERS.{name}.1.3.1.1668000000000000000.0 1\r\nx\r\n".encode())
+    wait_until(lambda: "count of deliveries went back" in daemon.stderr(), what="it to be noticed")
+    client.publish_many("orders.new", numbers(3, 3))
+    wait_payloads(daemon, numbers(6))
+    wait_acknowledged(client)
+    relay.listener.close()
 
 
 def test_lost_acknowledgements_make_no_second_event(make_daemon, make_server):
