@@ -104,13 +104,15 @@ struct trigger_def *arks_preview(struct api *a, const struct arkevent *e,
         after.trigger.id = kube_uid_of("preview", slice_of(m->path));
         after.trigger.created_at = now.wall;
         after.trigger.state.last_fired = after.trigger.state.last_due = WALL_UNSET;
-        after.state.reason_since = now.wall;
+        after.state.ready_since = now.wall;
         other_spec = true;
     }
     after.path = m->path;
     after.trigger.def = make_def(ark_type(), m);
     after.state.generation += other_spec;
     after.state.reason = ark_judge(engine_catalog(a->host->engine), &after, &after.state.missing);
+    if (e != NULL && ark_is_ready(after.state.reason) != ark_is_ready(e->state.reason))
+        after.state.ready_since = now.wall;
     *ret = ark_view_of(&after, ARK_MODIFIED);
     return after.trigger.def;
 }

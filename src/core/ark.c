@@ -102,7 +102,7 @@ struct ark_view ark_view_of(const struct arkevent *a, enum ark_change what)
         .generation = a->state.generation,
         .fired = a->state.fired,
         .reason = a->state.reason,
-        .reason_since = a->state.reason_since,
+        .ready_since = a->state.ready_since,
         .created_at = t->created_at,
         .last_fired = t->state.last_fired,
         .last_due = t->state.last_due,
@@ -142,22 +142,28 @@ static void record(struct engine *e, const struct arkevent *a, bool dropped)
         .version = a->state.version,
         .generation = a->state.generation,
         .reason = a->state.reason,
-        .reason_since = a->state.reason_since,
+        .ready_since = a->state.ready_since,
         .token_hash = keep(e, (struct slice){(const char *)a->token.hash, sizeof(a->token.hash)}),
         .token_sealed = keep(e, (struct slice){(const char *)a->token.sealed, a->token.sealed_len}),
         .dropped = dropped,
     };
 }
 
+static void move_reason(struct now now, const struct arkevent *a, enum ark_reason reason,
+                        struct ark_state *next)
+{
+    next->reason = reason;
+    if (ark_is_ready(reason) != ark_is_ready(a->state.reason))
+        next->ready_since = now.wall;
+}
+
 /* What its condition is now. True when it is another one than before. */
 static bool judge_again(const struct engine *e, struct now now, const struct arkevent *a,
                         struct ark_state *next)
 {
-    next->reason = ark_judge(&e->catalog, a, &next->missing);
-    const bool same = next->reason == a->state.reason;
-    if (!same)
-        next->reason_since = now.wall; /* that another target is missing is no transition */
-    return !same || !slice_eq(slice_of(next->missing), slice_of(a->state.missing));
+    move_reason(now, a, ark_judge(&e->catalog, a, &next->missing), next);
+    return next->reason != a->state.reason ||
+           !slice_eq(slice_of(next->missing), slice_of(a->state.missing));
 }
 
 struct arkevent *engine_add_ark(struct engine *e, struct now now, struct slice path,
@@ -169,7 +175,7 @@ struct arkevent *engine_add_ark(struct engine *e, struct now now, struct slice p
     a->path = mem_dup(path.p, path.len);
     a->token = *token;
     change_add_trigger(e, now, &a->trigger, NULL, type, def, label);
-    struct ark_state first = {.generation = 1, .reason_since = now.wall};
+    struct ark_state first = {.generation = 1, .ready_since = now.wall};
     judge_again(e, now, a, &first);
     change(e, a, &first, ARK_ADDED, SLICE_NONE);
     record(e, a, false);
@@ -253,9 +259,8 @@ void engine_loaded_arks(struct engine *e, struct now now, uint64_t version)
         e->ark_version = version;
     HASH_ITER (hh, e->catalog.arks, a, tmp) {
         struct ark_state next = a->state;
-        next.reason = ark_judge(&e->catalog, a, &next.missing);
+        move_reason(now, a, ark_judge(&e->catalog, a, &next.missing), &next);
         if (next.reason != a->state.reason) {
-            next.reason_since = now.wall;
             change(e, a, &next, ARK_MODIFIED, SLICE_NONE);
             record(e, a, false);
         }

@@ -33,7 +33,7 @@ struct ark_state {
     uint64_t generation; /* 1, and one more with each change of the spec */
     uint64_t fired;      /* times */
     enum ark_reason reason;
-    struct wall reason_since; /* ready or not, and why: since then */
+    struct wall ready_since; /* ready, or not: since then; why not may have changed */
     const char *missing;      /* TARGET_NOT_FOUND: the path of the first pipeline that is not there; the rule's or static memory */
 };
 

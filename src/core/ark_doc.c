@@ -179,7 +179,7 @@ static void add_condition(const struct ark_view *v, const struct parts *p, struc
                ark_is_ready(v->reason) ? "True" : "False", ark_reason_name(v->reason));
     add_message(v, p, now, ret);
     str_add_cstr(ret, ",\"lastTransitionTime\":");
-    add_time(ret, v->reason_since);
+    add_time(ret, v->ready_since);
     str_add_char(ret, '}');
 }
 

@@ -245,7 +245,7 @@ struct effect_put_ark {
     struct slice path, missing, token_hash, token_sealed;
     uint64_t version, generation;
     int reason; /* enum ark_reason */
-    struct wall reason_since;
+    struct wall ready_since;
     bool dropped;
 };
 
@@ -259,7 +259,7 @@ struct ark_view {
     uint64_t version; /* 0: it is not stored */
     uint64_t generation, fired;
     int reason; /* enum ark_reason */
-    struct wall reason_since, created_at, last_fired, last_due;
+    struct wall ready_since, created_at, last_fired, last_due;
 };
 
 struct effect_lease_run {

@@ -448,6 +448,25 @@ def test_the_key_is_lost(daemon):
     assert daemon.stderr().count("cannot be read") == before
 
 
+def test_a_schedule_fires(daemon):
+    """It says when it does next, and does not while it is suspended."""
+    daemon.create_team("t", ["/bin/cat"])
+    targets = [{"team": "t", "input": {"at": "{{ .trigger.firedAt }}", "by": "{{ .trigger.name }}", "with": "{{ .trigger.body.x }}"}}]
+    e = daemon.create_event("e", *targets, source={"type": "cron", "cron": "@every 1s"})
+    wait_until(lambda: daemon.event(e)["status"]["firedCount"] > 0, what="the first firing")
+    doc = daemon.event(e)
+    assert doc["status"]["nextFireAt"] > doc["status"]["lastFiredAt"]
+    assert condition(daemon, e)[:2] == ("True", "Active") and condition(daemon, e)[2].startswith("next fire at 20")
+    doc["spec"]["suspended"] = True
+    del doc["metadata"]["resourceVersion"]
+    suspended = daemon.put(daemon.event_path(e), doc).expect(200).json()
+    assert "nextFireAt" not in suspended["status"] and condition(daemon, e)[:2] == ("False", "Suspended")
+    runs = daemon.get("/api/v1/runs?namespace=ai").json()["runs"]
+    assert len(runs) == suspended["status"]["firedCount"]
+    given = daemon.wait_run(runs[-1]["id"], "success")["output"]["payload"]
+    assert given == {"at": given["at"], "by": "e", "with": ""} and re.fullmatch(r"20[-0-9]+T[:0-9]+[.][0-9]{3}Z", given["at"])
+
+
 def test_a_schedule_that_is_not_understood_any_more(daemon):
     """What another version of pawl took is kept, shows why it does not fire, and can be mended."""
     daemon.create_team("t")

@@ -111,7 +111,7 @@ static void write_ark(struct sim *s, const struct effect_put_ark *a)
     raise_version(r, a->version);
     r->generation = a->generation;
     r->reason = a->reason;
-    r->since = a->reason_since;
+    r->since = a->ready_since;
     r->dropped = a->dropped;
 }
 
@@ -388,7 +388,7 @@ static void load_row(struct sim *s, const struct row *r)
                                   .generation = r->generation,
                                   .fired = r->fired,
                                   .reason = (enum ark_reason)r->reason,
-                                  .reason_since = r->since};
+                                  .ready_since = r->since};
     engine_load_ark(s->engine, s->now, a);
     for (size_t i = 0; kind_of(r)->forbids && i < s->runs.len; i++) {
         const struct going *g = &s->runs.items[i];

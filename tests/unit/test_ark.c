@@ -321,7 +321,7 @@ static void the_condition_follows_the_teams(void **state)
     pass(w, 1000);
     add_team(w, TEAM("b"));
     assert_int_equal(a->state.reason, ARK_WEBHOOK_READY);
-    assert_int_equal(a->state.reason_since.ms, T0 + 2000);
+    assert_int_equal(a->state.ready_since.ms, T0 + 2000);
     assert_int_equal(a->state.version, first + 2);
     add_team(w, TEAM("c"));
     assert_int_equal(a->state.version, first + 2);
@@ -338,7 +338,7 @@ static void the_condition_follows_the_teams(void **state)
     engine_drop_pipeline(w->engine, w->now, at(w, TEAM("b")), NULL);
     commit(w);
     assert_int_equal(a->state.reason, ARK_TARGET_NOT_FOUND);
-    assert_int_equal(a->state.reason_since.ms, T0 + 3000);
+    assert_int_equal(a->state.ready_since.ms, T0 + 3000);
     assert_int_equal(a->state.generation, 1);
 }
 
@@ -356,16 +356,20 @@ static void each_kind_is_ready_in_its_own_way(void **state)
     const struct {
         struct trigger_def *def;
         enum ark_reason reason;
+        int64_t since_ms; /* another reason not to be ready is no transition */
     } rows[] = {
-        {def_of(cron, true), ARK_ACTIVE},
-        {def_of(output, true), ARK_WATCHING},
-        {def_of(webhook_rule(NULL), false), ARK_SUSPENDED},
-        {def_of(broken, true), ARK_INVALID_CRON},
+        {def_of(cron, true), ARK_ACTIVE, T0},
+        {def_of(output, true), ARK_WATCHING, T0},
+        {def_of(webhook_rule(NULL), false), ARK_SUSPENDED, T0 + 3000},
+        {def_of(broken, true), ARK_INVALID_CRON, T0 + 3000},
+        {def_of(webhook_rule(NULL), true), ARK_WEBHOOK_READY, T0 + 5000},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        pass(w, 1000);
         engine_change_ark(w->engine, w->now, a, rows[i].def, SLICE("x"), true, NULL);
         commit(w);
         assert_int_equal(a->state.reason, rows[i].reason);
+        assert_int_equal(a->state.ready_since.ms, rows[i].since_ms);
         assert_int_equal(a->state.generation, 2 + i);
     }
 }
@@ -460,11 +464,11 @@ static void another_missing_target_is_no_transition(void **state)
     pass(w, 5000);
     add_team(w, TEAM("a"));
     assert_string_equal(a->state.missing, TEAM("b"));
-    assert_int_equal(a->state.reason_since.ms, before.reason_since.ms);
+    assert_int_equal(a->state.ready_since.ms, before.ready_since.ms);
     assert_true(a->state.version > before.version);
     add_team(w, TEAM("b"));
     assert_int_equal(a->state.reason, ARK_WEBHOOK_READY);
-    assert_int_equal(a->state.reason_since.ms, w->now.wall.ms);
+    assert_int_equal(a->state.ready_since.ms, w->now.wall.ms);
 }
 
 /* ---- undo ---- */

@@ -28,7 +28,7 @@ static struct ark_view view_of(struct slice config, enum ark_reason reason)
         .generation = 2,
         .fired = 3,
         .reason = (int)reason,
-        .reason_since = {T0 - 5500},
+        .ready_since = {T0 - 5500},
         .created_at = {T0 - 125000},
         .last_fired = {T0 - 3000},
         .last_due = {T0},

@@ -130,7 +130,7 @@ static int load_ark(const struct loader *l, struct stmt *q, struct trigger_def *
         .generation = (uint64_t)column_int(q, 16),
         .fired = (uint64_t)column_int(q, 17),
         .reason = (enum ark_reason)column_int(q, 18),
-        .reason_since = column_time(q, 19),
+        .ready_since = column_time(q, 19),
     };
     ark_token_set(&a->token, column_slice(q, 20), column_slice(q, 21));
     engine_load_ark(l->engine, l->now, a);
@@ -166,7 +166,7 @@ static int load_triggers(const struct loader *l)
                          "SELECT t.key, t.id, p.id, t.type, t.config, t.enabled, t.cooldown_ms,"
                          " t.created_at, t.updated_at, s.last_fired, s.last_due, s.held,"
                          " s.held_from, t.pipeline, a.path, max(a.version, s.version),"
-                         " a.generation, s.fired, a.reason, a.reason_since, a.token_hash,"
+                         " a.generation, s.fired, a.reason, a.ready_since, a.token_hash,"
                          " a.token_sealed FROM triggers t"
                          " LEFT JOIN pipelines p ON p.key = t.pipeline"
                          " LEFT JOIN arkevents a ON a.trigger = t.key"

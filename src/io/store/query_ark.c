@@ -7,7 +7,7 @@
 #define VERSION "max(a.version, ifnull(s.version, 0))"
 #define COLUMNS                                                                                    \
     "SELECT t.id, a.path, t.config, a.missing, " VERSION ", a.generation, ifnull(s.fired, 0),"     \
-    " a.reason, a.reason_since, t.created_at, s.last_fired, s.last_due, a.dropped,"                \
+    " a.reason, a.ready_since, t.created_at, s.last_fired, s.last_due, a.dropped,"                \
     " a.created_version FROM arkevents a JOIN triggers t ON t.key = a.trigger"                     \
     " LEFT JOIN trigger_states s ON s.trigger = a.trigger "
 
@@ -31,7 +31,7 @@ static struct ark_view view(struct stmt *q, uint64_t since)
         .generation = (uint64_t)column_int(q, 5),
         .fired = (uint64_t)column_int(q, 6),
         .reason = (int)column_int(q, 7),
-        .reason_since = column_time(q, 8),
+        .ready_since = column_time(q, 8),
         .created_at = column_time(q, 9),
         .last_fired = column_time(q, 10),
         .last_due = column_time(q, 11),

@@ -70,7 +70,7 @@ CREATE TABLE arkevents (
     created_version INTEGER NOT NULL,
     generation INTEGER NOT NULL,
     reason INTEGER NOT NULL,
-    reason_since INTEGER NOT NULL,
+    ready_since INTEGER NOT NULL,
     missing TEXT,                    -- the first target that is not there
     dropped INTEGER NOT NULL,
     token_hash BLOB,

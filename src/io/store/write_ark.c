@@ -9,18 +9,18 @@ int write_ark(struct db *db, const struct effect *f)
     struct stmt q;
     if (stmt_begin(&q, db,
                    "INSERT INTO arkevents (trigger, path, version, created_version, generation,"
-                   " reason, reason_since, missing, dropped, token_hash, token_sealed)"
+                   " reason, ready_since, missing, dropped, token_hash, token_sealed)"
                    " VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
                    " ON CONFLICT (trigger) DO UPDATE SET version = excluded.version,"
                    " generation = excluded.generation, reason = excluded.reason,"
-                   " reason_since = excluded.reason_since, missing = excluded.missing,"
+                   " ready_since = excluded.ready_since, missing = excluded.missing,"
                    " dropped = excluded.dropped") == 0) {
         bind_int(&q, 1, a->key);
         bind_text(&q, 2, a->path);
         bind_int(&q, 3, (int64_t)a->version);
         bind_int(&q, 4, (int64_t)a->generation);
         bind_int(&q, 5, a->reason);
-        bind_int(&q, 6, a->reason_since.ms);
+        bind_int(&q, 6, a->ready_since.ms);
         bind_text(&q, 7, a->missing);
         bind_int(&q, 8, a->dropped);
         bind_blob(&q, 9, a->token_hash);
