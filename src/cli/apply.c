@@ -282,7 +282,7 @@ static int run(const struct flags *f)
 
 const struct cli_command cli_apply = {
     .name = "apply",
-    .args = "-f FILE|DIR|- [--prune] [--dry-run] [-n NS] [--server URL]",
+    .args = "-f FILE|DIR|- [-R] [--prune] [--dry-run] [-n NS] [--server URL]",
     .help = "Makes what manifests describe: pipelines, landing zones, triggers, ArkEvents.",
     .flags = flags,
     .run = run,
