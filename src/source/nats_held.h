@@ -9,6 +9,7 @@
 #include "source/nats_sub.h"
 #include "source/nats_wire.h"
 
+#define NS_PER_MS 1000000
 #define POSITION_SIZE (NATS_SUBJECT_LEN_MAX + NATS_NAME_SIZE + 80)
 
 enum nats_sub_state {
@@ -85,6 +86,20 @@ static inline struct timers *nats_sub_timers(struct nats_sub *s)
 
 /* nats_sub.c: asks the server for as many messages as there is room for. */
 void nats_sub_pull(struct nats_sub *s);
+/* Likewise. A request, whose answer is this state's; `names` come behind `what`, of the consumer they are its own. Then what is tried again when
+ * something has failed. */
+void nats_sub_ask(struct nats_sub *s, enum nats_sub_state state, const char *what, const char *names,
+                  struct slice body);
+void nats_sub_ask_of_consumer(struct nats_sub *s, enum nats_sub_state state, const char *what);
+void nats_sub_fail(struct nats_sub *s, const char *why);
+
+/* nats_stream.c: how far the topic has come in the stream of this session; false: it has not begun. */
+bool nats_stream_position(const struct nats_sub *s, struct position *ret);
+void nats_stream_look(struct nats_sub *s); /* ASK_STREAM is answered */
+void nats_stream_message_told(struct nats_sub *s, struct slice answer);
+void nats_stream_record(struct nats_sub *s); /* GO_BACK is */
+void nats_stream_recorded(struct ticket *t, const struct outcome *o); /* of the ticket `recorded` */
+void nats_stream_agreed(struct nats_sub *s); /* the stream is what it was: on to ASK_CONSUMER */
 
 /* A message that is not held. */
 void held_acknowledge(struct nats_sub *s, const struct nats_message *m, struct slice how);

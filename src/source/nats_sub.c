@@ -27,7 +27,6 @@
 #include <utlist.h>
 
 #define ANSWER_MS_MAX 5000
-#define NS_PER_MS 1000000
 #define AGAIN_MS 1000     /* after something failed */
 #define AGAIN_SOON_MS 100 /* after a gap: what was acknowledged is being counted */
 #define PULL_S_MAX 30     /* how long a request for messages stays open */
@@ -78,7 +77,7 @@ static void leave(struct nats_sub *s, enum nats_sub_state to, uint64_t again_ms)
         timer_set(nats_sub_timers(s), &s->timer, again_ms);
 }
 
-static void fail(struct nats_sub *s, const char *why)
+void nats_sub_fail(struct nats_sub *s, const char *why)
 {
     if (strcmp(s->why, why) != 0) {
         snprintf(s->why, sizeof(s->why), "%s", why);
@@ -87,8 +86,8 @@ static void fail(struct nats_sub *s, const char *why)
     leave(s, LATER, AGAIN_MS);
 }
 
-static void ask(struct nats_sub *s, enum nats_sub_state state, const char *what, const char *names,
-                struct slice body)
+void nats_sub_ask(struct nats_sub *s, enum nats_sub_state state, const char *what,
+                  const char *names, struct slice body)
 {
     char subject[2 * NATS_NAME_SIZE + 64], reply[128];
     s->state = state;
@@ -98,21 +97,21 @@ static void ask(struct nats_sub *s, enum nats_sub_state state, const char *what,
              (unsigned long long)s->asked);
     timer_set(nats_sub_timers(s), &s->timer, state == CONSUMING ? PULL_MS_MAX : ANSWER_MS_MAX);
     if (!nats_link_send(s->hub->link, subject, reply, body))
-        fail(s, "a request to NATS could not be sent");
+        nats_sub_fail(s, "a request to NATS could not be sent");
 }
 
-static void ask_of_consumer(struct nats_sub *s, enum nats_sub_state state, const char *what)
+void nats_sub_ask_of_consumer(struct nats_sub *s, enum nats_sub_state state, const char *what)
 {
     char names[2 * NATS_NAME_SIZE];
     snprintf(names, sizeof(names), "%s.%s", s->stream, s->consumer);
-    ask(s, state, what, names, SLICE(""));
+    nats_sub_ask(s, state, what, names, SLICE(""));
 }
 
 static void find_stream(struct nats_sub *s)
 {
     struct str body = {0};
     nats_write_lookup(slice_of(s->subject), &body);
-    ask(s, FIND_STREAM, "STREAM.NAMES", "", str_slice(&body));
+    nats_sub_ask(s, FIND_STREAM, "STREAM.NAMES", "", str_slice(&body));
     str_release(&body);
 }
 
@@ -127,104 +126,6 @@ static void begin(struct nats_sub *s)
         find_stream(s);
 }
 
-/* ---- the stream may not be what it was ---- */
-
-static bool find_position(const struct nats_sub *s, struct position *ret)
-{
-    *ret = (struct position){.subscription = slice_of(s->position)};
-    return engine_position(s->hub->host->engine, ret);
-}
-
-static void ask_consumer(struct nats_sub *s)
-{
-    ask_of_consumer(s, ASK_CONSUMER, "CONSUMER.INFO.");
-}
-
-static void ask_message(struct nats_sub *s, uint64_t seq)
-{
-    struct str body = {0};
-    nats_write_message_request(seq, &body);
-    ask(s, ASK_MESSAGE, "STREAM.MSG.GET.", s->stream, str_slice(&body));
-    str_release(&body);
-}
-
-static void recorded(struct ticket *t, const struct outcome *o)
-{
-    struct nats_sub *s = container_of(t, struct nats_sub, recorded);
-    s->fed_count--;
-    if (s->state == ENDED && s->fed_count == 0)
-        s->ended(s->arg);
-    else if (s->state == RECORD && o->err == 0)
-        ask_consumer(s);
-    else if (s->state == RECORD)
-        fail(s, "the store cannot take messages");
-}
-
-static void record(struct nats_sub *s)
-{
-    struct host *h = s->hub->host;
-    const struct event ev = {
-        .source = "topic",
-        .type = SLICE("beginning"),
-        .position = &s->back,
-        .ticket = &s->recorded,
-    };
-    s->state = RECORD;
-    timer_cancel(nats_sub_timers(s), &s->timer);
-    if (h->stopping || h->feed(h, &ev) < 0)
-        fail(s, "the store cannot take messages");
-    else
-        s->fed_count++;
-}
-
-/* Where the two agree is not known by number: messages may have come since. But what is new came after the last one that was dealt
- * with. */
-static void go_back(struct nats_sub *s, const struct position *own, const char *why)
-{
-    log_warn("the end of a stream was lost, what came later is read", LOG_STR("topic", s->topic),
-             LOG_STR("stream", s->stream), LOG_INT("sequence", own->at), LOG_STR("seen", why));
-    s->back = (struct position){slice_of(s->position), 0, 0, own->mark, true};
-    if (s->info.interest)
-        record(s); /* what it keeps would go with the consumer */
-    else
-        ask_of_consumer(s, GO_BACK, "CONSUMER.DELETE.");
-}
-
-static void message_told(struct nats_sub *s, struct slice data)
-{
-    struct position own;
-    struct wall time;
-    struct diag why;
-    if (nats_read_message_time(data, &time, &why) == 0 && find_position(s, &own) &&
-        (uint64_t)time.ms != own.mark / NS_PER_MS)
-        go_back(s, &own, "another message has the sequence");
-    else
-        ask_consumer(s); /* it is there, or was deleted, which says nothing */
-}
-
-/* Another one of the same name is gone for ever. */
-static bool is_former(struct slice subscription, void *arg)
-{
-    const struct nats_sub *s = arg;
-    const size_t len = strlen(s->topic) + strlen(s->stream) + 2;
-    return subscription.len > len && memcmp(subscription.p, s->position, len) == 0 &&
-           !slice_is(subscription, s->position);
-}
-
-static void look_at_stream(struct nats_sub *s)
-{
-    struct position own;
-    engine_forget_positions(s->hub->host->engine, is_former, s);
-    if (!find_position(s, &own))
-        ask_consumer(s);
-    else if (own.at > s->info.last_seq)
-        go_back(s, &own, "the stream ends before the sequence");
-    else if (own.at > 0 && own.mark > 0)
-        ask_message(s, own.at);
-    else
-        ask_consumer(s);
-}
-
 /* When the first of the triggers that listen now came to be, or later, if all before that is dealt with. */
 static struct wall listening_since(struct nats_sub *s)
 {
@@ -236,7 +137,7 @@ static struct wall listening_since(struct nats_sub *s)
             t->created_at.ms < since.ms)
             since = t->created_at;
     struct position own;
-    if (find_position(s, &own) && own.at == 0 && since.ms <= (int64_t)(own.mark / NS_PER_MS))
+    if (nats_stream_position(s, &own) && own.at == 0 && since.ms <= (int64_t)(own.mark / NS_PER_MS))
         since.ms = (int64_t)(own.mark / NS_PER_MS) + 1;
     return since;
 }
@@ -245,7 +146,7 @@ static struct wall listening_since(struct nats_sub *s)
 static void make_consumer(struct nats_sub *s)
 {
     struct position own;
-    const bool goes_on = s->rebuild && find_position(s, &own) && own.at > 0;
+    const bool goes_on = s->rebuild && nats_stream_position(s, &own) && own.at > 0;
     const struct nats_consumer_config c = {
         .stream = s->stream,
         .name = s->consumer,
@@ -260,7 +161,7 @@ static void make_consumer(struct nats_sub *s)
     char names[2 * NATS_NAME_SIZE];
     nats_write_consumer(&c, &body);
     snprintf(names, sizeof(names), "%s.%s", s->stream, s->consumer);
-    ask(s, MAKE_CONSUMER, "CONSUMER.DURABLE.CREATE.", names, str_slice(&body));
+    nats_sub_ask(s, MAKE_CONSUMER, "CONSUMER.DURABLE.CREATE.", names, str_slice(&body));
     str_release(&body);
 }
 
@@ -286,7 +187,7 @@ static void rebuild(struct nats_sub *s, uint64_t missing)
              LOG_STR("topic", s->topic), LOG_INT("messages", missing));
     s->tries = 0;
     s->rebuild = true;
-    ask_of_consumer(s, GO_BACK, "CONSUMER.DELETE.");
+    nats_sub_ask_of_consumer(s, GO_BACK, "CONSUMER.DELETE.");
 }
 
 static void consume(struct nats_sub *s, const struct nats_consumer_info *info)
@@ -332,7 +233,7 @@ void nats_sub_pull(struct nats_sub *s)
                    (unsigned long long)(NATS_HELD_BYTES_MAX - s->held_bytes));
     str_add_char(&body, '}');
     snprintf(names, sizeof(names), "%s.%s", s->stream, s->consumer);
-    ask(s, CONSUMING, "CONSUMER.MSG.NEXT.", names, str_slice(&body));
+    nats_sub_ask(s, CONSUMING, "CONSUMER.MSG.NEXT.", names, str_slice(&body));
     str_release(&body);
 }
 
@@ -360,7 +261,7 @@ static void pull_refused(struct nats_sub *s, const struct nats_message *m)
         char why[160];
         snprintf(why, sizeof(why), "NATS refuses to deliver messages: %s",
                  text != NULL ? text : "no reason is given");
-        fail(s, why);
+        nats_sub_fail(s, why);
     }
 }
 
@@ -451,18 +352,18 @@ static void consumer_told(struct nats_sub *s, struct slice data)
     else if (err == -ENOENT && s->state == ASK_CONSUMER)
         make_consumer(s);
     else
-        fail(s, why.msg);
+        nats_sub_fail(s, why.msg);
 }
 
 static void stream_told(struct nats_sub *s, struct slice data)
 {
     struct diag why;
     if (nats_read_stream(data, &s->info, &why) < 0) {
-        fail(s, why.msg);
+        nats_sub_fail(s, why.msg);
         return;
     }
     snprintf(s->position, sizeof(s->position), "%s %s %s", s->topic, s->stream, s->info.created);
-    look_at_stream(s);
+    nats_stream_look(s);
 }
 
 static void stream_found(struct nats_sub *s, struct slice data)
@@ -472,11 +373,11 @@ static void stream_found(struct nats_sub *s, struct slice data)
     if (err < 0 && !s->wanted && !s->hub->stopping)
         end(s); /* the consumer went with the stream */
     else if (err < 0)
-        fail(s, why.msg);
+        nats_sub_fail(s, why.msg);
     else if (s->wanted)
-        ask(s, ASK_STREAM, "STREAM.INFO.", s->stream, SLICE(""));
+        nats_sub_ask(s, ASK_STREAM, "STREAM.INFO.", s->stream, SLICE(""));
     else
-        ask_of_consumer(s, DROPPING, "CONSUMER.DELETE.");
+        nats_sub_ask_of_consumer(s, DROPPING, "CONSUMER.DELETE.");
 }
 
 /* It was there, or it was not. Who wants the topic now begins with a new one. */
@@ -499,13 +400,13 @@ static void answered(struct nats_sub *s, const struct nats_message *m)
         stream_told(s, m->data);
         break;
     case ASK_MESSAGE:
-        message_told(s, m->data);
+        nats_stream_message_told(s, m->data);
         break;
     case GO_BACK: /* it was there, or it was not */
         if (s->rebuild)
             make_consumer(s);
         else
-            record(s);
+            nats_stream_record(s);
         break;
     case ASK_CONSUMER:
     case MAKE_CONSUMER:
@@ -538,7 +439,8 @@ void nats_sub_unanswered(struct nats_sub *s)
     if (s->state == CONSUMING)
         leave(s, LATER, AGAIN_MS);
     else if (s->state != DOWN && s->state != LATER && s->state != RECORD && s->state != ENDED)
-        fail(s, "JetStream does not answer: it is not enabled at this server or for this account");
+        nats_sub_fail(
+            s, "JetStream does not answer: it is not enabled at this server or for this account");
 }
 
 static void timed_out(struct timer *t)
@@ -547,9 +449,9 @@ static void timed_out(struct timer *t)
     if (s->state == LATER)
         begin(s);
     else if (s->state == ASK_MESSAGE)
-        ask_consumer(s); /* it is too large for an answer, or nobody may ask */
+        nats_stream_agreed(s); /* it is too large for an answer, or nobody may ask */
     else
-        fail(s, "NATS does not answer");
+        nats_sub_fail(s, "NATS does not answer");
 }
 
 static void not_redelivered(struct timer *t)
@@ -575,7 +477,7 @@ struct nats_sub *nats_sub_create(struct nats_hub *hub, struct slice topic, uint3
     s->subject = strchr(s->topic, ':') + 1;
     s->timer.fired = timed_out;
     s->redelivery.fired = not_redelivered;
-    s->recorded.done = recorded;
+    s->recorded.done = nats_stream_recorded;
     s->feed_again.fired = held_feed_again;
     hmac_sha256((struct slice){(const char *)hub->host->seal->key, SEAL_KEY_SIZE}, &topic, 1, hash);
     nats_consumer_name(slice_of(s->subject), hash, s->consumer);
