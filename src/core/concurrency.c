@@ -128,9 +128,9 @@ bool concurrency_replace(struct engine *e, struct now now, struct pipeline *p)
 {
     if (!concurrency_must_replace(p))
         return false;
+    replace_pending(e, now, p); /* first: what the ends of the others fire is newer */
     if (p->running > p->ending)
         replace_running(e, now, p);
-    replace_pending(e, now, p);
     return true;
 }
 

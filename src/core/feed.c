@@ -325,8 +325,9 @@ static void decide(struct engine *e, struct now now, const struct event *ev,
     ret->verdict = judge(e, now, ev, t, &ret->detail);
     if (ret->verdict == VERDICT_FIRED)
         ret->verdict = prepare(e, now, ev, t, &inputs, &ret->detail);
-    if (ret->verdict == VERDICT_FIRED && concurrency_make_room(e, now, t))
-        ret->verdict = judge(e, now, ev, t, &ret->detail); /* what ended may have made t fire */
+    /* What ended may have made t fire, or filled the place again. */
+    while (ret->verdict == VERDICT_FIRED && concurrency_make_room(e, now, t))
+        ret->verdict = judge(e, now, ev, t, &ret->detail);
     e->stats.verdicts[ret->verdict]++;
     if (ret->verdict == VERDICT_COOLDOWN)
         ret->retry_after_ms = cooldown_left(now, t);

@@ -254,6 +254,30 @@ static void replaced_by_its_own_follower(void **state)
     }
 }
 
+/* What is replaced ends at once where a worker has it. If that makes its own trigger fire, the event that did it comes second. */
+static void what_is_replaced_may_fire_first(void **state)
+{
+    struct world *w = *state;
+    struct pipeline *p = add(w, 1, CONCURRENCY_REPLACE, 0, true);
+    struct rule r = {.ends = 1u << RUN_CANCELLED, .allows_cycle = true};
+    rule_set_key(&r, completion_key(slice_of(p->path)));
+    rule_follow(&r, p->path);
+    add_trigger(w, p, &r, 60000);
+    const struct run_start s = {.run = {{1}}, .event = {{2}}, .attempt = 1};
+    engine_recover_lease(w->engine, w->now, p, &s, w->now.wall, (struct lease_hash){{1}},
+                         (struct wall){w->now.wall.ms + 60000});
+    const struct event ev = {.source = "completion",
+                             .type = SLICE("test"),
+                             .key = completion_key(slice_of(p->path)),
+                             .end = 1u << RUN_CANCELLED};
+    assert_int_equal(engine_feed(w->engine, w->now, &ev), 1);
+    commit(w);
+    assert_int_equal(w->seen.len, 2);
+    assert_int_equal(engine_stats(w->engine).verdicts[VERDICT_FIRED], 1);
+    assert_int_equal(engine_stats(w->engine).verdicts[VERDICT_COOLDOWN], 1);
+    assert_int_equal(p->pending + p->running, 1);
+}
+
 /* Runs that were read before they were replaced are not started. */
 static void a_stale_fetch_is_read_again(void **state)
 {
@@ -303,12 +327,19 @@ static void a_look_up_learns_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(a_full_queue_refuses),        T(a_retry_is_never_refused),
-        T(skip_starts_nothing),         T(skip_counts_what_waits),
-        T(skip_counts_pulled_runs),     T(counts_are_taken_back),
-        T(refused_is_not_fired),        T(the_newest_survives),
-        T(replacing_is_taken_back),     T(replaced_by_its_own_follower),
-        T(a_stale_fetch_is_read_again), T(a_look_up_learns_nothing),
+        T(a_full_queue_refuses),
+        T(a_retry_is_never_refused),
+        T(skip_starts_nothing),
+        T(skip_counts_what_waits),
+        T(skip_counts_pulled_runs),
+        T(counts_are_taken_back),
+        T(refused_is_not_fired),
+        T(the_newest_survives),
+        T(replacing_is_taken_back),
+        T(replaced_by_its_own_follower),
+        T(a_stale_fetch_is_read_again),
+        T(a_look_up_learns_nothing),
+        T(what_is_replaced_may_fire_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
