@@ -454,6 +454,56 @@ static void a_deleted_one_is_told_of_as_a_whole(void **state)
     engine_recycle(w->engine, b);
 }
 
+struct answers {
+    struct ticket ticket;
+    unsigned n;
+};
+
+static void count_answer(struct ticket *t, const struct outcome *o)
+{
+    container_of(t, struct answers, ticket)->n += o->err == 0;
+}
+
+static void every_change_is_answered(void **state)
+{
+    struct world *w = *state;
+    const struct ark_token none = {0};
+    struct answers answers = {.ticket.done = count_answer};
+    struct arkevent *a =
+        engine_add_ark(w->engine, w->now, SLICE(PATH), "arkevent", def_of(webhook_rule(NULL), true),
+                       SLICE("x"), &none, &answers.ticket);
+    engine_change_ark(w->engine, w->now, a, def_of(webhook_rule(NULL), true), SLICE("x"), true,
+                      &answers.ticket);
+    engine_drop_ark(w->engine, w->now, a, &answers.ticket);
+    engine_recycle(w->engine, settle_batch(w->engine, w->now, 0));
+    assert_int_equal(answers.n, 3);
+}
+
+/* Its targets may have come and gone while nobody looked. */
+static void the_condition_is_judged_again_at_start(void **state)
+{
+    struct world *w = *state;
+    struct arkevent *a = mem_zalloc(sizeof(*a));
+    a->path = mem_strdup(PATH);
+    a->trigger = (struct trigger){.id = {{9}},
+                                  .key = 9,
+                                  .type = "arkevent",
+                                  .def = def_of(webhook_rule(NULL), true),
+                                  .created_at = {T0 - 1000},
+                                  .state.last_fired = WALL_UNSET};
+    a->state = (struct ark_state){
+        .version = 3, .generation = 1, .reason = ARK_WEBHOOK_READY, .ready_since = {T0 - 1000}};
+    engine_load_ark(w->engine, w->now, a);
+    engine_loaded_arks(w->engine, w->now, 7);
+    struct batch *b = settle_batch(w->engine, w->now, 0);
+    const struct effect_put_ark *written = &find_effect(b, EFFECT_PUT_ARK)->put_ark;
+    assert_int_equal(written->reason, ARK_TARGET_NOT_FOUND);
+    assert_int_equal(written->ready_since.ms, T0);
+    assert_int_equal(written->version, 8);
+    assert_true(slice_is(written->missing, TEAM("a")));
+    engine_recycle(w->engine, b);
+}
+
 /* It has not been found since then, whichever target it is. */
 static void another_missing_target_is_no_transition(void **state)
 {
@@ -531,6 +581,8 @@ int main(void)
         TEST(changes_are_told_in_order),
         TEST(a_change_says_what_was_before),
         TEST(a_deleted_one_is_told_of_as_a_whole),
+        TEST(every_change_is_answered),
+        TEST(the_condition_is_judged_again_at_start),
         TEST(another_missing_target_is_no_transition),
         TEST(nothing_of_a_failed_batch_stays),
         TEST(an_event_that_was_not_made_is_gone),

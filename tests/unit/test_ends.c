@@ -115,9 +115,11 @@ static void test_retry_during_a_fetch(void **state)
     commit(w, 0);
     finish(w, runs[1], RUN_FAILED);
     commit(w, 0);
-    const struct offered_run offer = {.start = {.run = runs[2], .attempt = 1}};
-    engine_offer(w->engine, w->now, w->pipeline, &offer, 1, WALL_UNSET, 0);
+    assert_int_equal(engine_cancel(w->engine, w->now, runs[2], NULL), CANCEL_UNKNOWN);
+    assert_int_equal(engine_cancel_looked_up(w->engine, w->now, w->pipeline, runs[2], 1, NULL),
+                     CANCEL_DONE);
     commit(w, 0);
+    engine_offer(w->engine, w->now, w->pipeline, NULL, 0, WALL_UNSET, 0);
     assert_int_equal(engine_stats(w->engine).pending, 1);
     assert_true(engine_wake_at(w->engine).ms <= w->now.mono.ms + 1000);
 }
