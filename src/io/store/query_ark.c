@@ -7,7 +7,7 @@
 #define VERSION "max(a.version, ifnull(s.version, 0))"
 #define COLUMNS                                                                                    \
     "SELECT t.id, a.path, t.config, a.missing, " VERSION ", a.generation, ifnull(s.fired, 0),"     \
-    " a.reason, a.ready_since, t.created_at, s.last_fired, s.last_due, a.dropped,"                \
+    " a.reason, a.ready_since, t.created_at, s.last_fired, s.last_due, a.dropped,"                 \
     " a.created_version FROM arkevents a JOIN triggers t ON t.key = a.trigger"                     \
     " LEFT JOIN trigger_states s ON s.trigger = a.trigger "
 
