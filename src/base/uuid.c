@@ -80,13 +80,43 @@ void str_add_json_uuid(struct str *s, struct uuid id)
     str_add_char(s, '"');
 }
 
+static uint64_t load64(const uint8_t *p)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < 8; i++)
+        n = n << 8 | p[i];
+    return n;
+}
+
+static void store64(uint8_t *p, uint64_t n)
+{
+    for (int i = 7; i >= 0; i--, n >>= 8)
+        p[i] = (uint8_t)n;
+}
+
+uint64_t uuid_high(struct uuid id)
+{
+    return load64(id.b);
+}
+
+uint64_t uuid_low(struct uuid id)
+{
+    return load64(id.b + 8);
+}
+
+struct uuid uuid_join(uint64_t high, uint64_t low)
+{
+    struct uuid id;
+
+    store64(id.b, high);
+    store64(id.b + 8, low);
+    return id;
+}
+
 struct wall uuid_time(struct uuid id)
 {
-    int64_t ms = 0;
-
-    for (int i = 0; i < 6; i++)
-        ms = ms << 8 | id.b[i];
-    return (struct wall){ms};
+    return (struct wall){(int64_t)(uuid_high(id) >> 16)};
 }
 
 static void put_random(struct uuid *id, size_t from, struct prng *p)

@@ -24,6 +24,11 @@ bool uuid_parse(struct slice text, struct uuid *ret); /* 8-4-4-4-12 hexadecimal,
 void uuid_format(struct uuid id, char ret[UUID_TEXT_LEN + 1]); /* lower case, NUL-terminated */
 void str_add_uuid(struct str *s, struct uuid id);
 void str_add_json_uuid(struct str *s, struct uuid id); /* with quotes; null when it is nil */
+/* The two halves as numbers, the first byte being the highest. */
+uint64_t uuid_high(struct uuid id);
+uint64_t uuid_low(struct uuid id);
+struct uuid uuid_join(uint64_t high, uint64_t low);
+
 struct wall uuid_time(struct uuid id); /* the millisecond a version 7 id was made in */
 struct uuid uuid_random(struct prng *p); /* version 4 */
 

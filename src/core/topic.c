@@ -44,31 +44,14 @@ uint64_t message_offset(int64_t number)
     return (uint64_t)number & ((UINT64_C(1) << TOPIC_OFFSET_BITS) - 1);
 }
 
-static void store64(uint8_t *p, uint64_t n)
-{
-    for (int i = 7; i >= 0; i--, n >>= 8)
-        p[i] = (uint8_t)n;
-}
-
-static uint64_t load64(const uint8_t *p)
-{
-    uint64_t n = 0;
-    for (int i = 0; i < 8; i++)
-        n = n << 8 | p[i];
-    return n;
-}
-
 struct uuid message_span_encode(struct message_span s)
 {
-    struct uuid u;
-    store64(u.b, s.offset);
-    store64(u.b + 8, s.count);
-    return u;
+    return uuid_join(s.offset, s.count);
 }
 
 struct message_span message_span_decode(struct uuid u)
 {
-    return (struct message_span){load64(u.b), load64(u.b + 8)};
+    return (struct message_span){uuid_high(u), uuid_low(u)};
 }
 
 void topic_destroy(struct topic *t)

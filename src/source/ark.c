@@ -64,21 +64,12 @@ static const char *name_of(const struct call *c)
     return strchr(c->path, '/') + 1;
 }
 
-/* The time in an id is that of its making (UUIDv7, RFC 9562 section 5.7). */
-static struct wall time_of(struct uuid id)
-{
-    int64_t ms = 0;
-    for (size_t i = 0; i < 6; i++)
-        ms = ms << 8 | id.b[i];
-    return (struct wall){ms};
-}
-
 static void answer_fired(struct call *c, const struct uuid *runs, size_t n)
 {
     struct source *s = c->source;
     char at[RFC3339_LEN + 1];
     struct str body = {0};
-    rfc3339_format(time_of(runs[0]), at);
+    rfc3339_format(uuid_time(runs[0]), at); /* of its making */
     str_printf(&body, "{\"fired\":true,\"firedAt\":\"%s\",\"trigger\":\"%s\",\"targets\":%zu,", at,
                name_of(c), n);
     str_add_cstr(&body, "\"runs\":[");

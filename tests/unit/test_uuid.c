@@ -156,9 +156,20 @@ static void test_next_with_a_senseless_clock(void **state)
     assert_true(uuid_time(last).ms == 5);
 }
 
+static void test_halves(void **state)
+{
+    struct uuid id;
+    assert_true(uuid_parse(SLICE("01234567-89ab-cdef-fedc-ba9876543210"), &id));
+    assert_true(uuid_high(id) == UINT64_C(0x0123456789abcdef));
+    assert_true(uuid_low(id) == UINT64_C(0xfedcba9876543210));
+    assert_int_equal(uuid_cmp(uuid_join(uuid_high(id), uuid_low(id)), id), 0);
+    assert_true(uuid_is_nil(uuid_join(0, 0)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_halves),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_nil_and_order),

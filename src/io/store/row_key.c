@@ -6,23 +6,9 @@
 #define REST_BITS 53
 #define LOW(bits) (((uint64_t)1 << (bits)) - 1)
 
-static uint64_t load64(const uint8_t *p)
-{
-    uint64_t n = 0;
-    for (int i = 0; i < 8; i++)
-        n = n << 8 | p[i];
-    return n;
-}
-
-static void store64(uint8_t *p, uint64_t n)
-{
-    for (int i = 7; i >= 0; i--, n >>= 8)
-        p[i] = (uint8_t)n;
-}
-
 bool row_key_of(struct uuid id, struct row_key *ret)
 {
-    const uint64_t high = load64(id.b), low = load64(id.b + 8);
+    const uint64_t high = uuid_high(id), low = uuid_low(id);
     const uint64_t ms = high >> 16, version = high >> 12 & 15, variant = low >> 62;
     if (ms > LOW(MS_BITS) || version != 7 || variant != 2)
         return false;
@@ -41,10 +27,7 @@ struct uuid row_key_uuid(struct row_key k)
                           (key >> counter_low_bits & LOW(RAND_A_BITS));
     const uint64_t low =
         (uint64_t)2 << 62 | (key & LOW(counter_low_bits)) << REST_BITS | (uint64_t)k.rest;
-    struct uuid id;
-    store64(id.b, high);
-    store64(id.b + 8, low);
-    return id;
+    return uuid_join(high, low);
 }
 
 int64_t row_key_at(struct wall t)
