@@ -247,15 +247,17 @@ static void keep_orphan(struct zones *all, const struct inotify_event *ev)
     str_add(&all->orphans, (const char *)ev, sizeof(*ev) + ev->len);
 }
 
-/* Something on the way to sites was moved or removed, or is watched no more. */
-static void ways_changed(const struct watch *w, uint32_t mask)
+/* Something on the way to sites was moved or removed, or is watched no more. May free w. */
+static void ways_changed(struct watch *w, uint32_t mask)
 {
-    struct watched_dir *d;
+    struct watched_dir *ways = w->ways, *d, *tmp;
     if (!(mask & LEFT))
         return;
-    DL_FOREACH2 (w->ways, d, watch_next) {
+    DL_FOREACH_SAFE2 (ways, d, tmp, watch_next) {
         d->site->way_changed = true;
         touch(d->site);
+        if (mask & IN_IGNORED)
+            forget(d);
     }
 }
 
@@ -267,12 +269,12 @@ static void dispatch(struct zones *all, const struct inotify_event *ev)
     }
     struct watch *w = find_watch(all, ev->wd);
     struct watched_dir *d, *tmp;
-    if (w == NULL) {
+    if (w == NULL || (ev->mask & IN_IGNORED)) /* who is about to be given the wd has to know, too */
         keep_orphan(all, ev);
+    if (w == NULL)
         return;
-    }
-    ways_changed(w, ev->mask);
     struct watched_dir *dirs = w->dirs;
+    ways_changed(w, ev->mask);
     DL_FOREACH_SAFE2 (dirs, d, tmp, watch_next) {
         touch(d->site);
         if (itself(d->site, d->path, ev->mask))

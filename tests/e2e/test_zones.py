@@ -450,6 +450,23 @@ def test_a_path_that_comes_to_lead_elsewhere(daemon, tmp_path, way, recursive):
     assert daemon.zone(z)["status"] == "watching"
 
 
+def test_many_paths_that_come_to_lead_elsewhere_again_and_again(daemon, tmp_path):
+    """The zones share what is on the way to them: when one lets go of a watch, another may just be given it."""
+    names = [f"z{i}" for i in range(30)]
+    for release in ("one", "two"):
+        for name in names:
+            (tmp_path / release / name / "sub").mkdir(parents=True)
+    os.symlink("one", tmp_path / "here")
+    zones = [daemon.create_zone(name, path=str(tmp_path / "here" / name), recursive=True) for name in names]
+    for i in range(101):
+        link_replaced(tmp_path, tmp_path / "here", ("two", "one")[i % 2])
+        daemon.get("/health").expect(200)  # it goes on meanwhile
+    for name in names:
+        (tmp_path / "two" / name / "sub" / "last").write_text("x")
+    for z in zones:
+        daemon.wait_files(z, "sub/last")
+
+
 def test_a_path_above_that_goes_for_a_while(daemon, tmp_path):
     (tmp_path / "one" / "in").mkdir(parents=True)
     z = daemon.create_zone(path=str(tmp_path / "one" / "in"))
