@@ -92,7 +92,9 @@ static void armed(struct site *s)
     s->local = s->arm_local;
     s->root.dev = s->arm_dev;
     s->root.ino = s->arm_ino;
-    s->since_ns = s->waiting_ns != 0 ? s->waiting_ns : s->arm_since_ns;
+    /* Until all that was there before is known, what is new is newer than the first time: the path may come to lead elsewhere meanwhile. */
+    if (s->since_ns == 0 || s->primed)
+        s->since_ns = s->waiting_ns != 0 ? s->waiting_ns : s->arm_since_ns;
     s->waiting_ns = 0;
     s->retry_ms = ZONE_RETRY_MS_MIN;
     s->rescan = s->way_changed = true;
