@@ -170,7 +170,7 @@ struct effect_put_zone {
     int64_t key;
     struct slice path, directory, spec;
     bool made_by_us, primed;
-    struct wall created_at, updated_at;
+    struct wall new_since, created_at, updated_at;
 };
 
 struct effect_put_file {

@@ -81,7 +81,7 @@ enum undo_type {
     UNDO_CHANGE_TRIGGER, /* old_trigger_def */
     UNDO_DROP_TRIGGER,
     UNDO_ADD_ZONE,
-    UNDO_CHANGE_ZONE, /* old_zone_def, was_primed */
+    UNDO_CHANGE_ZONE, /* old_zone_def, was_primed, was_new_since */
     UNDO_PRIME_ZONE,  /* was_primed */
     UNDO_DROP_ZONE,
     UNDO_ARK, /* ark: its state before */
@@ -134,6 +134,7 @@ struct undo {
         } lease;
     };
     bool was_primed;
+    struct wall was_new_since;
 };
 typedef VEC(struct undo) undo_log;
 

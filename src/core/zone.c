@@ -19,6 +19,7 @@ static void record_zone(struct engine *e, const struct zone *z)
         .spec = keep(e, slice_of(z->def->spec)),
         .made_by_us = z->made_by_us,
         .primed = z->primed,
+        .new_since = z->new_since,
         .created_at = z->created_at,
         .updated_at = z->def->updated_at,
     };
@@ -49,6 +50,7 @@ struct zone *engine_add_zone(struct engine *e, struct now now, struct slice path
         .directory = mem_dup(directory.p, directory.len),
         .made_by_us = made_by_us,
         .primed = def->fire_existing,
+        .new_since = now.wall,
         .def = def,
         .created_at = now.wall,
     };
@@ -67,8 +69,12 @@ void engine_change_zone(struct engine *e, struct now now, struct zone *z, struct
     u->zone = z;
     u->old_zone_def = z->def;
     u->was_primed = z->primed;
+    u->was_new_since = z->new_since;
     def->updated_at = now.wall;
-    z->primed = z->primed && zone_def_same_files(z->def, def);
+    if (z->primed && !zone_def_same_files(z->def, def)) {
+        z->primed = false;
+        z->new_since = now.wall;
+    }
     z->def = def;
     record_zone(e, z);
     finish(e, t);
@@ -161,6 +167,7 @@ void zone_undo_change(struct engine *e, struct now now, struct undo *u)
     zone_def_unref(u->zone->def);
     u->zone->def = u->old_zone_def;
     u->zone->primed = u->was_primed;
+    u->zone->new_since = u->was_new_since;
     e->arm_undone = true;
 }
 

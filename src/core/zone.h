@@ -44,6 +44,7 @@ struct zone {
     char *directory; /* absolute */
     bool made_by_us; /* below the data directory: made, and removed, by us */
     bool primed;     /* what was there before it is in the ledger */
+    struct wall new_since; /* until then: what has not changed since was there before it, or before its definition took it for an arrival */
     struct zone_def *def;
     struct wall created_at;
     UT_hash_handle by_id, by_path;

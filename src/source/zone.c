@@ -220,7 +220,7 @@ static void adopt(struct zones *all, const struct zone *z)
     if (s == NULL)
         site_step(site_create(all, z));
     else if (s->def != z->def)
-        site_redefine(s, z->def, z->primed);
+        site_redefine(s, z);
 }
 
 static void changed(struct zone_watcher *w)

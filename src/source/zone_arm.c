@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -61,7 +60,6 @@ void site_set_error(struct site *s, int err, const char *what)
 static void arm_work(struct worker_job *j, void *thread_state)
 {
     struct site *s = container_of(j, struct site, arm_job);
-    struct timespec now;
     struct stat st;
     int fd = zone_fs_root(&(struct zone_root){.directory = s->directory});
     if (fd == -ENOENT && s->made_by_us && zone_fs_make(s->directory) == 0)
@@ -73,8 +71,6 @@ static void arm_work(struct worker_job *j, void *thread_state)
         s->arm_local = zone_fs_is_local(fd);
         s->arm_wd = watch_add_fd(s->arm_inotify, fd);
     }
-    clock_gettime(CLOCK_REALTIME, &now);
-    s->arm_since_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
     if (fd >= 0)
         close(fd);
 }
@@ -92,10 +88,6 @@ static void armed(struct site *s)
     s->local = s->arm_local;
     s->root.dev = s->arm_dev;
     s->root.ino = s->arm_ino;
-    /* Until all that was there before is known, what is new is newer than the first time: the path may come to lead elsewhere meanwhile. */
-    if (s->since_ns == 0 || s->primed)
-        s->since_ns = s->waiting_ns != 0 ? s->waiting_ns : s->arm_since_ns;
-    s->waiting_ns = 0;
     s->retry_ms = ZONE_RETRY_MS_MIN;
     s->rescan = s->way_changed = true;
     s->unwatched = s->arm_wd < 0;
@@ -131,8 +123,6 @@ static void arm_done(struct worker_job *j, bool cancelled)
             armed(s);
         } else {
             site_set_error(s, s->arm_err, "cannot open the directory");
-            if (!s->primed && s->waiting_ns == 0)
-                s->waiting_ns = s->arm_since_ns; /* what comes while nobody can look is new */
             if (s->arm_err == -ENOENT && !s->primed)
                 site_prime(s); /* nothing was there before it */
             retry_later(s);

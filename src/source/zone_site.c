@@ -213,6 +213,12 @@ void site_round_over(struct site *s, struct round *r)
 
 /* ---- beginning and end ---- */
 
+/* The loop's time is in whole milliseconds, and up to two behind: what was written just before the zone was asked for was there. */
+static int64_t new_since_ns(const struct zone *z)
+{
+    return (z->new_since.ms + 2) * 1000000;
+}
+
 struct site *site_create(struct zones *all, const struct zone *z)
 {
     struct site *s = mem_zalloc(sizeof(*s));
@@ -226,6 +232,7 @@ struct site *site_create(struct zones *all, const struct zone *z)
         .ns = mem_dup(z->path, (size_t)(dot - z->path)),
         .made_by_us = z->made_by_us,
         .primed = z->primed,
+        .since_ns = new_since_ns(z),
         .def = zone_def_ref(z->def),
         .retry_ms = ZONE_RETRY_MS_MIN,
         .retry.fired = site_arm_due,
@@ -241,11 +248,12 @@ struct site *site_create(struct zones *all, const struct zone *z)
     return s;
 }
 
-void site_redefine(struct site *s, struct zone_def *def, bool is_primed)
+void site_redefine(struct site *s, const struct zone *z)
 {
     zone_def_unref(s->def);
-    s->def = zone_def_ref(def);
-    s->primed = is_primed;
+    s->def = zone_def_ref(z->def);
+    s->primed = z->primed;
+    s->since_ns = new_since_ns(z);
     s->rescan = true;
     timer_cancel(s->all->host->timers, &s->rescan_due);
     watch_keep_top(s); /* the scan finds again what is still wanted */

@@ -196,8 +196,7 @@ struct site {
     bool tried;     /* once at least */
     bool emptied;   /* the directory is gone, and the ledger has been told, or is being told */
     struct zone_root root;
-    int64_t since_ns;   /* what has not changed since then was there before the zone */
-    int64_t waiting_ns; /* since when its directory could not be opened, before it ever was; 0: it could */
+    int64_t since_ns; /* until it is primed: what has not changed since then was there before the zone, or its definition */
     struct watched_dir *dirs, *ways;
 
     /* what is to be done */
@@ -225,7 +224,6 @@ struct site {
     int arm_err, arm_wd, arm_inotify;
     uint64_t arm_dev, arm_ino;
     bool arm_local;
-    int64_t arm_since_ns;
 
     struct zone_trouble trouble;
     bool troubled;
@@ -236,7 +234,7 @@ struct site *site_create(struct zones *all, const struct zone *z);
 void site_step(struct site *s);   /* does what is next, unless it is busy; may free s */
 void site_disarm(struct site *s); /* the directory is another one or gone: begins anew */
 void site_drop(struct site *s);
-void site_redefine(struct site *s, struct zone_def *def, bool primed);
+void site_redefine(struct site *s, const struct zone *z);
 void site_round_over(struct site *s, struct round *r);
 void site_hold(struct site *s);
 void site_release(struct site *s);                              /* may free s */

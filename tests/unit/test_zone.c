@@ -75,24 +75,32 @@ static void a_zone_is_added_changed_and_dropped(void **state)
     assert_true(slice_is(put->put_zone.path, "default.in") &&
                 slice_is(put->put_zone.directory, "/in"));
     assert_true(put->put_zone.key == z->key && !put->put_zone.primed);
+    const struct wall made = w->now.wall;
+    assert_int_equal(put->put_zone.new_since.ms, made.ms);
     assert_true(find_effect(b, EFFECT_ARM) != NULL &&
                 find_effect(b, EFFECT_ARM)->next->type ==
                     EFFECT_REPLY); /* watched before it is answered */
     engine_recycle(w->engine, b);
 
+    w->now.wall.ms +=
+        10; /* before it is known what was there: what has come since then is new all the same */
+    engine_change_zone(w->engine, w->now, z, def("{\"exclude\":[\"x\"]}"), &w->ticket);
+    assert_int_equal(z->new_since.ms, made.ms);
     engine_prime_zone(w->engine, w->now, z, &w->ticket);
     engine_recycle(w->engine, settle(w, 0));
     assert_true(z->primed);
-    engine_change_zone(w->engine, w->now, z, def("{\"settle_ms\":1}"), &w->ticket);
-    assert_true(z->primed); /* the same files */
+    engine_change_zone(w->engine, w->now, z, def("{\"exclude\":[\"x\"],\"settle_ms\":1}"),
+                       &w->ticket);
+    assert_true(z->primed && z->new_since.ms == made.ms); /* the same files */
     engine_change_zone(w->engine, w->now, z, def("{\"include\":[\"*\"]}"), &w->ticket);
     assert_false(z->primed);
+    assert_int_equal(z->new_since.ms, made.ms + 10);
     engine_drop_zone(w->engine, w->now, z, &w->ticket);
     assert_null(at(w, "default.in"));
     b = settle(w, 0);
     assert_non_null(find_effect(b, EFFECT_DROP_ZONE));
     engine_recycle(w->engine, b);
-    assert_int_equal(w->redeemed, 5);
+    assert_int_equal(w->redeemed, 6);
     assert_int_equal(w->err, 0);
 }
 
@@ -116,13 +124,17 @@ static void what_failed_is_undone(void **state)
 
     struct zone *z = add(w, "{}");
     engine_recycle(w->engine, settle(w, 0));
+    engine_prime_zone(w->engine, w->now, z, &w->ticket);
+    engine_recycle(w->engine, settle(w, 0));
     struct zone_def *before = z->def;
+    const struct wall made = z->new_since;
+    w->now.wall.ms += 10;
     engine_change_zone(w->engine, w->now, z, def("{\"recursive\":true}"), &w->ticket);
     engine_prime_zone(w->engine, w->now, z, &w->ticket);
     assert_ptr_not_equal(z->def, before);
     engine_recycle(w->engine, settle(w, -ENOSPC));
     assert_ptr_equal(z->def, before);
-    assert_false(z->primed);
+    assert_true(z->primed && z->new_since.ms == made.ms);
 
     const int64_t key = z->key;
     engine_drop_zone(w->engine, w->now, z, &w->ticket);

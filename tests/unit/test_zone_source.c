@@ -204,6 +204,7 @@ static struct zone *add(struct world *w, const char *path, const char *directory
     struct diag why;
     struct zone_def *def = zone_def_parse(slice_of(spec), (struct wall){0}, &why);
     assert_non_null(def);
+    uv_update_time(&w->loop); /* files were made since the last turn */
     struct zone *z = engine_add_zone(w->engine, world_now(&w->host), slice_of(path),
                                      slice_of(directory), false, def, NULL);
     const struct uuid id = z->id;

@@ -240,6 +240,7 @@ static int load_zone(const struct loader *l, struct stmt *q)
         .made_by_us = column_int(q, 5) != 0,
         .primed = column_int(q, 6) != 0,
         .created_at = column_time(q, 7),
+        .new_since = column_time(q, 9),
     };
     engine_load_zone(l->engine, z);
     return 0;
@@ -250,8 +251,8 @@ static int load_zones(const struct loader *l)
     struct stmt q;
     int err = stmt_begin(
         &q, l->db,
-        "SELECT key, id, path, directory, spec, made_by_us, primed, created_at, updated_at"
-        " FROM zones WHERE deleted_at IS NULL ORDER BY key");
+        "SELECT key, id, path, directory, spec, made_by_us, primed, created_at, updated_at,"
+        " new_since FROM zones WHERE deleted_at IS NULL ORDER BY key");
     while (err == 0 && stmt_row(&q))
         err = load_zone(l, &q);
     const int err_end = stmt_end(&q);

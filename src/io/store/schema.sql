@@ -160,6 +160,7 @@ CREATE TABLE zones (
     spec TEXT NOT NULL,
     made_by_us INTEGER NOT NULL,
     primed INTEGER NOT NULL,         -- the files that were there before it are in the ledger
+    new_since INTEGER NOT NULL,      -- until then: a file that has not changed since is one of them
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     deleted_at INTEGER

@@ -19,10 +19,10 @@ int write_put_zone(struct db *db, const struct effect *f)
     if (stmt_begin(
             &q, db,
             "INSERT INTO zones (key, id, path, directory, spec, made_by_us, primed, created_at, "
-            "updated_at)"
-            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+            "updated_at, new_since)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
             " ON CONFLICT (key) DO UPDATE SET spec = excluded.spec, primed = excluded.primed,"
-            " updated_at = excluded.updated_at") == 0) {
+            " updated_at = excluded.updated_at, new_since = excluded.new_since") == 0) {
         bind_int(&q, 1, z->key);
         bind_uuid(&q, 2, &z->id);
         bind_text(&q, 3, z->path);
@@ -32,6 +32,7 @@ int write_put_zone(struct db *db, const struct effect *f)
         bind_int(&q, 7, z->primed);
         bind_int(&q, 8, z->created_at.ms);
         bind_int(&q, 9, z->updated_at.ms);
+        bind_int(&q, 10, z->new_since.ms);
     }
     const int err = stmt_finish(&q);
     return err != 0 ? err : put_totals(db, z->key);
