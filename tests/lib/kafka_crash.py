@@ -14,7 +14,7 @@ import kafka
 import pawl
 
 PARTITIONS = 3
-PER_SECOND = 1500
+PER_SECOND = 600  # the brokers keep the last 100,000 messages of a partition, read or not
 SETTLE_SECONDS = 120
 
 

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static rd_kafka_t *host, *producer;
 static rd_kafka_mock_cluster_t *cluster;
@@ -62,7 +63,8 @@ static rd_kafka_t *client(rd_kafka_type_t type, const char *group)
         set(conf, "group.id", group);
     if (type == RD_KAFKA_PRODUCER) {
         set(conf, "message.max.bytes", "8000000");
-        set(conf, "linger.ms", "1");
+        set(conf, "linger.ms",
+            "50"); /* the brokers answer a fetch with one batch: a flood in small ones could not be read in time */
         set(conf, "enable.idempotence", "true");
         rd_kafka_conf_set_dr_msg_cb(conf, delivered);
     }
@@ -112,6 +114,21 @@ static void produce_many(const char *topic, int partition, long first, long coun
     flush();
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * INT64_C(1000) + t.tv_nsec / 1000000;
+}
+
+/* A poll ends with the first thing that it serves. */
+static void poll_for(int ms)
+{
+    const int64_t end = now_ms() + ms;
+    for (int64_t left = ms; left > 0; left = end - now_ms())
+        rd_kafka_poll(producer, (int)left);
+}
+
 static void *flood(void *arg)
 {
     char text[64];
@@ -120,7 +137,7 @@ static void *flood(void *arg)
             const int len = snprintf(text, sizeof(text), "%d:%ld", p, flood_rounds);
             produce(flood_topic, p, NULL, NULL, text, (size_t)len);
         }
-        rd_kafka_poll(producer, flood_pause_ms);
+        poll_for(flood_pause_ms);
     }
     return NULL;
 }
