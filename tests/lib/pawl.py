@@ -692,6 +692,15 @@ class Daemon:
     def open_fds(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def open_targets(self, kind):
+        """What its descriptors lead to, as far as that begins with kind, such as "socket:" or a directory. Some others, such as those of the readers
+        of the database, are opened when they are needed."""
+        targets = []
+        for fd in os.listdir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                targets.append(os.readlink(f"/proc/{self.pid}/fd/{fd}"))
+        return [t for t in targets if t.startswith(kind)]
+
 
 class Session:
     """Requests one after the other on one keep-alive connection."""
