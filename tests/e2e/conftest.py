@@ -1,6 +1,7 @@
 """Fixtures of the end-to-end tests. The daemon itself is driven by tests/lib/pawl.py."""
 import os
 import resource
+import signal
 import sys
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 for name in list(os.environ):
     if name.lower().endswith("_proxy") or name.startswith("PAWL_") and name not in ("PAWL_BIN", "PAWL_KUBECTL", "PAWL_PATIENCE", "PAWL_SEED"):
         del os.environ[name]
+
+# Who starts tests in the background of a script has them ignore what Ctrl-C sends, and all that they start; some of that is ended with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 import pawl  # noqa: E402

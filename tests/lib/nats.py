@@ -142,9 +142,15 @@ class Client:
             if where == f"{self.inbox}.{number}":
                 return body
 
+    @staticmethod
+    def answer(body):
+        """What JetStream answered. Nobody does while it starts: then the server says so, without a body."""
+        if not body:
+            raise ConnectionError("JetStream is not there")
+        return json.loads(body)
+
     def api(self, what, body=None):
-        answer = json.loads(self.request(f"$JS.API.{what}", json.dumps(body).encode() if body is not None else b""))
-        return answer
+        return self.answer(self.request(f"$JS.API.{what}", json.dumps(body).encode() if body is not None else b""))
 
     def add_stream(self, name, subjects, **config):
         answer = self.api(f"STREAM.CREATE.{name}", {"name": name, "subjects": subjects, "storage": "file", **config})
@@ -158,7 +164,7 @@ class Client:
         return self.api(f"CONSUMER.LIST.{stream}", {}).get("consumers") or []
 
     def publish(self, subject, payload, headers=None):
-        answer = json.loads(self.request(subject, payload, headers))
+        answer = self.answer(self.request(subject, payload, headers))
         assert "error" not in answer, answer
         return answer["seq"]
 
@@ -175,7 +181,7 @@ class Client:
             where, body = self.message()
             number = int(where.rsplit(".", 1)[1])
             if number >= first:
-                answer = json.loads(body)
+                answer = self.answer(body)
                 assert "error" not in answer, answer
                 sequences[number] = answer["seq"]
                 if acknowledged:
