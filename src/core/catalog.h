@@ -90,6 +90,7 @@ struct pipeline {
     struct pipeline *ready_prev, *ready_next;
     struct claim *claim;        /* that its FETCH_RUNS is for; NULL: for none */
     struct wheel_timer delayed; /* when the next delayed run is due */
+    struct wall last_success;   /* 1970: none that is known (completion.c) */
     uint32_t refs; /* runs and fetches that point here; a dropped pipeline lives until it is 0 */
     bool dropped;
     uint64_t search; /* cycle.c's: the last search that came by */
@@ -154,7 +155,7 @@ struct followed {
     struct rule_target *targeters; /* DL, likewise */
     uint32_t needers;           /* those of them that need it to have succeeded */
     uint32_t refs;              /* rules, in the catalog or not, and undo entries */
-    struct wall last_success;   /* kept for those who need it; WALL_UNSET: not since anybody did */
+    struct wall last_success;   /* kept for those who need it; WALL_UNSET: never */
     UT_hash_handle hh;
 };
 

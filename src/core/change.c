@@ -192,6 +192,7 @@ void change_add_trigger(struct engine *e, struct now now, struct trigger *tr, st
         .state = {.last_fired = WALL_UNSET, .last_due = WALL_UNSET},
     };
     catalog_link_trigger(&e->catalog, tr);
+    completion_need(e, tr);
     tr->created_at = completion_since(e, tr, now.wall);
     undo_add(e, UNDO_ADD_TRIGGER)->trigger = tr;
     timing_adopt(e, now, tr, false);
@@ -231,6 +232,7 @@ void change_trigger_def(struct engine *e, struct now now, struct trigger *tr,
     def->updated_at = now.wall;
     tr->def = def;
     catalog_link_match(&e->catalog, tr);
+    completion_need(e, tr);
     record_trigger(e, tr, label);
     topic_note_rule(e, &def->rule);
     if (def->rule.schedule != NULL) {

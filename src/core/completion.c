@@ -12,25 +12,52 @@ struct match_key completion_key(struct slice path)
     return match_key_of('p', path);
 }
 
-static void note_success(struct engine *e, struct now now, const struct pipeline *p)
+/* For those who need it, on disk as well. */
+static void keep_success(struct engine *e, struct followed *f, struct wall at)
 {
-    struct followed *f = catalog_followed(&e->catalog, slice_of(p->path));
-    if (f == NULL || f->needers == 0)
-        return;
     struct undo *u = undo_add(e, UNDO_SUCCESS);
     u->followed = f;
     u->last_success = f->last_success;
     f->refs++;
-    f->last_success =
-        now.wall.ms > e->counted_from.ms ? now.wall : (struct wall){e->counted_from.ms + 1};
+    f->last_success = at;
     emit(e, EFFECT_SUCCESS)->success =
-        (struct effect_success){.path = keep(e, slice_of(p->path)), .at = f->last_success};
+        (struct effect_success){.path = keep(e, slice_of(f->path)), .at = at};
+}
+
+/* Nobody needs most pipelines. Of those it is in memory only: a trigger may be changed to need them, and a start finds it in their
+ * runs. */
+static void note_success(struct engine *e, struct now now, struct pipeline *p)
+{
+    struct followed *f = catalog_followed(&e->catalog, slice_of(p->path));
+    struct undo *u = undo_add(e, UNDO_SUCCEEDED);
+    u->pipeline = p;
+    u->last_success = p->last_success;
+    p->last_success =
+        now.wall.ms > e->counted_from.ms ? now.wall : (struct wall){e->counted_from.ms + 1};
+    if (f != NULL && f->needers > 0)
+        keep_success(e, f, p->last_success);
+}
+
+void completion_need(struct engine *e, const struct trigger *t)
+{
+    const struct rule *r = &t->def->rule;
+    for (size_t i = 0; r->needs_upstreams && i < r->upstream_count; i++) {
+        struct followed *f = r->upstreams[i].followed;
+        const struct pipeline *p = catalog_pipeline_at(&e->catalog, slice_of(f->path));
+        if (p != NULL && p->last_success.ms > 0 && p->last_success.ms > f->last_success.ms)
+            keep_success(e, f, p->last_success);
+    }
 }
 
 void completion_undo_success(struct engine *e, struct now now, struct undo *u)
 {
     u->followed->last_success = u->last_success;
     followed_unref(u->followed);
+}
+
+void completion_undo_succeeded(struct engine *e, struct now now, struct undo *u)
+{
+    u->pipeline->last_success = u->last_success;
 }
 
 void completion_done_success(struct undo *u)

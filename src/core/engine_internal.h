@@ -67,6 +67,7 @@ struct moved_run {
 enum undo_type {
     UNDO_STATE,       /* trigger: its state before */
     UNDO_SUCCESS,     /* followed, with a reference: last_success before */
+    UNDO_SUCCEEDED,   /* pipeline: last_success before */
     UNDO_PENDING,     /* pipeline: pending grew by delta */
     UNDO_CANCEL,      /* run: it was asked to end */
     UNDO_RUN_STARTED, /* run: it came into being in memory */
@@ -284,10 +285,13 @@ void completion_count_from(struct engine *e, const struct trigger *t, struct wal
 /* The same for what happens now; the time that is recorded for it. */
 struct wall completion_since(struct engine *e, const struct trigger *t, struct wall now);
 
+/* t has a new definition: what is known of the pipelines that it needs is kept from now on. */
+void completion_need(struct engine *e, const struct trigger *t);
+
 /* A run has ended for good: an event for those who follow its pipeline. */
 void completion_feed(struct engine *e, struct now now, const struct run *run,
                      const struct run_result *r);
-undo_fn completion_undo_success;
+undo_fn completion_undo_success, completion_undo_succeeded;
 undo_done_fn completion_done_success;
 
 /* ---- zone.c ---- */

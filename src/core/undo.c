@@ -11,6 +11,7 @@ static const struct {
 } kinds[] = {
     [UNDO_STATE] = {feed_undo_state, NULL},
     [UNDO_SUCCESS] = {completion_undo_success, completion_done_success},
+    [UNDO_SUCCEEDED] = {completion_undo_succeeded, NULL},
     [UNDO_PENDING] = {queue_undo_pending, NULL},
     [UNDO_CANCEL] = {ends_undo_cancel, NULL},
     [UNDO_RUN_STARTED] = {queue_undo_start, NULL},

@@ -86,6 +86,19 @@ def test_successes_survive_restarts(daemon):
     assert len(daemon.all_runs(trigger_id=t["id"])) == 1
 
 
+@pytest.mark.parametrize("crash", [False, True])
+def test_what_succeeded_before_it_was_a_dependency_counts(daemon, crash):
+    t = create(daemon, "0 0 1 1 *", BOTH[:1])
+    succeed(daemon, "raw_orders")
+    succeed(daemon, "raw_customers")
+    if crash:
+        daemon.kill()
+        daemon.start()
+    daemon.put(f"{TRIGGERS}/{t['id']}", {"config": {"cron_expr": "* * * * * *", "dependencies": BOTH}}).expect(200)
+    daemon.wait_runs(t)
+    assert [d["decision"] for d in daemon.get(f"{TRIGGERS}/{t['id']}/decisions").json()["decisions"]][-1] == "fired"
+
+
 def test_each_trigger_counts_for_itself(daemon):
     first = create(daemon, dependencies=BOTH[:1])
     succeed(daemon, "raw_orders")

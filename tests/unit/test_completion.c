@@ -354,6 +354,48 @@ static void an_undone_success_does_not_count(void **state)
     expect_tick(w, NULL);
 }
 
+static void depend_on(struct world *w, struct trigger *t, const char *const *on)
+{
+    struct rule r = rule_at("* * * * *");
+    r.needs_upstreams = true;
+    for (; *on != NULL; on++)
+        rule_follow(&r, *on);
+    engine_change_trigger(w->engine, w->now, t, trigger_def_create(SLICE("{}"), true, 0, &r),
+                          SLICE("x"), NULL);
+    commit(w);
+}
+
+/* What a pipeline did before anybody needed it counts like the rest. */
+static void a_success_before_it_was_needed_counts(void **state)
+{
+    struct world *w = *state;
+    static const char *const one[] = {"n.l.a", NULL};
+    setup_dependencies(w);
+    succeed(w, "n.l.b"); /* before the trigger exists */
+    pass(w, 1);
+    struct trigger *t = depend(w, at(w, "n.l.c"), one);
+    depend_on(w, t, both);
+    succeed(w, "n.l.a");
+    expect_tick(w, "n.l.b");
+    depend_on(w, t, one);
+    succeed(w, "n.l.b");
+    depend_on(w, t, both);
+    depend_on(w, t, one); /* forgets nothing */
+    depend_on(w, t, both);
+    restart(w, 0); /* it is on disk, too */
+    t = trigger_table_next(&engine_catalog(w->engine)->triggers, NULL);
+    expect_tick(w, NULL);
+    depend_on(w, t, one);
+    succeed(w, "n.l.a");
+    const struct uuid run = run_by_hand(w, at(w, "n.l.b"));
+    w->disk_err = -EIO;
+    end_run(w, run, RUN_SUCCESS, SLICE_NONE);
+    depend_on(w, t, both);
+    w->disk_err = 0;
+    depend_on(w, t, both);
+    expect_tick(w, "n.l.b");
+}
+
 /* It held back a due time; when its cooldown is over the dependencies are not there. That ends it. */
 static void a_trailing_dependency_asks_once(void **state)
 {
@@ -458,6 +500,7 @@ int main(void)
         T(a_success_after_the_clock_was_set_back_counts),
         T(a_success_from_before_the_clock_was_set_back_counts_once),
         T(an_undone_success_does_not_count),
+        T(a_success_before_it_was_needed_counts),
         T(a_trailing_dependency_asks_once),
         T(cycles_are_spelled_out),
         T(followers_are_known),

@@ -87,6 +87,28 @@ static void catalog_comes_back(void **state)
     engine_destroy(e);
 }
 
+static void end_webhook(struct store *s, enum run_status status, int64_t later_ms)
+{
+    const struct uuid run = put_webhook(s, UUID_NIL, 0, 1, RUN_RUNNING).run;
+    put_move(s, run, status)->finished_at = (struct wall){s->now.ms + later_ms};
+}
+
+static void last_successes_come_back(void **state)
+{
+    struct store *s = *state;
+    struct diag why;
+    const struct uuid pipeline = put_pipeline(s, 1, "default.bronze.orders", "{}");
+    for (int64_t i = 0; i < 3; i++) {
+        store_write(s);
+        struct engine *e = load(s, 0, &why);
+        const struct pipeline *p = catalog_pipeline(engine_catalog(e), pipeline);
+        assert_int_equal(p->last_success.ms, i > 0 ? T0.ms + i * 10 : 0);
+        engine_destroy(e);
+        end_webhook(s, RUN_SUCCESS, (i + 1) * 10);
+        end_webhook(s, RUN_FAILED, 1000);
+    }
+}
+
 static void put_pause(struct store *s, enum pause_kind kind, int64_t key, int64_t pipeline_key)
 {
     batch_add(s->b, EFFECT_PAUSE)->pause =
@@ -293,6 +315,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(catalog_comes_back),
+        TEST(last_successes_come_back),
         TEST(pauses_come_back),
         TEST(bad_definitions_name_themselves),
         TEST(interrupted_runs_follow_their_policy),

@@ -43,11 +43,13 @@ static int load_pipeline(const struct loader *l, struct stmt *q)
         .def = def,
         .created_at = column_time(q, 4),
         .pending = (uint64_t)column_int(q, 7),
+        .last_success = {column_int(q, 9)},
     };
     engine_load_pipeline(l->engine, p);
     return 0;
 }
 
+/* Of the runs that succeeded, only the one that was made last is looked at: it is found in the index. */
 static int load_pipelines(const struct loader *l)
 {
     struct stmt q;
@@ -55,7 +57,9 @@ static int load_pipelines(const struct loader *l)
         stmt_begin(&q, l->db,
                    "SELECT p.key, p.id, p.path, p.version, p.created_at, p.updated_at, v.spec,"
                    " (SELECT count(*) FROM runs r WHERE r.pipeline = p.key"
-                   " AND r.state IN " SQL_ALL_PENDING "), p.given_id FROM pipelines p"
+                   " AND r.state IN " SQL_ALL_PENDING "), p.given_id,"
+                   " (SELECT r.finished_at FROM runs r WHERE r.pipeline = p.key"
+                   " AND r.state = " SQL_SUCCESS " ORDER BY r.key DESC LIMIT 1) FROM pipelines p"
                    " JOIN pipeline_versions v ON v.pipeline = p.key AND v.version = p.version"
                    " WHERE p.deleted_at IS NULL ORDER BY p.key");
     while (err == 0 && stmt_row(&q))
