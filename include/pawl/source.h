@@ -52,9 +52,10 @@ struct trigger_type {
     void (*label)(json_t *config, char ret[TRIGGER_LABEL_SIZE]);
 
     bool shows_webhook_url; /* its triggers are shown with webhook_url */
+    bool has_targets;       /* its triggers nest under no pipeline: their rules have targets */
 
-    /* One whose stored config has no rule any more, since another pawl took it, is loaded nevertheless: it shows that it is broken, fires
-     * never, and has no targets until it is changed. Of other types such a trigger keeps the daemon from starting. */
+    /* One whose stored config has no rule any more, since another pawl took it or a zone file is gone, is loaded nevertheless: it fires
+     * never, and has no targets, until it is changed. Of other types such a trigger keeps the daemon from starting. */
     bool outlives_rule;
 };
 

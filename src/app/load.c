@@ -53,7 +53,8 @@ static void keep_broken(const struct trigger_type *type, json_t *config, const c
     log_warn("a trigger is kept that cannot be understood any more: it does not fire until it is "
              "changed",
              LOG_STR("trigger", label), LOG_STR("problem", why));
-    rule_set_targets(ret, 0);
+    if (type->has_targets)
+        rule_set_targets(ret, 0);
 }
 
 static int rule_of(const struct trigger_type *type, struct slice config, struct rule *ret,

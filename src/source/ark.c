@@ -342,6 +342,7 @@ static const struct trigger_type trigger_types[] = {
         .check = check,
         .rule = rule,
         .label = label,
+        .has_targets = true,
         .outlives_rule = true,
     },
     {NULL},

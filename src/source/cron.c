@@ -235,6 +235,7 @@ static const struct trigger_type trigger_types[] = {
         .check = cron_check,
         .rule = cron_rule,
         .label = cron_label,
+        .outlives_rule = true,
     },
     {
         .name = "cron_dependency",
@@ -243,6 +244,7 @@ static const struct trigger_type trigger_types[] = {
         .check = dependent_check,
         .rule = dependent_rule,
         .label = dependent_label,
+        .outlives_rule = true,
     },
     {NULL},
 };

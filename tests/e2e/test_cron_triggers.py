@@ -199,6 +199,32 @@ def test_nothing_is_lost_or_doubled_by_a_crash(daemon, orders):
     assert seconds == list(range(seconds[0], seconds[0] + len(seconds)))
 
 
+@pytest.mark.parametrize("kind", ["cron", "cron_dependency"])
+def test_a_zone_that_is_gone_lets_its_triggers_rest(daemon, orders, kind):
+    """Zone files come and go with the system's packages; everything else goes on."""
+    daemon.create_pipeline("up")
+    more = {"dependencies": ["default.bronze.up"]} if kind == "cron_dependency" else {}
+    config = {"cron_expr": "0 0 1 1 *", "timezone": "US/Pacific", **more}
+    t = daemon.post(TRIGGERS, {"type": kind, "config": config}).expect(201).json()
+    other = create(daemon)
+    one = f"{TRIGGERS}/{t['id']}"
+    daemon.stop()
+    with sqlite3.connect(f"{daemon.data}/pawl.db") as db:
+        text = json.dumps({**config, "cron_expr": EVERY_SECOND, "timezone": "US/Nowhere"})
+        assert db.execute("UPDATE triggers SET config = ? WHERE id = ?", (text, bytes.fromhex(t["id"].replace("-", "")))).rowcount == 1
+    db.close()
+    daemon.start()
+    assert "unknown time zone 'US/Nowhere'" in daemon.stderr()
+    daemon.wait_runs(other, len(events_of(daemon, other)) + 2)
+    assert events_of(daemon, t) == []
+    assert "US/Nowhere" in daemon.put(one, {"enabled": True}).expect(400).message
+    assert daemon.get(one).expect(200).json()["config"]["timezone"] == "US/Nowhere"
+    daemon.put(one, {"config": {"cron_expr": EVERY_SECOND, **more}}).expect(200)
+    wait_until(lambda: events_of(daemon, t), what="a due time")
+    daemon.restart()
+    daemon.delete(one).expect(204)
+
+
 # ---- what is refused ----
 
 
