@@ -1,11 +1,42 @@
 """The triggers of a pipeline over REST: every example and every error of the Triggers API that webhook triggers can show."""
 import hashlib
+import json
 import re
+import subprocess
 import uuid
 
 import pytest
 
-from pawl import wait_until
+from pawl import deadline, wait_until
+
+# As they stand in the Triggers API.
+EXAMPLE = """{
+  "type": "webhook",
+  "config": {}
+}"""
+LIST = "curl http://localhost:8080/api/v1/pipelines/default/silver/orders/triggers"
+CREATE = """\
+curl -X POST http://localhost:8080/api/v1/pipelines/default/silver/orders/triggers \\
+  -H "Content-Type: application/json" \\
+  -d '{
+    "type": "landing_zone_upload",
+    "config": {
+      "namespace": "default",
+      "zone_name": "raw-uploads"
+    },
+    "enabled": true,
+    "cooldown_seconds": 60
+  }'"""
+GET = "curl http://localhost:8080/api/v1/pipelines/default/silver/orders/triggers/trigger-uuid"
+UPDATE = """\
+curl -X PUT http://localhost:8080/api/v1/pipelines/default/silver/orders/triggers/trigger-uuid \\
+  -H "Content-Type: application/json" \\
+  -d '{
+    "config": { "namespace": "default", "zone_name": "new-zone" },
+    "enabled": false,
+    "cooldown_seconds": 120
+  }'"""
+DELETE = "curl -X DELETE http://localhost:8080/api/v1/pipelines/default/silver/orders/triggers/trigger-uuid"
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z")
 UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
@@ -30,8 +61,39 @@ def create(daemon, path, **fields):
     return daemon.post(path, {"type": "webhook", "config": {}, **fields}).expect(201).json()
 
 
+def curl(daemon, command, trigger_id="trigger-uuid"):
+    """Runs an example in a shell; its status, and its body as JSON."""
+    script = command.replace("http://localhost:8080", daemon.url).replace("trigger-uuid", trigger_id)
+    done = subprocess.run(["sh", "-c", script.replace("curl ", "curl -sS -w '\\n%{http_code}' ", 1)], capture_output=True, text=True,
+                          timeout=deadline(60), check=True)
+    body, status = done.stdout.rsplit("\n", 1)
+    return int(status), json.loads(body) if body else None
+
+
+def test_curl_examples(daemon, orders):
+    daemon.create_zone("raw-uploads")
+    daemon.create_zone("new-zone")
+    assert curl(daemon, LIST) == (200, {"triggers": [], "total": 0})
+    status, t = curl(daemon, CREATE)
+    assert status == 201 and set(t) == CREATED - {"webhook_url", "webhook_token"}
+    assert (t["pipeline_id"], t["type"], t["enabled"], t["cooldown_seconds"]) == (orders["id"], "landing_zone_upload", True, 60)
+    assert t["config"] == {"namespace": "default", "zone_name": "raw-uploads"}
+    status, shown = curl(daemon, GET, t["id"])
+    assert status == 200 and shown == {**t, "last_triggered_at": None, "last_run_id": None, "paused": False}
+    assert curl(daemon, LIST) == (200, {"triggers": [shown], "total": 1})
+    status, changed = curl(daemon, UPDATE, t["id"])
+    assert status == 200 and changed["updated_at"] >= t["updated_at"]
+    assert changed == {**shown, "config": {"namespace": "default", "zone_name": "new-zone"}, "enabled": False, "cooldown_seconds": 120,
+                       "updated_at": changed["updated_at"]}
+    assert curl(daemon, DELETE, t["id"]) == (204, None)
+    for command in (GET, UPDATE, DELETE):
+        for trigger_id in (t["id"], "trigger-uuid"):
+            status, answer = curl(daemon, command, trigger_id)
+            assert status == 404 and answer["error"]["code"] == "NOT_FOUND"
+
+
 def test_create_webhook_as_documented(daemon, orders, triggers):
-    r = daemon.post(triggers, '{"type": "webhook", "config": {}}').expect(201)
+    r = daemon.post(triggers, EXAMPLE).expect(201)
     t = r.json()
     assert set(t) == CREATED
     assert r.headers["content-type"] == "application/json"
