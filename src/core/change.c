@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "core/engine_internal.h"
+#include <string.h>
 #include <utlist.h>
 
 static void record_pipeline(struct engine *e, const struct pipeline *p)
@@ -221,9 +222,16 @@ void change_undo_add_trigger(struct engine *e, struct now now, struct undo *u)
     trigger_destroy(u->trigger);
 }
 
+/* What a disabled one or another schedule passed over was not missed. Other changes leave what is due as it is. */
+static bool counts_anew(const struct trigger_def *old, const struct trigger_def *def)
+{
+    return old->enabled != def->enabled || strcmp(old->config, def->config) != 0;
+}
+
 void change_trigger_def(struct engine *e, struct now now, struct trigger *tr,
                         struct trigger_def *def, struct slice label)
 {
+    const bool anew = counts_anew(tr->def, def);
     struct undo *u = undo_add(e, UNDO_CHANGE_TRIGGER);
     u->trigger = tr;
     u->old_trigger_def = tr->def;
@@ -235,10 +243,9 @@ void change_trigger_def(struct engine *e, struct now now, struct trigger *tr,
     completion_need(e, tr);
     record_trigger(e, tr, label);
     topic_note_rule(e, &def->rule);
-    if (def->rule.schedule != NULL) {
+    if (def->rule.schedule != NULL && anew) {
         struct trigger_state next = tr->state;
-        next.last_due =
-            now.wall; /* what a disabled one or another schedule passed over was not missed */
+        next.last_due = now.wall;
         feed_set_state(e, tr, &next);
     }
     timing_adopt(e, now, tr, false);

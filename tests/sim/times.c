@@ -280,9 +280,11 @@ static void put_trigger(struct sim *s, const struct effect_put_trigger *p)
                           .used = true,
                           .created_at = p->created_at,
                           .pipeline_key = p->pipeline_key};
+    const struct wish before = r->wish;
     CHECK(sscanf(config, "%u %u %u %u %u", &r->wish.kind, &r->wish.expr, &r->wish.misfire,
                  &r->wish.enabled, &r->wish.upstreams) == 5);
-    r->dealt = p->updated_at;
+    if (r->dealt.ms == 0 || memcmp(&before, &r->wish, sizeof(before)) != 0)
+        r->dealt = p->updated_at;
 }
 
 static void record(struct sim *s, const struct effect *f)

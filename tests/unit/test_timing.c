@@ -202,7 +202,7 @@ static void a_failed_commit_keeps_the_due_time(void **state)
 static void change(struct world *w, const char *expr, bool enabled)
 {
     struct rule r = rule_at(expr);
-    struct trigger_def *d = trigger_def_create(SLICE("{}"), enabled, 0, &r);
+    struct trigger_def *d = trigger_def_create(slice_of(expr), enabled, 0, &r);
     engine_change_trigger(w->engine, w->now, the_trigger(w), d, SLICE("x"), NULL);
     commit(w);
 }
@@ -244,6 +244,22 @@ static void a_changed_schedule_counts_from_the_change(void **state)
     change(w, "*/15 * * * *", true);
     live(w, 40 * MIN);
     DUES(w, 40 * MIN, 50 * MIN, 65 * MIN, 80 * MIN);
+}
+
+/* Neither its config nor whether it is enabled is another one: what is due stays due. */
+static void other_changes_miss_nothing(void **state)
+{
+    struct world *w = *state;
+    struct rule r = rule_at("0 * * * *");
+    r.schedule->jitter_s = 1800;
+    struct trigger *t = add_trigger(w, add_pipeline(w), &r, 0);
+    live(w, 20 * MIN);
+    expect_dues(w, NULL, 0); /* put off */
+    struct trigger_def *d = copy_def(t->def);
+    d->cooldown_ms = 60 * S;
+    engine_change_trigger(w->engine, w->now, t, d, SLICE("x"), NULL);
+    live(w, 30 * MIN);
+    DUES(w, 20 * MIN);
 }
 
 static void a_deleted_trigger_is_silent(void **state)
@@ -461,6 +477,7 @@ int main(void)
         T(disabled_times_are_not_missed),
         T(disabled_across_a_restart),
         T(a_changed_schedule_counts_from_the_change),
+        T(other_changes_miss_nothing),
         T(a_deleted_trigger_is_silent),
         T(jitter_stays_within_its_bound),
         T(every_is_anchored_to_creation),
