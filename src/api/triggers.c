@@ -174,15 +174,17 @@ static void create(struct http_request *req, void *ctx)
 
 /* ---- update ---- */
 
-/* The draft of an update: a new config is checked like a first one; an old one stands as it is,
- * also when what it names is gone. */
-static int draft_change(struct api *a, const struct trigger *t, const struct trigger_wish *w,
+/* The draft of an update: a new config is checked like a first one; an old one, also when it was
+ * written back, stands as it is, even when what it names is gone. */
+static int draft_change(struct api *a, const struct trigger *t, struct trigger_wish *w,
                         struct trigger_draft *ret, struct diag *reterr)
 {
     int err = 0;
     json_t *old = json_parse_object(slice_of(t->def->config), reterr);
     if (old == NULL)
         return -EINVAL;
+    if (json_equal(w->config, old))
+        w->config = NULL;
     if (w->config != NULL)
         err = w->type->check(a->host, w->config, old, ret, reterr);
     else

@@ -231,6 +231,18 @@ def test_a_cycle_can_still_be_switched_off(daemon):
     assert daemon.put(one, {"enabled": False}).expect(200).json()["enabled"] is False
 
 
+def test_what_was_read_can_be_written_back(daemon):
+    """Also when it would be refused by now: a config that is the same is not a new one."""
+    paths = [daemon.pipeline_path(daemon.create_pipeline(name)) for name in "ab"]
+    t = follow(daemon, "b", "a").expect(201).json()
+    one = f"{paths[1]}/triggers/{t['id']}"
+    follow(daemon, "a", "b", allow_cycle=True).expect(201)
+    assert daemon.put(one, {**daemon.get(one).json(), "enabled": False}).expect(200).json()["enabled"] is False
+    daemon.delete(f"{paths[0]}?force=true").expect(204)
+    assert daemon.put(one, {**daemon.get(one).json(), "enabled": True}).expect(200).json()["enabled"] is True
+    daemon.put(one, {"config": {**t["config"], "cooldown_mode": "trailing"}}).expect(404)
+
+
 # ---- deleting what is followed ----
 
 
