@@ -41,18 +41,19 @@ struct applying {
 
 /* ---- files ---- */
 
-/* A text that is not UTF-8 cannot be sent; where that begins is said as the server says what is wrong. */
+/* A text that is not UTF-8, or holds NUL, cannot be sent; where that begins is said as the server says what is wrong. */
 static int refuse_bytes(const char *name, const struct str *text)
 {
-    size_t line = 1, column = 1, n;
-    for (size_t i = 0; i < text->len; i += n) {
+    size_t line = 1, column = 1, n = 1;
+    for (size_t i = 0; i < text->len && text->p[i] != '\0'; i += n) {
         n = utf8_char((struct slice){text->p + i, text->len - i});
         if (n == 0)
             break;
         column = text->p[i] == '\n' ? 1 : column + 1;
         line += text->p[i] == '\n';
     }
-    fprintf(stderr, "%s:%zu:%zu: not valid UTF-8\n", name, line, column);
+    fprintf(stderr, "%s:%zu:%zu: %s\n", name, line, column,
+            n == 0 ? "not valid UTF-8" : "NUL is not allowed");
     return CLI_FAILED;
 }
 

@@ -325,6 +325,8 @@ def test_apply_lists_problems_by_place(run, tmp_path):
     assert err.splitlines()[-1].startswith("pawl apply: nothing was applied: ")
     (tmp_path / "latin.yaml").write_bytes(b"ok: 1\na: \xe9\n")
     assert "latin.yaml:2:4: not valid UTF-8" in run("apply", "-f", "latin.yaml", code=1)
+    (tmp_path / "nul.yaml").write_bytes(b"ok: 1\na: \0b\n")
+    assert "nul.yaml:2:4: NUL is not allowed" in run("apply", "-f", "nul.yaml", code=1)
     (tmp_path / "long.yaml").write_bytes(b"#" * (10 << 20))
     assert "'long.yaml' is larger than 1048576 bytes" in run("apply", "-f", "long.yaml", code=1)
     assert "cannot open 'missing.yaml'" in run("apply", "-f", "missing.yaml", code=1)
