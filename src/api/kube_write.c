@@ -68,10 +68,11 @@ static void replace_with(struct api *a, struct http_request *req, struct arkeven
     show_arkevent(w, e, 200);
 }
 
-/* Reads what is to be stored. False: it is wrong, and the request has been answered. */
+/* Reads what is to be stored: without unknown fields, for which later writes, and strict ones, would be refused. False: it is wrong,
+ * and the request has been answered. */
 static bool read_manifest(struct http_request *req, json_t *doc, struct ark_manifest *ret)
 {
-    struct problems problems = {0};
+    struct problems problems = {.prunes = true};
     char ns[ARK_NAME_MAX + 1];
     snprintf(ns, sizeof(ns), "%.*s", (int)req->params[0].len, req->params[0].p);
     const bool read = ark_manifest_read(doc, ns, ret, &problems) == 0;

@@ -197,7 +197,7 @@ static void read_spec(json_t *v, struct ark_manifest *ret, struct problems *p)
 int ark_manifest_read(json_t *doc, const char *ns, struct ark_manifest *ret, struct problems *p)
 {
     struct fields f;
-    struct problems found = {0};
+    struct problems found = {.prunes = p->prunes};
     struct ark_manifest m = {.config = json_object()};
     fields_begin(&f, doc, "", &found);
     take_constant(&f, "apiVersion", ARK_API_VERSION);

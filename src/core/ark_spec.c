@@ -289,7 +289,7 @@ int ark_spec_read(json_t *spec, struct ark_spec *ret, struct problems *p)
 {
     struct fields f;
     struct ark_spec s = {0};
-    struct problems found = {0};
+    struct problems found = {.prunes = p->prunes};
     if (spec == NULL || json_is_null(spec))
         problem_add(&found, CAUSE_REQUIRED, "spec", "Required value: source and targets");
     fields_begin(&f, spec, "spec", &found);

@@ -139,13 +139,16 @@ void fields_end(struct fields *f)
 {
     const char *name;
     json_t *v;
-    json_object_foreach(f->object, name, v)
+    void *next;
+    json_object_foreach_safe(f->object, next, name, v)
     {
         if (is_known(f, name))
             continue;
         char field[FIELD_PATH_MAX];
         fields_path(f, name, field);
         problem_add(f->problems, CAUSE_UNKNOWN, field, "unknown field \"%s\"", field);
+        if (f->problems->prunes)
+            json_object_del(f->object, name);
     }
 }
 

@@ -7,7 +7,7 @@
  *     fields_begin(&f, spec, "spec", &problems);
  *     const char *policy = fields_string(&f, "concurrencyPolicy");
  *     if (policy == NULL && !fields_has(&f, "concurrencyPolicy")) fields_fail(&f, CAUSE_REQUIRED, "concurrencyPolicy", "Required value: ...");
- *     fields_end(&f);                         the names nobody asked for are CAUSE_UNKNOWN
+ *     fields_end(&f);                         the names nobody asked for are CAUSE_UNKNOWN, and pruned if that was asked for
  */
 #ifndef CORE_MANIFEST_H
 #define CORE_MANIFEST_H
@@ -37,7 +37,8 @@ struct problem {
 /* {0} is an empty list. */
 struct problems {
     VEC(struct problem) list;
-    bool fatal; /* there is one beside CAUSE_UNKNOWN, listed or not */
+    bool fatal;  /* there is one beside CAUSE_UNKNOWN, listed or not */
+    bool prunes; /* set by the caller: unknown fields are taken out of what is read */
 };
 
 /* Adds one; the field is copied. */

@@ -195,6 +195,23 @@ def test_field_validation(daemon):
     check_status(patch(daemon, one() + "?fieldValidation=Strict", {"spec": {"other": 1}}), 400, "BadRequest")
 
 
+def test_unknown_fields_are_not_kept(daemon):
+    """Else they would be in the way of all who write strictly afterwards."""
+    clean = manifest()["spec"]
+    doc = manifest()
+    doc["spec"]["bogus"] = {"source": 1}
+    doc["spec"]["source"]["more"] = [1]
+    doc["spec"]["targets"][0].update(input={"any": "text"}, **{f"x{i}": i for i in range(40)})
+    clean["targets"][0]["input"] = {"any": "text"}
+    made = daemon.post(all_of(), doc).expect(201).json()
+    assert made["spec"] == clean and daemon.get(one()).json() == made
+    assert patch(daemon, one(), {"spec": {"bogus": 1}}).expect(200).json() == made  # nothing has changed
+    made["metadata"]["labels"] = {"a": "b"}
+    assert daemon.put(one() + "?fieldValidation=Strict", {**made, "spec": clean}).expect(200).json()["metadata"]["generation"] == 1
+    doc["metadata"]["name"] = "other"
+    assert daemon.post(all_of() + "?dryRun=All", doc).expect(201).json()["spec"] == clean
+
+
 def test_replace(daemon):
     made = create(daemon)
     doc = daemon.get(one()).json()

@@ -138,9 +138,28 @@ static void test_unknown_fields_are_said(void **state)
     assert_int_equal(p.list.len, 2);
     assert_string_equal(p.list.items[0].message, "unknown field \"metadata.colour\"");
     assert_string_equal(p.list.items[1].message, "unknown field \"bogus\"");
+    assert_non_null(json_object_get(doc, "bogus"));
     ark_manifest_release(&m);
     problems_release(&p);
     json_decref(doc);
+}
+
+static void test_unknown_fields_are_pruned(void **state)
+{
+    struct ark_manifest m;
+    struct problems p = {.prunes = true};
+    json_t *doc = load("{" HEAD "\"metadata\":{\"name\":\"ev\"},\"spec\":{\"a\":1,\"source\":{"
+                       "\"type\":\"team-output\",\"b\":1,\"teamOutput\":{\"c\":1,\"name\":\"t\"}},"
+                       "\"targets\":[{\"team\":\"u\",\"d\":1,\"input\":{\"e\":\"\"}}]}}");
+    json_t *kept = load("{\"source\":{\"type\":\"team-output\",\"teamOutput\":{\"name\":\"t\"}},"
+                        "\"targets\":[{\"team\":\"u\",\"input\":{\"e\":\"\"}}]}");
+    assert_int_equal(ark_manifest_read(doc, NULL, &m, &p), 0);
+    assert_int_equal(p.list.len, 4);
+    assert_true(json_equal(json_object_get(m.config, "spec"), kept));
+    ark_manifest_release(&m);
+    problems_release(&p);
+    json_decref(doc);
+    json_decref(kept);
 }
 
 int main(void)
@@ -150,6 +169,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_annotations_are_bounded),
         cmocka_unit_test(test_unknown_fields_are_said),
+        cmocka_unit_test(test_unknown_fields_are_pruned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
