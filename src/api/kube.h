@@ -35,9 +35,7 @@ extern const struct kube_kind kube_arkevents, kube_secrets, kube_namespaces;
 /* Answers with a Status of that HTTP status; its reason goes with it. `details` is a JSON object, or absent. */
 void kube_fail(struct http_request *req, int status, const char *message, struct slice details);
 
-/* The same about one object: the message is formatted, the details are its name and kind. */
-void kube_fail_at(struct http_request *req, int status, const struct kube_kind *k, struct slice name, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
+/* The same about one object: the details are its name and kind. */
 void kube_not_found(struct http_request *req, const struct kube_kind *k, struct slice name);
 /* 409 with the reason AlreadyExists. */
 void kube_exists(struct http_request *req, const struct kube_kind *k, struct slice name);

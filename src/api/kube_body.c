@@ -53,15 +53,23 @@ json_t *kube_body_object(struct http_request *req)
     return NULL;
 }
 
+static void refuse_invalid(struct http_request *req, const struct problems *p,
+                           const struct kube_kind *k, struct slice name);
+
+/* kubectl shows the causes of what is invalid, and no other message. */
 static json_t *apply_operations(struct http_request *req, const struct kube_kind *k,
                                 struct slice name, const json_t *doc, const json_t *ops)
 {
     struct diag why;
+    struct problems problems = {0};
     json_t *ret = json_patch(doc, ops, &why);
-    if (ret == NULL && why.code == DIAG_INVALID_ARGUMENT)
+    if (ret == NULL && why.code == DIAG_INVALID_ARGUMENT) {
         kube_fail(req, 400, why.msg, SLICE_NONE);
-    else if (ret == NULL)
-        kube_fail_at(req, 422, k, name, "the patch cannot be applied: %s", why.msg);
+    } else if (ret == NULL) {
+        problem_add(&problems, CAUSE_INVALID, "patch", "cannot be applied: %s", why.msg);
+        refuse_invalid(req, &problems, k, name);
+        problems_release(&problems);
+    }
     return ret;
 }
 

@@ -3,7 +3,6 @@
 #include "base/check.h"
 #include "io/http/http.h"
 #include "pawl/err.h"
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -100,17 +99,6 @@ static void fail_about(struct http_request *req, int status, const char *reason,
     str_add_char(&details, '}');
     respond(req, status, reason, message, str_slice(&details));
     str_release(&details);
-}
-
-void kube_fail_at(struct http_request *req, int status, const struct kube_kind *k,
-                  struct slice name, const char *fmt, ...)
-{
-    char message[512];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(message, sizeof(message), fmt, args);
-    va_end(args);
-    fail_about(req, status, reason_of(status), k, name, message);
 }
 
 /* arkevents.arkonis.dev "name" */

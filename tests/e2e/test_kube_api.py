@@ -245,7 +245,10 @@ def test_patch(daemon):
     got = patch(daemon, one(), ops, JSON_PATCH).expect(200).json()
     assert [t["team"] for t in got["spec"]["targets"]] == ["t", "u"] and got["metadata"]["generation"] == 2
     ops[0]["value"] = "x"
-    check_status(patch(daemon, one(), ops, JSON_PATCH), 422, "Invalid")
+    why = "cannot be applied: /spec/targets/0/team: is not what the patch expects"
+    check_status(patch(daemon, one(), ops, JSON_PATCH), 422, "Invalid", f'ArkEvent.arkonis.dev "ev" is invalid: patch: {why}',
+                 {"name": "ev", "group": "arkonis.dev", "kind": "ArkEvent",
+                  "causes": [{"reason": "FieldValueInvalid", "message": why, "field": "patch"}]})
     check_status(patch(daemon, one(), {}, JSON_PATCH), 400, "BadRequest")
     check_status(patch(daemon, one(), [1]), 400, "BadRequest")
     check_status(patch(daemon, one(), b"{", MERGE), 400, "BadRequest")

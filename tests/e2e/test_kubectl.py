@@ -158,6 +158,8 @@ def test_changes(daemon, kubectl):
     assert kubectl("patch", *one, "--type=merge", "-p", '{"spec":{"cooldownSeconds":7}}').endswith(" patched\n")
     assert kubectl("patch", *one, "--type=merge", "-p", '{"spec":{"cooldownSeconds":7}}').endswith(" patched (no change)\n")
     assert kubectl("patch", *one, "--type=json", "-p", '[{"op":"replace","path":"/spec/cooldownSeconds","value":8}]').endswith(" patched\n")
+    assert 'The ArkEvent "pipeline-trigger" is invalid: patch: cannot be applied: /spec/none: does not exist' in \
+        kubectl("patch", *one, "--type=json", "-p", '[{"op":"remove","path":"/spec/none"}]', code=1)
     assert "unknown format" in kubectl("patch", *one, "-p", "{}", code=1)
     assert kubectl("label", *one, "app=x").endswith(" labeled\n")
     assert kubectl("get", "arkev", "-l", "app=x", "-o", "name") == "arkevent.arkonis.dev/pipeline-trigger\n"
