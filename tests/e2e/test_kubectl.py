@@ -2,6 +2,7 @@
 
 PAWL_KUBECTL names another kubectl than the one in PATH."""
 import base64
+import datetime
 import json
 import os
 import shutil
@@ -58,6 +59,19 @@ spec:
     - team: publish-team   # fan-out: both fire in parallel
 """
 
+HOST = "http://ark-operator.ai-team.svc.cluster.local:8092"
+FIRE = """\
+TOKEN=$(kubectl get secret pipeline-trigger-webhook-token -n ai-team \\
+  -o jsonpath='{.data.token}' | base64 -d)
+
+curl -X POST \\
+  "http://ark-operator.ai-team.svc.cluster.local:8092/triggers/ai-team/pipeline-trigger/fire?mode=sync&timeout=120s" \\
+  -H "Authorization: Bearer $TOKEN" \\
+  -H "Content-Type: application/json" \\
+  -d '{"topic": "quantum computing"}'
+"""
+READY = {"type": "Ready", "status": "True", "reason": "WebhookReady", "message": "waiting for webhook POST"}
+
 
 class Kubectl:
     """kubectl with a home of its own: it keeps what it has discovered there."""
@@ -78,6 +92,15 @@ class Kubectl:
         assert p.returncode == code, f"kubectl {' '.join(args)}: {p.returncode}\n{p.stdout}"
         return p.stdout
 
+    def script(self, text):
+        """What a shell prints that finds it as "kubectl"."""
+        (self.home / "bin").mkdir(exist_ok=True)
+        named = self.home / "bin" / "kubectl"
+        named.write_text(f'#!/bin/sh\nexec {KUBECTL} "$@"\n')
+        named.chmod(0o755)
+        return subprocess.run(["/bin/sh", "-c", text], env={**self.env, "PATH": f"{self.home}/bin:{self.env['PATH']}"},
+                              timeout=deadline(120), stdout=subprocess.PIPE, text=True, check=True).stdout
+
     def start(self, *args):
         return subprocess.Popen([KUBECTL, *args], env=self.env, cwd=self.home, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
@@ -95,27 +118,54 @@ def test_the_documented_way(daemon, kubectl):
     (kubectl.home / "event.yaml").write_text(PIPELINE_TRIGGER)
     assert kubectl("apply", "-f", "event.yaml") == "arkevent.arkonis.dev/pipeline-trigger created\n"
     assert kubectl("apply", "-f", "event.yaml") == "arkevent.arkonis.dev/pipeline-trigger unchanged\n"
-    script = """
-TOKEN=$("$KUBECTL" get secret pipeline-trigger-webhook-token -n ai-team \\
-  -o jsonpath='{.data.token}' | base64 -d)
-
-curl -s -w '\\n%{http_code}' -X POST \\
-  "$URL/triggers/ai-team/pipeline-trigger/fire?mode=sync&timeout=120s" \\
-  -H "Authorization: Bearer $TOKEN" \\
-  -H "Content-Type: application/json" \\
-  -d '{"topic": "quantum computing"}'
-"""
-    out = subprocess.run(["/bin/sh", "-c", script], env={**kubectl.env, "KUBECTL": KUBECTL, "URL": kubectl.url}, timeout=deadline(120),
-                         stdout=subprocess.PIPE, text=True, check=True).stdout
-    body, code = out.rsplit("\n", 1)
-    assert code == "200" and json.loads(body)["status"] == "succeeded", out
+    body = json.loads(kubectl.script(FIRE.replace(HOST, kubectl.url)))
+    assert set(body) == {"status", "output", "durationMs"} and body["status"] == "succeeded"
+    assert body["output"]["payload"] == {"topic": "quantum computing"}
     url = kubectl("get", "arkevent", "pipeline-trigger", "-n", "ai-team", "-o", "jsonpath={.status.webhookURL}")
     assert url == f"{kubectl.url}/triggers/ai-team/pipeline-trigger/fire"
     assert kubectl("wait", "--for=condition=Ready", "arkevent/pipeline-trigger", "--timeout=120s") == \
         "arkevent.arkonis.dev/pipeline-trigger condition met\n"
-    condition = json.loads(kubectl("get", "arkevent", "pipeline-trigger", "-o", "json"))["status"]["conditions"][0]
-    assert (condition["type"], condition["status"], condition["reason"], condition["message"]) == \
-        ("Ready", "True", "WebhookReady", "waiting for webhook POST")
+    condition, = json.loads(kubectl("get", "arkevent", "pipeline-trigger", "-o", "json"))["status"]["conditions"]
+    del condition["lastTransitionTime"]
+    assert condition == READY
+
+
+def test_the_documented_status(make_daemon, tmp_path):
+    """The address is the one that others know it by."""
+    daemon = make_daemon("--public-url", HOST)
+    (tmp_path / "home").mkdir()
+    kubectl = Kubectl(daemon, tmp_path / "home")
+    kubectl("apply", "-f", "-", stdin=PIPELINE_TRIGGER)
+    url = kubectl("get", "arkevent", "pipeline-trigger", "-o", "jsonpath={.status.webhookURL}")
+    assert url == "http://ark-operator.ai-team.svc.cluster.local:8092/triggers/ai-team/pipeline-trigger/fire"
+
+
+def test_the_documented_schedule(daemon, kubectl):
+    daemon.create_team("report-team", namespace="ai-team")
+    before = datetime.datetime.now(datetime.timezone.utc)
+    kubectl("apply", "-f", "-", stdin=DAILY_REPORT)
+    status = json.loads(kubectl("get", "arkevent", "daily-report", "-o", "json"))["status"]
+    due = datetime.datetime.fromisoformat(status["nextFireAt"].replace("Z", "+00:00"))
+    assert (due.hour, due.minute, due.second) == (8, 0, 0) and due > before
+    assert due <= datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)
+    condition, = status["conditions"]
+    assert (condition["status"], condition["reason"], condition["message"]) == ("True", "Active", f"next fire at {status['nextFireAt']}")
+
+
+def test_the_documented_chain(daemon, kubectl, tmp_path):
+    """Each of the two waits for the other, so they end only if they run at the same time."""
+    meet = tmp_path / "meet"
+    os.mkfifo(meet)
+    daemon.create_team("research-team", ["/bin/echo", "found"], namespace="ai-team")
+    daemon.create_team("summarize-team", ["/bin/sh", "-c", f"echo summary > {meet}"], namespace="ai-team")
+    daemon.create_team("publish-team", ["/bin/cat", str(meet)], namespace="ai-team")
+    kubectl("apply", "-f", "-", stdin=POST_RESEARCH)
+    run = daemon.post("/api/v1/runs", {"namespace": "ai-team", "layer": "team", "pipeline": "research-team"}).expect(202).json()["run_id"]
+    daemon.wait_run(run, "success")
+    wait_until(lambda: len(daemon.all_runs()) == 3, what="the runs of both targets")
+    ended = {name: daemon.wait_run(daemon.all_runs(pipeline=name)[0]["id"], "success") for name in ("summarize-team", "publish-team")}
+    assert ended["publish-team"]["output"] == "summary\n" and ended["summarize-team"]["event_id"] == ended["publish-team"]["event_id"]
+    assert kubectl("get", "arkevent", "post-research-trigger", "-o", "jsonpath={.status.firedCount}") == "1"
 
 
 def test_get(daemon, kubectl):
