@@ -2,6 +2,7 @@
 #include "store_fixture.h"
 #include "core/ark.h"
 #include "core/engine.h"
+#include "io/store/retention.h"
 
 #define PATH "ns/ev"
 
@@ -191,6 +192,54 @@ static void changes_since_a_version_are_found(void **state)
     engine_destroy(e);
 }
 
+static void retain(struct store *s)
+{
+    const struct retention r = {.age_ms = 1};
+    struct retention_plan p;
+    s->now.ms += 1000;
+    assert_int_equal(retention_plan(s->db, &r, s->now, &p), 0);
+    while (p.stage != RETAIN_DONE)
+        assert_int_equal(retention_step(s->db, &p), 0);
+}
+
+/* It is made, fires or does not, and is dropped; then what is old goes. What one gets who has seen it made. */
+static int ask_after_its_end(struct store *s, bool fires, struct found *ret)
+{
+    struct engine *e = make_engine(s, 1);
+    struct arkevent *a = make_ark(s, e);
+    const uint64_t made = a->state.version;
+    const struct ark_since from = {made, made, made};
+    uint64_t now;
+    if (fires)
+        fire(s, e);
+    s->now.ms += 1000;
+    engine_drop_ark(e, now_of(s), a, NULL);
+    commit(s, e);
+    retain(s);
+    *ret = (struct found){0};
+    const int err = query_ark_changes(s->db, SLICE_NONE, &from, take, ret, &now);
+    assert_true(now > made);
+    assert_int_equal(changes(s, now, &now).n, 0); /* whoever knows of its end misses nothing */
+    engine_destroy(e);
+    return err;
+}
+
+static void a_deletion_is_known_while_a_run_of_that_time_is(void **state)
+{
+    struct found f;
+    assert_int_equal(ask_after_its_end(*state, true, &f), 0);
+    assert_int_equal(f.n, 1);
+    assert_int_equal(f.last.what, ARK_DELETED);
+}
+
+static void a_deletion_that_was_forgotten_was_missed(void **state)
+{
+    struct found f;
+    assert_int_equal(ask_after_its_end(*state, false, &f), -ESTALE);
+    assert_int_equal(f.n, 0);
+    assert_int_equal(store_count(*state, "SELECT count(*) FROM arkevents"), 0);
+}
+
 static bool take_one(void *arg, const struct ark_view *v)
 {
     take(arg, v);
@@ -307,6 +356,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(it_is_found_as_it_is),
         TEST(changes_since_a_version_are_found),
+        TEST(a_deletion_is_known_while_a_run_of_that_time_is),
+        TEST(a_deletion_that_was_forgotten_was_missed),
         TEST(lists_go_on_behind_a_path),
         TEST(the_token_goes_with_it),
         TEST(it_comes_back_with_what_keeps_it_from_firing),
