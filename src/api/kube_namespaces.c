@@ -82,7 +82,7 @@ struct showing {
     struct slice name; /* absent: all */
     struct wall now;
     uint64_t version; /* of the list */
-    bool watch, found;
+    bool watch, tells_end, found;
     struct db *db;
     int err;
     size_t count;
@@ -143,6 +143,8 @@ static int query_all(struct reading *r, struct db *db)
         err = query_namespaces(db, visit, s);
     if (!s->watch)
         kube_add_list_end(&r->body);
+    else if (s->tells_end)
+        kube_add_bookmark(s->want, s->version, true, &r->body);
     return err != 0 ? err : s->err;
 }
 
@@ -199,6 +201,7 @@ static void list(struct http_request *req, void *ctx)
     if (s == NULL)
         return;
     s->watch = kube_flag(req, "watch");
+    s->tells_end = kube_flag(req, "sendInitialEvents");
     reading_start(&s->reading);
 }
 

@@ -336,6 +336,15 @@ void kube_add_event(const struct kube_want *w, struct db *db, const struct ark_v
     str_add_cstr(ret, "}\n");
 }
 
+void kube_add_bookmark(const struct kube_want *w, uint64_t version, bool ends_list, struct str *ret)
+{
+    str_printf(ret,
+               "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"%s\",\"apiVersion\":\"%s\","
+               "\"metadata\":{\"resourceVersion\":\"%llu\"%s}}}\n",
+               w->kind->kind, w->kind->api_version, (unsigned long long)version,
+               ends_list ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}" : "");
+}
+
 struct uuid kube_uid_of(const char *what, struct slice text)
 {
     uint8_t hash[SHA256_SIZE];

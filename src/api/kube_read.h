@@ -44,6 +44,9 @@ void kube_add_item(const struct kube_want *w, struct db *db, const struct ark_vi
 void kube_add_list_begin(const struct kube_want *w, uint64_t version, struct str *ret);
 void kube_add_list_end(struct str *ret);
 
+/* Appends the bookmark of a version; `ends_list`: what was there at first has been told. */
+void kube_add_bookmark(const struct kube_want *w, uint64_t version, bool ends_list, struct str *ret);
+
 /* Appends {"type":...,"object":...} and a line end: what a watch says of it. */
 void kube_add_event(const struct kube_want *w, struct db *db, const struct ark_view *v, enum ark_change what, struct wall now,
                     struct str *ret);

@@ -63,11 +63,7 @@ static void put(struct watch *w, struct slice text)
 static void put_bookmark(struct watch *w)
 {
     struct str s = {0};
-    str_printf(&s,
-               "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"%s\",\"apiVersion\":\"%s\","
-               "\"metadata\":{\"resourceVersion\":\"%llu\"%s}}}\n",
-               w->want->kind->kind, w->want->kind->api_version, (unsigned long long)w->version,
-               w->tells_end ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}" : "");
+    kube_add_bookmark(w->want, w->version, w->tells_end, &s);
     w->tells_end = false;
     put(w, str_slice(&s));
     str_release(&s);

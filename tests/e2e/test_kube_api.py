@@ -637,6 +637,9 @@ def test_namespaces_are_there_with_what_is_in_them(daemon):
     check_status(daemon.get(f"{NAMESPACES}/ai-team"), 404, "NotFound")
     events = [json.loads(line) for line in daemon.get(NAMESPACES + "?watch=true").expect(200).body.splitlines()]
     assert [(e["type"], e["object"]["metadata"]["name"]) for e in events] == [("ADDED", n) for n in ["ns", "ns-x", "zone"]]
+    told = daemon.get(NAMESPACES + "?watch=true&sendInitialEvents=true&allowWatchBookmarks=true").expect(200).body.splitlines()
+    assert [json.loads(line) for line in told] == [*events, {"type": "BOOKMARK", "object": {"kind": "Namespace", "apiVersion": "v1", "metadata": {
+        "resourceVersion": daemon.get(NAMESPACES).json()["metadata"]["resourceVersion"], "annotations": {"k8s.io/initial-events-end": "true"}}}}]
 
 
 def test_namespaces_that_are_made(daemon):
