@@ -14,7 +14,7 @@
 
 #define QUIET_MS 150     /* without a notice: whoever writes there is done */
 #define PATIENCE_MS 5000 /* somebody writes all the time: then all the same */
-#define RETRY_MS 1000    /* what could not be read or written is tried again */
+#define RETRY_MS 1000    /* what could not be read, written or watched is tried again */
 
 /* ---- reading; on a reader thread ---- */
 
@@ -211,7 +211,7 @@ static void done(struct manifest_job *j, int err)
     manifest_set_release(&j->set);
     free(d->load_error);
     d->load_error = NULL;
-    if (err != 0 || d->state.error != NULL)
+    if (err != 0 || d->state.error != NULL || d->watch_error != 0)
         due_in(d, RETRY_MS);
     else if (d->again)
         due_in(d, QUIET_MS);
@@ -238,18 +238,43 @@ static void parent_notice(uv_fs_event_t *h, const char *name, int events, int st
         noticed(d);
 }
 
-static bool watch_again(struct manifest_dir *d, int i, const char *path, uv_fs_event_cb notice)
+static int watch_again(struct manifest_dir *d, int i, const char *path, uv_fs_event_cb notice)
 {
     if (d->watching[i])
         uv_fs_event_stop(&d->watches[i]);
-    d->watching[i] = uv_fs_event_start(&d->watches[i], notice, path, 0) == 0;
-    return d->watching[i];
+    const int err = uv_fs_event_start(&d->watches[i], notice, path, 0);
+    d->watching[i] = err == 0;
+    return err;
+}
+
+static const char *why_unwatched(int err)
+{
+    switch (err) {
+    case -ENOSPC:
+        return "there are too many inotify watches, raise fs.inotify.max_user_watches";
+    case -EMFILE:
+        return "there are too many inotify instances or open files, raise "
+               "fs.inotify.max_user_instances";
+    default:
+        return strerror(-err);
+    }
+}
+
+/* A directory that is not there is told of by who reads it. */
+static void watch(struct manifest_dir *d)
+{
+    const int above = watch_again(d, 1, d->parent, parent_notice);
+    const int own = watch_again(d, 0, d->state.directory, dir_notice);
+    const int err = own != 0 ? own : above;
+    if (err != 0 && err != d->watch_error && err != -ENOENT)
+        log_warn("the directory of manifests cannot be watched, it is looked at every second",
+                 LOG_STR("directory", d->state.directory), LOG_STR("error", why_unwatched(err)));
+    d->watch_error = err;
 }
 
 static void apply(struct manifest_dir *d)
 {
-    watch_again(d, 1, d->parent, parent_notice);
-    watch_again(d, 0, d->state.directory, dir_notice);
+    watch(d);
     d->noticed_at.ms = 0;
     d->job = (struct manifest_job){
         .api = d->api,

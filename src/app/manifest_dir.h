@@ -20,6 +20,7 @@ struct manifest_dir {
     char *parent, *base; /* of the directory: where it is, and its name there */
     uv_fs_event_t watches[2]; /* the directory; its parent */
     bool watching[2];
+    int watch_error;          /* negative errno: why one of them cannot be watched: then it is looked at every second; 0: both are */
     struct timer settle;      /* an application is due then */
     struct mono noticed_at;   /* the first notice since the last application; 0: none */
     bool running, again, closing;

@@ -1,6 +1,7 @@
 """`pawl serve --manifests DIR`: a directory that is kept applied."""
 import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -167,6 +168,20 @@ def test_a_directory_that_is_missing_deletes_nothing(start, directory):
     assert state(d)["error"] is None
     put(directory, "c.yaml", pipeline("c"))
     wait_names(d, "b", "c")
+
+
+def test_a_directory_that_cannot_be_watched_is_looked_at_again_and_again(start, directory, tmp_path):
+    so = tmp_path / "no_watches.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", so, os.path.join(pawl.ROOT, "tests", "lib", "no_watches.c")], check=True)
+    asan = pawl.environment()["ASAN_OPTIONS"] + ":verify_asan_link_order=0"
+    put(directory, "a.yaml", pipeline("a"))
+    d = start(env={"LD_PRELOAD": str(so), "ASAN_OPTIONS": asan})
+    for n in range(1, 3):
+        put(directory, "a.yaml", pipeline("a", f"t{n}"))
+        wait_until(lambda: d.get("/api/v1/pipelines/data/events/a").json()["version"] == n + 1)
+    os.unlink(directory / "a.yaml")
+    wait_names(d)
+    assert d.stderr().count("cannot be watched") == 1 and "raise fs.inotify.max_user_watches" in d.stderr()
 
 
 def test_the_swap_of_a_link_as_config_maps_do_it(start, directory):
