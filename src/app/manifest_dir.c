@@ -30,11 +30,14 @@ static int pick(const struct dirent *e)
     return is_manifest(e->d_name);
 }
 
-/* One byte more than a text may have tells that it is too long. */
+/* One byte more than a text may have tells that it is too long. -ENOENT: it is gone by now; -ENOLINK: its link is there, and leads
+ * nowhere. */
 static int read_text(int dir, const char *name, struct str *ret)
 {
     const int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
+    if (fd < 0 && errno == ENOENT && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return S_ISLNK(st.st_mode) ? -ENOLINK : -EAGAIN;
     if (fd < 0)
         return -errno;
     if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
@@ -46,19 +49,25 @@ static int read_text(int dir, const char *name, struct str *ret)
     return err;
 }
 
-/* An empty file is most likely one that is being written: it must not delete what it defined. */
-static void load_file(struct manifest_set *s, int dir, const char *name)
+static const char *why_unread(int err)
+{
+    return err == -ENOTSUP   ? "it is not a file"
+           : err == -ENOLINK ? "the link leads nowhere"
+                             : strerror(-err);
+}
+
+/* An empty file is most likely one that is being written: it must not delete what it defined. True: it may be readable later. */
+static bool load_file(struct manifest_set *s, int dir, const char *name)
 {
     struct str text = {0};
     char why[160] = "";
     const int err = read_text(dir, name, &text);
     if (err == -ENOENT) {
         str_release(&text);
-        return; /* it is gone by now, or its link leads nowhere */
+        return false;
     }
     if (err != 0)
-        snprintf(why, sizeof(why), "cannot be read: %s",
-                 err == -ENOTSUP ? "it is not a file" : strerror(-err));
+        snprintf(why, sizeof(why), "cannot be read: %s", why_unread(err));
     else if (text.len == 0)
         snprintf(why, sizeof(why),
                  "is empty; what it defined stays until it is removed, or says something else");
@@ -66,6 +75,7 @@ static void load_file(struct manifest_set *s, int dir, const char *name)
     if (why[0] != '\0')
         manifest_fail_file(s, s->files[s->file_count - 1], (struct place){1, 1}, "", why);
     str_release(&text);
+    return err != 0 && err != -ENOTSUP;
 }
 
 static void load(struct manifest_job *j)
@@ -79,8 +89,8 @@ static void load(struct manifest_job *j)
     else if (n > MANIFEST_FILES_MAX)
         d->load_error = mem_printf("there are %d files, more than %d", n, MANIFEST_FILES_MAX);
     for (int i = 0; i < n; i++) {
-        if (d->load_error == NULL)
-            load_file(&j->set, dir, entries[i]->d_name);
+        if (d->load_error == NULL && load_file(&j->set, dir, entries[i]->d_name))
+            d->unread = true;
         free(entries[i]);
     }
     free(entries);
@@ -211,7 +221,7 @@ static void done(struct manifest_job *j, int err)
     manifest_set_release(&j->set);
     free(d->load_error);
     d->load_error = NULL;
-    if (err != 0 || d->state.error != NULL || d->watch_error != 0)
+    if (err != 0 || d->state.error != NULL || d->watch_error != 0 || d->unread)
         due_in(d, RETRY_MS);
     else if (d->again)
         due_in(d, QUIET_MS);
@@ -275,6 +285,7 @@ static void watch(struct manifest_dir *d)
 static void apply(struct manifest_dir *d)
 {
     watch(d);
+    d->unread = false;
     d->noticed_at.ms = 0;
     d->job = (struct manifest_job){
         .api = d->api,

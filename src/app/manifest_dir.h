@@ -25,6 +25,7 @@ struct manifest_dir {
     struct mono noticed_at;   /* the first notice since the last application; 0: none */
     bool running, again, closing;
     char *load_error;         /* the job's */
+    bool unread;              /* the job's: a file could not be read, and may be later */
     void (*applied)(void *arg); /* after the first application, whatever came of it */
     void (*closed)(void *arg);
     void *arg;

@@ -197,6 +197,24 @@ def test_the_swap_of_a_link_as_config_maps_do_it(start, directory):
     wait_names(d, "b")
 
 
+def test_a_link_that_leads_nowhere_for_a_while(start, directory, tmp_path):
+    """What it leads to may be on a disk that is not there yet: nothing is deleted for it, and nobody has to say that it is back."""
+    (tmp_path / "a.yaml").write_text(pipeline("a"))
+    os.symlink(tmp_path / "a.yaml", directory / "a.yaml")
+    d = start()
+    assert names(d) == ["a"]
+    os.rename(tmp_path / "a.yaml", tmp_path / "away")
+    d.restart()
+    assert names(d) == ["a"]
+    problem, = state(d, "a.yaml")["problems"]
+    assert problem["message"] == "cannot be read: the link leads nowhere"
+    (tmp_path / "away").write_text(pipeline("a") + "---" + pipeline("b"))
+    os.rename(tmp_path / "away", tmp_path / "a.yaml")
+    wait_names(d, "a", "b")
+    os.unlink(directory / "a.yaml")
+    wait_names(d)
+
+
 def test_a_directory_that_is_a_link_to_another(make_daemon, tmp_path):
     for n, text in (("one", pipeline("a")), ("two", pipeline("b"))):
         (tmp_path / n).mkdir()
