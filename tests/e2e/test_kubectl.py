@@ -235,6 +235,16 @@ def test_changes(daemon, kubectl):
     assert kubectl("delete", *one, "--ignore-not-found") == ""
 
 
+def test_what_pawl_get_prints(daemon, kubectl):
+    """kubectl reads YAML 1.1, in which more words mean something."""
+    kubectl("apply", "-f", "-", stdin=DAILY_REPORT)
+    kubectl("annotate", "arkev", "daily-report", "when=on", "sure=yes", "day=2026-02-13", "much=1_000")
+    printed = cli("get", "ae", "daily-report", "-n", "ai-team", "-o", "yaml", "--server", kubectl.url).stdout
+    assert kubectl("replace", "-f", "-", stdin=printed).endswith(" replaced\n")
+    found = json.loads(kubectl("get", "arkev", "daily-report", "-o", "json"))["metadata"]["annotations"]
+    assert [found[k] for k in ("when", "sure", "day", "much")] == ["on", "yes", "2026-02-13", "1_000"]
+
+
 def test_watch_and_wait(daemon, kubectl):
     kubectl("apply", "-f", "-", stdin=DAILY_REPORT)
     w = kubectl.start("get", "arkev", "-w")

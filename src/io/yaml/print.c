@@ -1,6 +1,19 @@
 #include "io/yaml/print.h"
+#include "base/check.h"
 #include "io/yaml/scalar.h"
 #include <string.h>
+
+/* Readers of YAML 1.1, such as kubectl, see truth values in words, and numbers and dates in more than what 1.2 has as numbers:
+ * 1_000, 2026-02-13. Of what begins with a digit they are not to be asked. */
+static bool is_more_in_1_1(struct slice text)
+{
+    static const char *const words[] = {"y", "n", "yes", "no", "on", "off"};
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (slice_is_nocase(text, words[i]))
+            return true;
+    const char c = text.p[text.p[0] == '.' && text.len > 1];
+    return c >= '0' && c <= '9';
+}
 
 /* Texts that would be read as something else, or not at all, are quoted; JSON's quotes are YAML's. */
 static bool is_plain(struct slice text)
@@ -16,7 +29,7 @@ static bool is_plain(struct slice text)
         if (text.p[i] == '\0' || (!blank && strchr(inside, text.p[i]) == NULL))
             return false;
     }
-    return scalar_kind(text) == SCALAR_STRING;
+    return scalar_kind(text) == SCALAR_STRING && !is_more_in_1_1(text);
 }
 
 static void add_text(struct str *s, struct slice text)

@@ -1,4 +1,4 @@
-/* print.h - JSON values as YAML that people read, and that yaml.h reads back as the same values. */
+/* print.h - JSON values as YAML that people read, and that yaml.h reads back as the same values; readers of YAML 1.1 do, too. */
 #ifndef IO_YAML_PRINT_H
 #define IO_YAML_PRINT_H
 #include "base/json.h"
