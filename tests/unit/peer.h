@@ -25,6 +25,8 @@ struct peer {
     pthread_t thread;
     char url[40];
     struct str got;
+    unsigned more;   /* requests that the first connection answers beside one; all others answer one */
+    unsigned resets; /* so many connections are kept after that, and reset when there is another request */
 };
 
 /* Until the head is there, and as much behind it as its Content-Length says. */
@@ -38,18 +40,38 @@ static inline bool peer_has_all(const struct str *s)
     return s->len >= (size_t)(end + 4 - s->p) + body;
 }
 
-static inline void peer_answer(struct peer *p, int fd)
+/* `got` stays as it is until there is something new. */
+static inline void peer_read(struct peer *p, int fd)
 {
     char piece[4096];
-    ssize_t n = 1;
-    str_reset(&p->got);
-    while (!peer_has_all(&p->got) && (n = recv(fd, piece, sizeof(piece), 0)) > 0)
+    ssize_t n = recv(fd, piece, sizeof(piece), 0);
+    if (n > 0)
+        str_reset(&p->got);
+    for (; n > 0; n = recv(fd, piece, sizeof(piece), 0)) {
         str_add(&p->got, piece, (size_t)n);
+        if (p->answer != NULL && peer_has_all(&p->got))
+            return;
+    }
+}
+
+static inline void peer_exchange(struct peer *p, int fd)
+{
+    peer_read(p, fd);
     if (p->answer != NULL)
         (void)!send(fd, p->answer, strlen(p->answer), MSG_NOSIGNAL);
-    else
-        while (recv(fd, piece, sizeof(piece), 0) > 0)
-            ;
+}
+
+static inline void peer_answer(struct peer *p, int fd)
+{
+    const struct linger reset = {.l_onoff = 1};
+    peer_exchange(p, fd);
+    for (; p->more > 0; p->more--)
+        peer_exchange(p, fd);
+    if (p->resets > 0) {
+        p->resets--;
+        peer_read(p, fd);
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    }
     close(fd);
 }
 

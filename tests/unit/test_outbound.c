@@ -359,6 +359,26 @@ static void a_connection_closed_while_idle_is_replaced(void **state)
     str_release(&w->peer.got);
 }
 
+/* The peer had the second request, and resets the connection: nobody knows whether it looked at it, so it gets it again. */
+static void a_connection_reset_instead_of_an_answer_is_replaced(void **state)
+{
+    enum { RESETS = 3 };
+    struct world *w = *state;
+    peer_start(&w->peer, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    w->peer.resets = RESETS;
+    for (int i = 0; i <= RESETS; i++) {
+        struct call c;
+        start(w, &c, w->peer.url, (struct outbound_options){.body = SLICE("x")});
+        wait_for(w, &c);
+        assert_string_equal(c.why, "");
+        assert_string_equal(c.body, "hi");
+        release(&c);
+    }
+    peer_stop(&w->peer);
+    assert_int_equal(w->peer.resets, 0);
+    str_release(&w->peer.got);
+}
+
 /* Connections that cannot be made come and go between those that are kept; each number of a socket is used again. */
 static void refused_ones_among_kept_ones(void **state)
 {
@@ -382,13 +402,17 @@ static void refused_ones_among_kept_ones(void **state)
     str_release(&w->peer.got);
 }
 
-/* What one request had set does not come back with the next one on the same handle. */
+/* What one request had set does not come back with the next one on the same handle, as those on a kept connection are. */
 static void a_handle_forgets_the_request_before(void **state)
 {
     static const char *const headers[] = {"X-Secret: one", "Content-Type: text/plain", NULL};
     struct world *w = *state;
     struct call c;
     peer_start(&w->peer, "HTTP/1.1 204 Fine\r\n\r\n");
+    w->peer.more = 2;
+    start(w, &c, w->peer.url, (struct outbound_options){0});
+    wait_for(w, &c);
+    release(&c);
     start(w, &c, w->peer.url,
           (struct outbound_options){.method = "PUT", .headers = headers, .body = SLICE("first")});
     wait_for(w, &c);
@@ -398,6 +422,7 @@ static void a_handle_forgets_the_request_before(void **state)
     wait_for(w, &c);
     peer_stop(&w->peer);
     assert_int_equal(c.status, 204);
+    assert_int_equal(w->peer.more, 0); /* all of them came on one connection */
     assert_true(slice_starts(str_slice(&w->peer.got), "POST / HTTP/1.1\r\n"));
     assert_non_null(strstr(w->peer.got.p, "Content-Length: 0\r\n"));
     assert_null(strstr(w->peer.got.p, "X-Secret"));
@@ -419,6 +444,7 @@ int main(void)
         TEST(it_is_prepared_off_the_loop),
         TEST(many_go_at_the_same_time),
         TEST(a_connection_closed_while_idle_is_replaced),
+        TEST(a_connection_reset_instead_of_an_answer_is_replaced),
         TEST(refused_ones_among_kept_ones),
         TEST(a_handle_forgets_the_request_before),
     };

@@ -56,17 +56,34 @@ static void timed_out(struct timer *t)
     act(container_of(t, struct multi, timeout), CURL_SOCKET_TIMEOUT, 0);
 }
 
+static struct multi_watch *find(const struct multi *m, curl_socket_t fd);
 static void set_active(struct multi_watch *w, int events);
+
+/* An error of the socket is not passed on as one: libcurl would give the request up. It does what it wanted to do and finds out by
+ * itself what is wrong, after what the server said before, and whether to begin again on another connection. */
+static void failed(struct multi_watch *w)
+{
+    struct multi *m = w->multi;
+    const curl_socket_t fd = w->fd;
+    w->active = 0; /* libuv does not watch it any more */
+    act(m, fd,
+        ((w->wanted & UV_READABLE) ? CURL_CSELECT_IN : 0) |
+            ((w->wanted & UV_WRITABLE) ? CURL_CSELECT_OUT : 0));
+    if (find(m, fd) == w && w->wanted != 0)
+        set_active(w, w->wanted);
+}
+
 static void ready(uv_poll_t *h, int status, int events)
 {
     struct multi_watch *w = container_of(h, struct multi_watch, poll);
-    const int what = status < 0 ? CURL_CSELECT_ERR
-                                : ((events & UV_READABLE) ? CURL_CSELECT_IN : 0) |
-                                      ((events & UV_WRITABLE) ? CURL_CSELECT_OUT : 0);
-    if (w->wanted != 0)
-        act(w->multi, w->fd, what);
-    else
+    if (w->wanted == 0)
         set_active(w, 0);
+    else if (status < 0)
+        failed(w);
+    else
+        act(w->multi, w->fd,
+            ((events & UV_READABLE) ? CURL_CSELECT_IN : 0) |
+                ((events & UV_WRITABLE) ? CURL_CSELECT_OUT : 0));
 }
 
 /* ---- out of libcurl ---- */
