@@ -37,11 +37,20 @@ struct outbound {
 
 /* ---- the end ---- */
 
+/* A handle counts for its whole life how often it began again on a new connection, and refuses to after the fifth time. So only one that
+ * made no connection is kept: beside making one, making a handle is nothing. */
+static bool may_be_kept(const struct outbound *o, CURL *h)
+{
+    long connections = 0;
+    o->multi.curl->easy_getinfo(h, CURLINFO_NUM_CONNECTS, &connections);
+    return connections == 0 && o->spare_count < OUTBOUND_SPARE_MAX;
+}
+
 static void put_back(struct outbound *o, CURL *h, bool own_roots)
 {
     /* What is borrowed from the request. The rest of its options is set again by the next one. */
     CHECK(o->multi.curl->easy_setopt(h, CURLOPT_ERRORBUFFER, NULL) == CURLE_OK);
-    if (o->spare_count < OUTBOUND_SPARE_MAX && !own_roots)
+    if (!own_roots && may_be_kept(o, h))
         o->spare[o->spare_count++] = h;
     else
         o->multi.curl->easy_cleanup(h);
