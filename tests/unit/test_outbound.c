@@ -223,6 +223,35 @@ static void trouble_is_named(void **state)
     }
 }
 
+/* Wherever they are: before the answer, in it, behind its body. */
+static void headers_are_bounded(void **state)
+{
+    static const struct {
+        const char *before, *again;
+    } cases[] = {
+        {"", "HTTP/1.1 100 Continue\r\n\r\n"},
+        {"HTTP/1.1 200 OK\r\n", "X-More: and more\r\n"},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "X-More: and more\r\n"},
+    };
+    struct world *w = *state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct call c;
+        struct str raw = {0};
+        str_add_cstr(&raw, cases[i].before);
+        while (raw.len <= OUTBOUND_HEADER_BYTES_MAX + 1000)
+            str_add_cstr(&raw, cases[i].again);
+        peer_start(&w->peer, raw.p);
+        start(w, &c, w->peer.url, (struct outbound_options){0});
+        wait_for(w, &c);
+        peer_stop(&w->peer);
+        assert_int_equal(c.err, -EIO);
+        assert_non_null(strstr(c.why, ": the answer's headers are too long"));
+        str_release(&w->peer.got);
+        str_release(&raw);
+        release(&c);
+    }
+}
+
 static void it_can_be_cancelled_at_any_time(void **state)
 {
     struct world *w = *state;
@@ -440,6 +469,7 @@ int main(void)
         TEST(answers_come_back),
         TEST(retry_after_may_be_a_date),
         TEST(trouble_is_named),
+        TEST(headers_are_bounded),
         TEST(it_can_be_cancelled_at_any_time),
         TEST(a_slow_resolver_holds_nobody_up),
         TEST(it_is_prepared_off_the_loop),

@@ -139,6 +139,10 @@ static void transfer_done(struct multi *m, CURL *h, CURLcode code)
         e.err = -EMSGSIZE;
         diag_set(&e.why, DIAG_PAYLOAD_TOO_LARGE, "the answer is longer than %zu bytes",
                  r->options.body_bytes_max);
+    } else if (r->header_bytes > OUTBOUND_HEADER_BYTES_MAX) {
+        e.err = -EIO;
+        libcurl_explain(m->curl, h, code, r->options.url, "the answer's headers are too long", 0,
+                        &e.why);
     } else {
         e.err = code == CURLE_OPERATION_TIMEDOUT ? -ETIMEDOUT : -EIO;
         libcurl_explain(m->curl, h, code, r->options.url, r->detail, r->options.total_ms, &e.why);
@@ -148,11 +152,15 @@ static void transfer_done(struct multi *m, CURL *h, CURLcode code)
 
 /* ---- the request ---- */
 
-/* One line: the status's, a header's, or the empty one behind them. There may be answers before the one that counts (1xx). */
+/* One line: the status's, a header's, or the empty one behind them. There may be answers before the one that counts (1xx), and
+ * headers behind its body; libcurl keeps them all, and bounds but those before the body. */
 static size_t header_came(char *p, size_t size, size_t n, void *arg)
 {
     struct outbound_request *r = arg;
     const struct slice line = {p, size * n};
+    r->header_bytes += line.len;
+    if (r->header_bytes > OUTBOUND_HEADER_BYTES_MAX)
+        return 0; /* ends the request */
     if (slice_is(line, "\r\n") || slice_is(line, "\n"))
         r->headers_whole = true;
     else if (slice_starts(line, "HTTP/"))

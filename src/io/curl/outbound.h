@@ -23,6 +23,7 @@
 #define OUTBOUND_LINGER_MS 60000    /* without a request: then they are closed */
 #define OUTBOUND_SPARE_MAX 1024      /* handles of libcurl that are kept for the next requests, as long as the connections */
 #define OUTBOUND_WAITING_MAX 65536  /* requests that wait to be prepared */
+#define OUTBOUND_HEADER_BYTES_MAX (256 << 10) /* of an answer, with the answers before it (1xx) and what comes behind its body */
 #define OUTBOUND_DETAIL_SIZE 256    /* CURL_ERROR_SIZE */
 
 struct outbound;
@@ -63,6 +64,7 @@ struct outbound_request {
     int state;
     bool too_long;
     bool headers_whole; /* of the answer */
+    size_t header_bytes;
     void *handle;  /* CURL */
     void *headers; /* array of struct curl_slist */
     uint64_t began_ms;
