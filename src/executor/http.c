@@ -210,12 +210,16 @@ static void handed_over(struct ticket *t, const struct outcome *o)
     }
 }
 
+static uint64_t gone_ms(const struct http *h)
+{
+    struct host *host = execution_host(&h->x);
+    return host->now(host).mono.ms - h->began_mono.ms;
+}
+
 /* From the answer on, and within the time that the run has. */
 static uint64_t callback_ms(const struct http *h)
 {
-    struct host *host = execution_host(&h->x);
-    const uint64_t gone = host->now(host).mono.ms - h->began_mono.ms;
-    const uint64_t limit = h->run->timeout_ms;
+    const uint64_t gone = gone_ms(h), limit = h->run->timeout_ms;
     const uint64_t left = limit == 0 ? 0 : limit > gone ? limit - gone : 1;
     return left != 0 && left < h->config.callback_ms ? left : h->config.callback_ms;
 }
@@ -307,6 +311,7 @@ static void send_it(struct http *h)
         .body = str_slice(&h->body.body),
         .connect_ms = h->config.connect_ms,
         .total_ms = shorter(h->config.total_ms, h->run->timeout_ms),
+        .spent_ms = gone_ms(h),
         .body_bytes_max = h->config.response_bytes_max,
         .ca_file = h->config.ca_file,
         .prepare = made ? NULL : prepare,

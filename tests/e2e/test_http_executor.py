@@ -156,6 +156,13 @@ def test_redirects_are_followed_on_the_same_server_only(daemon, receiver):
     assert run["status"] == "failed" and "a redirection to http://localhost:1/" in run["error"]
 
 
+def test_redirects_share_the_time_of_the_request(daemon, receiver):
+    never = threading.Event()
+    receiver.answer = lambda r: never.wait(0.6) or Answer(307, b"", {"Location": "/again"})
+    run = fire_one(daemon, receiver.url, follow_redirects=True, timeout_seconds=1)
+    assert run["error"] == f"{receiver.url}: no complete answer within 1s" and len(receiver.requests) < 6
+
+
 def test_a_huge_answer_is_refused(daemon, receiver):
     receiver.answer = lambda r: Answer(200, b"x" * 5_000_000)
     run = fire_one(daemon, receiver.url, retry={"max_attempts": 3})

@@ -211,6 +211,13 @@ static CURL *make_handle(struct outbound *o)
     return h;
 }
 
+static long time_left(const struct outbound_options *o)
+{
+    if (o->total_ms == 0)
+        return 0; /* as long as it takes */
+    return o->total_ms > o->spent_ms ? (long)(o->total_ms - o->spent_ms) : 1;
+}
+
 static void set_up(const struct libcurl *curl, struct outbound_request *r)
 {
     const struct outbound_options *o = &r->options;
@@ -219,7 +226,7 @@ static void set_up(const struct libcurl *curl, struct outbound_request *r)
     CHECK(curl->easy_setopt(h, CURLOPT_URL, o->url) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_ERRORBUFFER, r->detail) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_ms) == CURLE_OK);
-    CHECK(curl->easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)o->total_ms) == CURLE_OK);
+    CHECK(curl->easy_setopt(h, CURLOPT_TIMEOUT_MS, time_left(o)) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_WRITEDATA, r) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_HEADERDATA, r) == CURLE_OK);
     CHECK(curl->easy_setopt(h, CURLOPT_POSTFIELDS, o->body.p != NULL ? o->body.p : "") == CURLE_OK);

@@ -48,6 +48,7 @@ struct outbound_options {
     struct slice body;
     uint64_t connect_ms; /* to find and reach the server */
     uint64_t total_ms;   /* for all of it; 0: as long as it takes */
+    uint64_t spent_ms;   /* so much of that was gone before it began */
     size_t body_bytes_max;
     const char *ca_file; /* trusted instead of the system's roots; NULL: those */
     /* On a thread of this module's, before anything is sent: may set the request's options' headers and body. NULL: nothing to do. */
