@@ -90,7 +90,7 @@ static bool string_text(struct slice value, json_t **decoded, struct slice *ret)
     struct diag ignored;
     *decoded = json_parse(value, &ignored);
     if (*decoded == NULL)
-        return false; /* a NUL in it */
+        return false; /* a NUL, or half of a surrogate pair */
     *ret = (struct slice){json_string_value(*decoded), json_string_length(*decoded)};
     return true;
 }
@@ -98,6 +98,14 @@ static bool string_text(struct slice value, json_t **decoded, struct slice *ret)
 static int wrong(struct diag *reterr, const char *what)
 {
     return diag_set(reterr, DIAG_INTERNAL, "%s", what);
+}
+
+/* Where, and why: it may only be nested too deep. */
+static int not_json(struct slice line, struct diag *reterr)
+{
+    json_t *v = json_parse(line, reterr);
+    json_decref(v);
+    return v == NULL ? -EINVAL : wrong(reterr, "it is not JSON");
 }
 
 static int read_id(struct answer *a, struct slice id, struct diag *reterr)
@@ -122,11 +130,12 @@ static int read_texts(struct answer *a, const struct members *m, struct diag *re
     if (slice_is(m->output, "null"))
         a->output = SLICE_NONE;
     else if (is_string(m->output) && !string_text(m->output, &a->decoded[0], &a->output))
-        return wrong(reterr, "its output must not have a NUL in it");
+        return wrong(reterr, "its output must not have a NUL or half of a surrogate pair in it");
     if (m->error.p == NULL || slice_is(m->error, "null"))
         return 0;
     if (!is_string(m->error) || !string_text(m->error, &a->decoded[1], &a->error))
-        return wrong(reterr, "its error must be a string without a NUL");
+        return wrong(reterr,
+                     "its error must be a string without a NUL or half of a surrogate pair");
     return 0;
 }
 
@@ -145,7 +154,7 @@ int answer_read(struct answer *a, struct slice line, struct diag *reterr)
     struct members m = {0};
     forget(a);
     if (!json_compact(line, &a->text))
-        return wrong(reterr, "it is not JSON");
+        return not_json(line, reterr);
     if (!find_members(a->text.p, &m))
         return wrong(reterr, "it has a member twice");
     if (read_id(a, m.id, reterr) < 0 || read_status(a, &m, reterr) < 0)

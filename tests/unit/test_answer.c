@@ -65,10 +65,17 @@ static void test_answers(void **state)
     answer_release(&a);
 }
 
+#define NOT_JSON "not valid JSON at line 1, column "
+#define WRONG_ERROR "its error must be a string without a NUL or half of a surrogate pair"
+#define WRONG_OUTPUT "its output must not have a NUL or half of a surrogate pair in it"
+#define DEEP                                                                                       \
+    "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]" \
+    "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
+
 static const struct {
     const char *line, *why;
 } wrong[] = {
-    {"{", "it is not JSON"},
+    {"{", NOT_JSON},
     {"{}", "its id must be the id of an event that it was given"},
     {"{\"id\":1,\"status\":\"success\"}", "its id must be the id of an event that it was given"},
     {"{\"id\":\"x\",\"status\":\"success\"}",
@@ -76,14 +83,16 @@ static const struct {
     {"{\"id\":\"" ID "\"}", "its status must be \"success\" or \"failed\""},
     {BEGIN "\"done\"}", "its status must be \"success\" or \"failed\""},
     {BEGIN "true}", "its status must be \"success\" or \"failed\""},
-    {BEGIN "\"success\"", "it is not JSON"},
-    {BEGIN "\"success\"} {}", "it is not JSON"},
-    {BEGIN "\"success\",}", "it is not JSON"},
-    {BEGIN "\"success\",\"output\":\"\xff\"}", "it is not JSON"},
+    {BEGIN "\"success\"", NOT_JSON},
+    {BEGIN "\"success\"} {}", NOT_JSON},
+    {BEGIN "\"success\",}", NOT_JSON},
+    {BEGIN "\"success\",\"output\":\"\xff\"}", NOT_JSON},
+    {BEGIN "\"success\",\"output\":" DEEP "}", NOT_JSON},
     {BEGIN "\"success\",\"status\":\"failed\"}", "it has a member twice"},
-    {BEGIN "\"failed\",\"error\":5}", "its error must be a string without a NUL"},
-    {BEGIN "\"failed\",\"error\":\"a\\u0000\"}", "its error must be a string without a NUL"},
-    {BEGIN "\"success\",\"output\":\"a\\u0000\"}", "its output must not have a NUL in it"},
+    {BEGIN "\"failed\",\"error\":5}", WRONG_ERROR},
+    {BEGIN "\"failed\",\"error\":\"a\\u0000\"}", WRONG_ERROR},
+    {BEGIN "\"success\",\"output\":\"a\\u0000\"}", WRONG_OUTPUT},
+    {BEGIN "\"success\",\"output\":\"a\\ud800\"}", WRONG_OUTPUT},
 };
 
 static void test_wrong_answers(void **state)
@@ -93,7 +102,8 @@ static void test_wrong_answers(void **state)
         struct diag why = {0};
         assert_true(answer_is(slice_of(wrong[i].line)));
         assert_true(answer_read(&a, slice_of(wrong[i].line), &why) < 0);
-        assert_string_equal(why.msg, wrong[i].why);
+        if (!slice_starts(slice_of(why.msg), wrong[i].why))
+            fail_msg("%s: %s", wrong[i].line, why.msg);
     }
     answer_release(&a);
 }

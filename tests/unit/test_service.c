@@ -213,7 +213,9 @@ static const struct bad bads[] = {
     {"exit 127", "", "worker exited with status 127 before answering"},
     {EACH("exit 3"), "", "worker exited with status 3 before answering"},
     {EACH("kill -9 $$"), "", "worker was killed by signal 9 (SIGKILL) before answering"},
-    {EACH("echo {"), "", "its worker wrote a wrong answer: it is not JSON"},
+    {EACH("printf \"{%065d\\n\" 0 | tr 0 \"[\""), "",
+     "its worker wrote a wrong answer: not valid JSON at line 1, column 65: more than 64 levels of "
+     "nesting"},
     {EACH("echo \"{\\\"id\\\":\\\"0190a000-0000-7000-8000-000000000000\\\",\\\"status\\\":"
           "\\\"success\\\"}\""),
      "",
