@@ -1,4 +1,5 @@
 """A pipeline with many pending runs is deleted: at once for everybody who looks, row by row on the disk."""
+import os
 import sqlite3
 import time
 
@@ -64,3 +65,16 @@ def test_many_pending_runs(make_daemon):
     assert d.run(run)["status"] == "pending"
     d.restart()
     assert total(d, status="cancelled") == RUNS and total(d, status="pending") == 1
+
+
+def test_runs_at_work_are_ended(daemon, tmp_path):
+    command = ["/bin/sh", "-c", f"echo $$ >>{tmp_path}/pids; exec sleep 1000"]
+    for executor in ({"type": "command", "argv": command}, {"type": "service", "argv": command}):
+        p = daemon.create_pipeline(executor=executor, retry={"max_attempts": 3})
+        run = daemon.post("/api/v1/runs", {"namespace": "default", "layer": "bronze", "pipeline": p["name"]}).expect(202).json()["run_id"]
+        daemon.wait_run(run, "running")
+        daemon.delete(daemon.pipeline_path(p)).expect(204)
+        run = daemon.wait_run(run)
+        assert (run["status"], run["error"], run["attempt"]) == ("cancelled", "cancelled", 1)
+    pids = (tmp_path / "pids").read_text().split() if (tmp_path / "pids").exists() else []
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), what="the end of the processes")
