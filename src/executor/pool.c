@@ -183,8 +183,11 @@ static void pause_over(struct timer *t)
 
 /* ---- an instance has ended ---- */
 
+/* Those that were started together and fail together are one failure. */
 static void note_failure(struct pool *p, const char *why)
 {
+    if (wheel_is_set(&p->pause.w))
+        return;
     const unsigned doublings = p->failures < 10 ? p->failures : 10;
     uint64_t ms = (uint64_t)POOL_PAUSE_MS << doublings;
     if (ms > POOL_PAUSE_MS_MAX)

@@ -11,7 +11,8 @@
  * min_instances are left: its stdin is closed, after the kill grace its group gets SIGTERM, after another one SIGKILL.
  *
  * Failures. An instance that ends by itself before it has answered anything is a failure: the next one is started after a pause that
- * doubles from POOL_PAUSE_MS to POOL_PAUSE_MS_MAX, until there is an answer again. The runs that it held fail with it; a program that cannot be
+ * doubles from POOL_PAUSE_MS to POOL_PAUSE_MS_MAX, until there is an answer again; those that end during a pause are part of the failure
+ * that it is for. The runs that it held fail with it; a program that cannot be
  * started at all fails the run that has waited longest. All others wait.
  *
  * A pool is retired when its pipeline has a new version, or is gone, or the daemon stops. It carries on with the runs it gets, lets

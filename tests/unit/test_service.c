@@ -266,6 +266,15 @@ static void test_crash_loop_does_not_spin(void **state)
                    "worker exited with status 1 before answering");
 }
 
+/* Many that fail at the same time do not make the wait for the next ones long. */
+static void test_a_crash_of_all_is_one_failure(void **state)
+{
+    struct world *w = *state;
+    run_many(w, 16, "exit 1", ",'max_instances':16");
+    const struct pools *ps = dispatcher_kept(w->dispatcher, executor_type_find("service"));
+    assert_in_range(ps->table->failures, 1, 15); /* on a slow machine they may be some groups */
+}
+
 static void test_death_hits_only_what_was_held(void **state)
 {
     struct world *w = *state;
@@ -463,6 +472,7 @@ int main(void)
         TEST(test_bad_workers),
         TEST(test_program_that_is_not_there),
         TEST(test_crash_loop_does_not_spin),
+        TEST(test_a_crash_of_all_is_one_failure),
         TEST(test_death_hits_only_what_was_held),
         TEST(test_floods_are_bounded),
         TEST(test_worker_that_reads_nothing),
