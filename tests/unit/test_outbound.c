@@ -8,6 +8,7 @@
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <cmocka.h>
 
 /* The resolver that libcurl gets: "slow.invalid" is looked up until the test says otherwise. */
@@ -432,6 +433,28 @@ static void refused_ones_among_kept_ones(void **state)
     str_release(&w->peer.got);
 }
 
+/* libcurl only knows that it could not connect. */
+static void the_lack_of_descriptors_is_named(void **state)
+{
+    struct world *w = *state;
+    struct rlimit before, none;
+    struct call c;
+    peer_start(&w->peer, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    start(w, &c, w->peer.url, (struct outbound_options){0});
+    wait_for(w, &c); /* all is open that is opened once */
+    release(&c);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){0, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    start(w, &c, "http://127.0.0.2:1/", (struct outbound_options){0});
+    wait_for(w, &c);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_string_equal(c.why, "cannot reach http://127.0.0.2:1: Too many open files");
+    release(&c);
+    peer_stop(&w->peer);
+    str_release(&w->peer.got);
+}
+
 /* What one request had set does not come back with the next one on the same handle, as those on a kept connection are. */
 static void a_handle_forgets_the_request_before(void **state)
 {
@@ -477,6 +500,7 @@ int main(void)
         TEST(a_connection_closed_while_idle_is_replaced),
         TEST(a_connection_reset_instead_of_an_answer_is_replaced),
         TEST(refused_ones_among_kept_ones),
+        TEST(the_lack_of_descriptors_is_named),
         TEST(a_handle_forgets_the_request_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include "io/curl/multi.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -179,6 +180,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     struct multi *m = arg;
     const int fd =
         socket(addr->family, addr->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, addr->protocol);
+    m->socket_err = fd < 0 ? errno : 0;
     if (fd < 0)
         return CURL_SOCKET_BAD;
     struct multi_watch *stale = find(m, fd);

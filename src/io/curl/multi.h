@@ -17,6 +17,7 @@ struct multi {
     struct timer timeout;
     struct multi_watch *watches; /* the open ones, by socket */
     size_t open;                 /* uv handles, closing ones included */
+    int socket_err;              /* errno of the last socket that could not be made; 0: the last one could */
     void (*done)(struct multi *m, CURL *h, CURLcode code); /* a transfer has ended; it is out of the multi handle */
     void (*drained)(struct multi *m);                      /* the last uv handle has been closed after multi_close; may be NULL */
 };

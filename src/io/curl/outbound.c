@@ -15,6 +15,7 @@
 #include "io/curl/multi.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { PREPARING, RUNNING, ENDING };
 
@@ -122,6 +123,13 @@ static void read_answer(const struct libcurl *curl, struct outbound_request *r,
     e->redirect_url = url;
 }
 
+/* libcurl does not know why it was given no socket. */
+static const char *detail_of(const struct multi *m, const struct outbound_request *r, CURLcode code)
+{
+    return code == CURLE_COULDNT_CONNECT && m->socket_err != 0 ? strerror(m->socket_err)
+                                                               : r->detail;
+}
+
 static void transfer_done(struct multi *m, CURL *h, CURLcode code)
 {
     char *private = NULL;
@@ -145,7 +153,8 @@ static void transfer_done(struct multi *m, CURL *h, CURLcode code)
                         &e.why);
     } else {
         e.err = code == CURLE_OPERATION_TIMEDOUT ? -ETIMEDOUT : -EIO;
-        libcurl_explain(m->curl, h, code, r->options.url, r->detail, r->options.total_ms, &e.why);
+        libcurl_explain(m->curl, h, code, r->options.url, detail_of(m, r, code),
+                        r->options.total_ms, &e.why);
     }
     end(r, &e);
 }
