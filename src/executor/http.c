@@ -25,6 +25,7 @@
  */
 #include "base/check.h"
 #include "base/hex.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "core/engine.h"
 #include "core/redact.h"
@@ -237,6 +238,19 @@ static void hand_over(struct http *h)
         hand_over_later(h);
 }
 
+/* Once: all callbacks have the same beginning. */
+static void warn_of_wildcard(const char *url)
+{
+    static bool warned;
+    if (warned ||
+        (strncmp(url, "http://0.0.0.0:", 15) != 0 && strncmp(url, "http://[::]:", 12) != 0))
+        return;
+    warned = true;
+    log_warn("callbacks are told an address that leads nowhere from another machine: set "
+             "public_url",
+             LOG_STR("url", url));
+}
+
 static void promise(struct http *h)
 {
     struct host *host = execution_host(&h->x);
@@ -245,6 +259,8 @@ static void promise(struct http *h)
     lease_token_make(&token, &h->hash);
     hex_encode(token.b, sizeof(token.b), h->token);
     uuid_format(h->x.run, id);
+    if (host->public_url == NULL)
+        warn_of_wildcard(host->url);
     h->callback_url =
         mem_printf("%s" CALLBACK_PATH, host->public_url != NULL ? host->public_url : host->url, id);
     engine_promise(host->engine, h->x.run, h->hash);

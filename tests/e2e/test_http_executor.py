@@ -461,6 +461,16 @@ def test_callback(daemon, receiver):
     report("failed").expect(409)
 
 
+def test_callbacks_to_all_addresses_are_warned_of(make_daemon, receiver):
+    receiver.answer = lambda r: Answer(202)
+    daemon = make_daemon("--allow-unauthenticated", listen=["0.0.0.0:0"])
+    _, t = make(daemon, receiver.url, callback=True)
+    for _ in range(2):
+        daemon.fire_ok(t)
+    assert receiver.wait(2)[0].headers["pawl-callback-url"].startswith("http://0.0.0.0:")
+    assert daemon.stderr().count("set public_url") == 1
+
+
 def test_callback_by_bearer_without_an_api_key(make_daemon, receiver):
     daemon = make_daemon()
     key = subprocess_key(daemon)
