@@ -88,3 +88,30 @@ def test_started_attempts_count_over_a_crash(make_daemon, end):
     assert [(a["attempt"], a["status"], a["error"]) for a in shown["attempts"]] == [
         (1, "interrupted", "interrupted"), (2, "interrupted", "interrupted"), (3, "failed", "interrupted")]
     assert all(a["started_at"] and a["finished_at"] for a in shown["attempts"])
+
+
+def test_what_retention_removes(make_daemon):
+    daemon = make_daemon(config={"retention_count": 2})
+    p = daemon.create_pipeline(argv=FAILS, retry=RETRY)
+    runs = [start(daemon, p) for _ in range(6)]
+    for run in runs:
+        daemon.wait_run(run, "failed")
+    topic = daemon.post("/api/v1/topics/any/messages", b"1").expect(202).json()["topic"]
+    daemon.put(f"/api/v1/topics/{topic}", {"retention_bytes": 1}).expect(200)  # retention begins at once
+
+    def rows(con, table):
+        return con.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+    def removed():
+        with daemon.db() as con:
+            return rows(con, "runs") == 2
+    wait_until(removed, what="the old runs to go")
+    with daemon.db() as con:
+        assert (rows(con, "run_outputs"), rows(con, "run_attempts"), rows(con, "log_parts")) == (2, 4, 0)
+    kept = {run["id"] for run in daemon.all_runs()}
+    for run in runs:
+        status = 200 if run in kept else 404
+        for path in ("", "/logs", "/logs?attempt=1"):
+            daemon.get(f"/api/v1/runs/{run}{path}").expect(status)
+        daemon.get(f"/api/v1/runs/{run}/logs", headers={"Accept": "text/event-stream"}).expect(status)
+    assert len(kept) == 2
