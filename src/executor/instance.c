@@ -5,6 +5,7 @@
  */
 #include "base/check.h"
 #include "base/duration.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "core/event_doc.h"
 #include "executor/pool.h"
@@ -154,9 +155,11 @@ void instance_check_lost(struct instance *i)
         instance_end(i, "its run was cancelled");
 }
 
-/* It did what it must not do. */
+/* It did what it must not do. The runs that it holds say so; when there is none, nobody else does. */
 static void instance_break(struct instance *i, const char *why)
 {
+    if (i->held == NULL)
+        log_warn("a worker is ended", LOG_STR("pipeline", i->pool->path), LOG_STR("why", why));
     i->broken = i->own_fault = true;
     instance_end(i, why);
 }

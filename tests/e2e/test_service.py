@@ -240,6 +240,18 @@ def test_crash_loop(daemon):
     assert "cannot start" in daemon.wait_run(start(daemon, missing), "failed")["error"]
 
 
+def test_an_answer_too_many_is_told(daemon):
+    """It ends the worker, and no run says why."""
+    twice = """while read -r line; do
+        answer=$(printf '%s\\n' "$line" | jq -c '{id, status: "success"}')
+        printf '%s\\n' "$answer" "$answer"
+    done"""
+    p = make(daemon, ["/bin/sh", "-c", twice])
+    daemon.wait_run(start(daemon, p), "success")
+    wait_until(lambda: "its id is not that of an event which waits for an answer" in daemon.stderr(), what="the warning")
+    daemon.wait_run(start(daemon, p), "success")
+
+
 def test_stop_leaves_nothing_behind(make_daemon, worker, tmp_path):
     daemon = make_daemon(config={"stop_grace_seconds": 1})
     stubborn = ["/bin/sh", "-c", "trap '' TERM; read -r x; while :; do sleep 1; done"]
