@@ -187,6 +187,7 @@ void sync_wait_start(struct sync_waits *l, struct http_request *req, const struc
 {
     struct sync_wait *w = arena_zalloc(req->arena, sizeof(*w) + n * sizeof(w->runs[0]));
     CHECK(n > 0);
+    http_body_forget(req); /* it is on disk; thousands may wait */
     w->deadline.fired = timed_out;
     w->list = l;
     w->req = req;

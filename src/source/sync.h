@@ -45,7 +45,8 @@ struct sync_waits {
     void *arg;
 };
 
-/* Answers req when all of the runs have ended or the time is over. Call it from the ticket that reported their making. */
+/* Answers req, whose body is let go of, when all of the runs have ended or the time is over. Call it from the ticket that reported
+ * their making. */
 void sync_wait_start(struct sync_waits *l, struct http_request *req, const struct sync_run *runs,
                      size_t n, uint64_t timeout_ms);
 

@@ -365,6 +365,24 @@ def test_who_has_left_is_not_waited_for(daemon, tmp_path):
     wait_until(lambda: [r["status"] for r in daemon.all_runs()] == ["success"] * 2, what="the runs")
 
 
+def test_callers_who_wait_hold_no_bodies(make_daemon):
+    """Large bodies of those who wait would leave no room for what others send."""
+    d = make_daemon(config={"buffered_bytes_max": 1 << 20})
+    p = d.create_team("t", executor={"type": "pull"})
+    e = d.create_event("e", "t")
+    head = (f"POST /triggers/{e}/fire?mode=sync&timeout=5m HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {d.event_token(e)}\r\n"
+            "Content-Length: 700000\r\n\r\n")
+    with contextlib.ExitStack() as callers:
+        calls = []
+        for n in range(1, 4):
+            calls.append(callers.enter_context(d.wire()).send(head + "x" * 700_000))
+            wait_until(lambda: d.event(e)["status"].get("firedCount") == n or not calls[-1].is_open(), what="the call")  # noqa: B023
+        assert all(c.is_open() for c in calls)
+        wait_until(lambda: "\npawl_http_buffered_bytes 0\n" in d.get("/metrics").body.decode(), what="the bodies to be gone")
+        d.delete(d.pipeline_path(p)).expect(204)
+        assert [c.response().expect(500).json()["status"] for c in calls] == ["cancelled"] * 3
+
+
 def test_stopping_while_callers_wait(daemon, tmp_path):
     """What ends in time is answered; who waits for a worker's run is told that it goes on."""
     daemon.create_team("t", waits_for(tmp_path / "go"))

@@ -74,6 +74,10 @@ void http_on_gone(struct http_request *req, void (*gone)(struct http_request *re
     /* Nobody leaves. */
 }
 
+void http_body_forget(struct http_request *req)
+{
+}
+
 void http_body_resume(struct http_request *req)
 {
 }

@@ -91,6 +91,9 @@ void http_response_header(struct http_request *req, const char *name, const char
  * same, later; gone() must not do it. */
 void http_on_gone(struct http_request *req, void (*gone)(struct http_request *req));
 
+/* For an answer that will take its time: lets go of the request's body, which is empty afterwards and no longer counted. */
+void http_body_forget(struct http_request *req);
+
 /* Answers. The body is copied. content_type may be NULL when the body is empty. Content-Length, Date and Connection are added;
  * HEAD gets the headers only; 204 and 304 have no body. req is gone afterwards. */
 void http_respond(struct http_request *req, int status, const char *content_type,

@@ -57,6 +57,14 @@ void request_drop_body(struct request *r)
     r->pub.body = SLICE("");
 }
 
+void http_body_forget(struct http_request *req)
+{
+    struct request *r = request_of(req);
+
+    CHECK(r->state == REQUEST_HANDLING);
+    request_drop_body(r);
+}
+
 void request_drop_input(struct request *r)
 {
     request_drop_body(r);
