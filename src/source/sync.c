@@ -58,8 +58,10 @@ static void answer(struct sync_wait *w, int status, struct str *body)
     struct sync_waits *l = w->list;
     DL_DELETE(l->waits, w);
     timer_cancel(l->host->timers, &w->deadline);
-    for (size_t i = 0; i < w->count; i++)
+    for (size_t i = 0; i < w->count; i++) {
+        l->held_bytes -= w->runs[i].result.len;
         str_release(&w->runs[i].result);
+    }
     http_respond_json(w->req, status, str_slice(body));
     str_release(body);
     if (l->answered != NULL)
@@ -106,6 +108,21 @@ static void give_up(struct sync_wait *w, const char *why);
 
 static const char stopping[] = "the daemon is stopping";
 
+/* Of several runs each waits for the last one: what there is no room for is told where it is. */
+static void keep_one_of_several(struct sync_one *o, struct slice output)
+{
+    struct str whole = {0};
+    output_doc_add(&whole, output);
+    if (o->wait->list->held_bytes + whole.len <= SYNC_HELD_BYTES_MAX) {
+        str_add_slice(&o->result, str_slice(&whole));
+    } else {
+        str_add_cstr(&o->result, "\"output\":null,\"output_truncated\":true,\"run\":\"");
+        str_add_uuid(&o->result, o->waiter.run);
+        str_add_char(&o->result, '"');
+    }
+    str_release(&whole);
+}
+
 static void keep_result(struct sync_one *o, const struct run_result *r)
 {
     static const char *const heads[] = {
@@ -116,7 +133,9 @@ static void keep_result(struct sync_one *o, const struct run_result *r)
     o->ended = true;
     o->succeeded = r->status == RUN_SUCCESS;
     str_add_cstr(&o->result, heads[r->status]);
-    if (o->succeeded)
+    if (o->succeeded && o->name.p != NULL)
+        keep_one_of_several(o, r->output);
+    else if (o->succeeded)
         output_doc_add(&o->result, r->output);
     else if (r->error.p != NULL)
         str_add_json(&o->result, r->error);
@@ -124,6 +143,7 @@ static void keep_result(struct sync_one *o, const struct run_result *r)
         str_add_cstr(&o->result, "null");
     if (o->name.p != NULL)
         add_duration(o->wait, &o->result);
+    o->wait->list->held_bytes += o->result.len;
 }
 
 static void run_ended(struct run_waiter *waiter, const struct run_result *r, uint64_t duration_ms)

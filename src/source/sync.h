@@ -8,8 +8,9 @@
  *
  * After 504 the run goes on; it is also the answer when the daemon stops waiting because it stops.
  *
- * `output` is as core/output_doc.h says. durationMs counts from the event's commit. A caller that closes its side is waited for a
- * little longer only: most likely nobody is there any more.
+ * `output` is as core/output_doc.h says. Those of several runs are held until the last one has ended: beyond SYNC_HELD_BYTES_MAX for
+ * all callers together there is "output":null,"output_truncated":true,"run":"..." instead. durationMs counts from the event's commit.
+ * A caller that closes its side is waited for a little longer only: most likely nobody is there any more.
  */
 #ifndef SOURCE_SYNC_H
 #define SOURCE_SYNC_H
@@ -19,6 +20,7 @@
 #define SYNC_TIMEOUT_MS_DEFAULT (60 * 1000)
 #define SYNC_TIMEOUT_MS_MAX (5 * 60 * 1000) /* longer ones are shortened to it */
 #define SYNC_GONE_MS (5 * 1000)             /* for callers that have closed their side */
+#define SYNC_HELD_BYTES_MAX ((size_t)64 << 20)
 
 struct sync_mode {
     bool wanted;
@@ -40,6 +42,7 @@ struct sync_wait;
 struct sync_waits {
     struct host *host;
     struct sync_wait *waits;
+    size_t held_bytes;           /* results of those that wait for others */
     bool cut;                    /* nobody waits any more */
     void (*answered)(void *arg); /* after each answer; may be NULL */
     void *arg;

@@ -65,6 +65,22 @@ def test_synchronous(daemon):
     assert body["status"] == "succeeded" and [r["team"] for r in body["results"]] == ["ok", "fine"]
 
 
+def test_outputs_that_would_be_a_flood(daemon):
+    """Each waits for the last: what is too much for all of them together is left out, and said where it is."""
+    teams = [f"t{i}" for i in range(12)]
+    for t in teams:
+        daemon.create_team(t, script("head -c 1048576 /dev/zero"))  # 6 MiB as JSON
+    body = daemon.fire_event(daemon.create_event("many", *teams), query="mode=sync&timeout=5m", timeout=360).expect(200).json()
+    assert [r["team"] for r in body["results"]] == teams
+    whole, left_out = ([r for r in body["results"] if ("output_truncated" in r) == cut] for cut in (False, True))
+    assert len(whole) == 10 and all(len(r["output"]) == 1 << 20 for r in whole)
+    for r in left_out:
+        assert set(r) == {"team", "status", "output", "output_truncated", "run", "durationMs"} and r["output"] is None
+        assert len(daemon.run(r["run"])["output"]) == 1 << 20
+    again = daemon.fire_event(daemon.create_event("few", *teams[:2]), query="mode=sync&timeout=5m", timeout=360).expect(200).json()
+    assert [len(r["output"]) for r in again["results"]] == [1 << 20] * 2
+
+
 def test_the_time_is_over(daemon, tmp_path):
     daemon.create_team("slow", waits_for(tmp_path / "go"))
     e = daemon.create_event("e", "slow")
