@@ -146,9 +146,34 @@ bool auth_credentials_key(struct slice credentials, struct str *ret)
     return found;
 }
 
+static bool is_reading(const struct http_request *req)
+{
+    return strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0;
+}
+
+/* A browser lets any page send requests to this machine, and only keeps the answers from it. It says which page it was; other
+ * clients say nothing of the kind. */
+static bool is_of_other_site(const struct http_request *req)
+{
+    const struct slice site = http_header(req, "sec-fetch-site");
+    const struct slice origin = http_header(req, "origin"), host = http_header(req, "host");
+    if (site.p != NULL)
+        return !slice_is(site, "same-origin") && !slice_is(site, "none");
+    if (origin.p == NULL)
+        return false;
+    const char *mark = memmem(origin.p, origin.len, "://", 3);
+    const char *at = mark != NULL ? mark + 3 : origin.p;
+    return !slice_eq((struct slice){at, origin.len - (size_t)(at - origin.p)}, host);
+}
+
 bool auth_authorize(void *arg, const struct http_request *req, struct diag *why)
 {
     const struct auth *a = arg;
+    if (!is_reading(req) && is_of_other_site(req)) {
+        diag_set(why, DIAG_PERMISSION_DENIED,
+                 "a web page of another site asks for a change (Origin, Sec-Fetch-Site)");
+        return false;
+    }
     if (a->key_count == 0 && !a->required)
         return true;
     const struct slice header = http_header(req, "x-api-key");

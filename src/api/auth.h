@@ -3,6 +3,8 @@
  * A key is taken from X-Api-Key, from Authorization: Bearer, or as the password of Authorization:
  * Basic. With no keys configured everybody passes; app sees to it that this is so on loopback
  * only.
+ *
+ * In any case a browser's requests on behalf of other sites' pages may not change anything.
  */
 #ifndef API_AUTH_H
 #define API_AUTH_H

@@ -85,6 +85,34 @@ def test_an_event_is_called_with_its_token_alone(locked):
     locked.get("/api/v1/pipelines", headers={"Authorization": f"Bearer {token}"}).expect(401)
 
 
+CROSS = [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": ""}, {"Origin": "http://evil.example"}, {"Origin": "null"},
+         {"Origin": ""}, {"Sec-Fetch-Site": "cross-site", "Origin": "http://HOST"}, {"Origin": "http://HOST.evil.example"}, {"Origin": "http://HOST@evil.example"}]
+OWN = [{}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {"Origin": "http://HOST"}, {"Origin": "https://HOST"}]
+
+
+def test_pages_of_other_sites_change_nothing(daemon):
+    """A browser lets them send what a form could: without a preflight, and without seeing the answer."""
+    def ask(method, path, body, headers):
+        host = f"{daemon.host}:{daemon.port}"
+        return daemon.request(method, path, body, headers={"Content-Type": "text/plain", **{n: v.replace("HOST", host) for n, v in headers.items()}})
+
+    t = daemon.create_webhook_trigger(daemon.create_pipeline("p"))
+    run = {"namespace": "default", "layer": "bronze", "pipeline": "p"}
+    event = {"apiVersion": "arkonis.dev/v1alpha1", "kind": "ArkEvent", "metadata": {"name": "e"},
+             "spec": {"source": {"type": "webhook"}, "targets": [{"team": "t"}]}}
+    for headers in CROSS:
+        assert ask("POST", "/api/v1/runs", run, headers).expect(403).error == "PERMISSION_DENIED"
+        status = ask("POST", "/apis/arkonis.dev/v1alpha1/namespaces/default/arkevents", event, headers).expect(403).json()
+        assert status["kind"] == "Status" and status["reason"] == "Forbidden"
+        ask("DELETE", "/api/v1/pipelines/default/bronze/p", None, headers).expect(403)
+        ask("GET", "/api/v1/pipelines", None, headers).expect(200)
+        ask("POST", "/api/v1/webhooks", b"{}", {**headers, "X-Webhook-Token": t["webhook_token"]}).expect(201)
+    assert len(daemon.all_runs()) == len(CROSS)
+    for headers in OWN:
+        ask("POST", "/api/v1/runs", run, headers).expect(202)
+    assert len(daemon.all_runs()) == len(CROSS) + len(OWN)
+
+
 def test_keys_change_while_it_runs(daemon):
     key = add_key(daemon.data, "first")
     wait_until(lambda: daemon.get("/api/v1/pipelines").status == 401, what="the key to be asked for")
