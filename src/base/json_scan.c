@@ -6,8 +6,7 @@ static struct slice from(struct slice s, size_t at)
     return at < s.len ? (struct slice){s.p + at, s.len - at} : (struct slice){s.p + s.len, 0};
 }
 
-/* Without blanks, commas and colons at its front: they only part one thing from the next. */
-static struct slice next_thing(struct slice s)
+struct slice json_scan_next(struct slice s)
 {
     size_t i = 0;
     while (i < s.len && s.p[i] != '\0' && strchr(" \t\r\n,:", s.p[i]) != NULL)
@@ -42,7 +41,7 @@ static size_t nested_len(struct slice s)
     return s.len;
 }
 
-static size_t value_len(struct slice s)
+size_t json_scan_len(struct slice s)
 {
     if (s.len == 0)
         return 0;
@@ -59,8 +58,8 @@ static size_t value_len(struct slice s)
 /* Takes the value that *rest begins with, after what parts it from the one before. False at the closing bracket. */
 static bool take(struct slice *rest, struct slice *ret)
 {
-    const struct slice s = next_thing(*rest);
-    const size_t len = value_len(s);
+    const struct slice s = json_scan_next(*rest);
+    const size_t len = json_scan_len(s);
     if (len == 0)
         return false;
     *ret = (struct slice){s.p, len};

@@ -7,6 +7,12 @@
 #include "base/str.h"
 #include <stdbool.h>
 
+/* The rest without blanks, commas and colons at its front: they only part one thing from the next. */
+struct slice json_scan_next(struct slice rest);
+
+/* The length of the value that s begins with; 0 at its end and at a closing bracket. */
+size_t json_scan_len(struct slice s);
+
 /* The value of the first member with that name, in which nothing may need an escape; absent when there is none. */
 struct slice json_scan_member(struct slice object, const char *name);
 

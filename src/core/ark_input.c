@@ -1,11 +1,13 @@
 /* ark_input.c - what an ArkEvent's targets get as input, where they do not get the event's payload as it is. */
 #include "base/check.h"
+#include "base/json.h"
+#include "base/json_scan.h"
 #include "core/engine_internal.h"
 #include <string.h>
 
 struct inputs {
     struct template_values values;
-    json_t *body;
+    struct json_members body;
     struct str output;
     char fired_at[RFC3339_LEN + 1];
     size_t bytes_left;
@@ -20,33 +22,27 @@ static bool wants_input(const struct rule_targets *all)
 }
 
 /* The payload of a completion (completion.c) is an object with the run's output, null when there was none. */
-static void take_output(struct inputs *in)
+static void take_output(struct inputs *in, struct slice payload)
 {
-    const json_t *output = json_object_get(in->body, "output");
-    if (output == NULL || json_is_null(output))
-        return;
-    if (json_is_string(output))
-        str_add(&in->output, json_string_value(output), json_string_length(output));
-    else
-        str_add_json_value(&in->output, output);
+    const struct slice output = json_scan_member(payload, "output");
+    if (output.p != NULL)
+        template_add_json(output, &in->output);
     in->values.output = str_slice(&in->output);
 }
 
 static void find_values(struct inputs *in, struct now now, const struct trigger *t,
                         const struct event *ev)
 {
-    struct diag ignored;
     rfc3339_format(now.wall, in->fired_at);
     const char *path = ark_of(t)->path;
     in->values.name = slice_of(strchr(path, '/') + 1);
     in->values.fired_at = slice_of(in->fired_at);
     if (ev->payload.p == NULL)
         return;
-    in->body = json_parse(ev->payload, &ignored);
     if (t->def->rule.ends != 0)
-        take_output(in);
-    else if (t->def->rule.key != NULL)
-        in->values.body = in->body;
+        take_output(in, ev->payload);
+    else if (t->def->rule.key != NULL && json_members_open(&in->body, ev->payload))
+        in->values.body = &in->body;
 }
 
 /* Appends an object of what the texts have become. */
@@ -107,7 +103,7 @@ bool ark_inputs_make(struct engine *e, struct now now, const struct trigger *t,
     for (size_t i = 0; fits && i < all->count; i++)
         if (all->items[i].input != NULL)
             fits = make_one(e, &in, &all->items[i], &(*ret)[i]);
-    json_decref(in.body);
+    json_members_close(&in.body);
     str_release(&in.output);
     return fits;
 }

@@ -1,5 +1,6 @@
 #include "core/template.h"
 #include "base/check.h"
+#include "base/json_compact.h"
 #include <string.h>
 
 #define OPEN "{{"
@@ -107,29 +108,36 @@ int template_check(struct slice text, struct diag *reterr)
 
 /* ---- values ---- */
 
-static const json_t *find_member(const json_t *at, struct slice path)
+/* A string that stands for no text (half of a surrogate pair) is left as it was written. */
+void template_add_json(struct slice value, struct str *ret)
 {
-    struct slice name;
-    while (at != NULL && path.len > 0) {
-        CHECK(take_name(&path, &name));
-        at = json_object_getn(at, name.p, name.len);
-    }
-    return at;
+    json_t *text = NULL;
+    if (value.len > 0 && value.p[0] == '"')
+        text = json_loadb(value.p, value.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    if (text != NULL)
+        str_add(ret, json_string_value(text), json_string_length(text));
+    else if (!slice_is(value, "null"))
+        CHECK(json_compact(value, ret));
+    json_decref(text);
 }
 
-static void add_json(struct str *ret, const json_t *v)
+static void add_member(const struct json_members *body, struct slice path, struct str *ret)
 {
-    if (json_is_string(v))
-        str_add(ret, json_string_value(v), json_string_length(v));
-    else if (v != NULL && !json_is_null(v))
-        str_add_json_value(ret, v);
+    struct slice name;
+    const json_t *at = body != NULL ? body->root : NULL;
+    while (at != NULL && path.len > 0) {
+        CHECK(take_name(&path, &name));
+        at = json_members_get(at, name);
+    }
+    if (at != NULL)
+        template_add_json(json_members_text(body, at), ret);
 }
 
 static void add_value(struct slice look_up, const struct template_values *v, struct str *ret)
 {
     struct slice path;
     if (is_body(look_up, &path))
-        add_json(ret, find_member(v->body, path));
+        add_member(v->body, path, ret);
     else if (slice_is(look_up, ".trigger.name"))
         str_add_slice(ret, v->name);
     else if (slice_is(look_up, ".trigger.firedAt"))

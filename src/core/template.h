@@ -10,19 +10,19 @@
  *     .trigger.body         of the webhook call, if that is JSON
  *     .trigger.body.a.b     a member of it
  *
- * What is not there, or is null, gives an empty text. A JSON string stands as it is, any other value as compact JSON. A text is
- * looked through once: what was put in is not looked at again.
+ * What is not there, or is null, gives an empty text. A JSON string stands as it is, any other value as compact JSON with the digits
+ * it was written with. A text is looked through once: what was put in is not looked at again.
  */
 #ifndef CORE_TEMPLATE_H
 #define CORE_TEMPLATE_H
 #include "base/str.h"
 #include "pawl/err.h"
-#include "base/json.h"
+#include "base/json_members.h"
 
 /* What the look-ups find. Borrowed. */
 struct template_values {
     struct slice name, fired_at, output; /* SLICE_NONE: not there */
-    const json_t *body;                  /* NULL: not there, or no JSON */
+    const struct json_members *body;     /* NULL: not there, or no JSON */
 };
 
 /* 0, or -EINVAL with *reterr saying what stands between which braces and what may stand there; its column is the byte, from 1. */
@@ -32,5 +32,8 @@ int template_check(struct slice text, struct diag *reterr);
  * is not whole then, and longer by one value at most. */
 bool template_render(struct slice text, const struct template_values *v, size_t bytes_max,
                      struct str *ret);
+
+/* Appends a JSON value as look-ups are replaced by it; it is one (json_compact.h). */
+void template_add_json(struct slice value, struct str *ret);
 
 #endif

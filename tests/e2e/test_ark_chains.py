@@ -75,6 +75,19 @@ def test_chain(daemon):
     assert got["by"] == "two" and '"got":"<alpha\\n>"' in got["all"]
 
 
+@pytest.mark.parametrize("said,given", [('{"id": 12345678901234567890, "n": 1.10}', '{"id":12345678901234567890,"n":1.10}'), ('{"a":1,"a":2}', '{"a":1,"a":2}'),
+                                        ('"a\\u0000b"', "a\0b"), ("1e400", "1e400"), ("null", "")])
+def test_output_is_handed_on_as_it_was(daemon, tmp_path, said, given):
+    (tmp_path / "said").write_text(said)
+    daemon.create_team("first", ["/bin/cat", str(tmp_path / "said")])
+    daemon.create_team("second", ["/bin/cat"])
+    e = daemon.create_event("e", {"team": "second", "input": {"got": "{{ .trigger.output }}"}}, source=follows("first"))
+    run_by_hand(daemon, "first")
+    wait_until(lambda: fired(daemon, e) == 1, what="the firing")
+    hold(daemon)
+    assert daemon.run(daemon.all_runs(pipeline="second")[0]["id"])["input"] == {"got": given}
+
+
 def test_a_chain_that_leads_back_ends(daemon):
     daemon.create_team("t")
     e = daemon.create_event("e", "t", source=follows("t", "*"))

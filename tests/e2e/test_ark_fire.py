@@ -260,6 +260,13 @@ def test_inputs(daemon):
                    "once": "{{ .trigger.name }}", "name": "e", "out": ""}
 
 
+def test_numbers_keep_their_digits(daemon):
+    """Also those that no type holds: they must not make the rest go missing."""
+    body = b'{"id": 12345678901234567890, "topic": "moths", "more": {"n": [1.10, 1e400, 1E2]}, "nul": "\\u0000"}'
+    texts = {"id": "{{ .trigger.body.id }}", "topic": "{{ .trigger.body.topic }}", "more": "{{ .trigger.body.more }}", "nul": "{{ .trigger.body.nul }}"}
+    assert input_of(daemon, body, texts) == {"id": "12345678901234567890", "topic": "moths", "more": '{"n":[1.10,1e400,1E2]}', "nul": "\0"}
+
+
 def test_bodies_that_are_no_json(daemon):
     assert input_of(daemon, b'{"x":"\xff\x00"}', {"b": "<{{ .trigger.body }}>", "c": "{{ .trigger.body.x }}"}) == {"b": "<>", "c": ""}
     daemon.create_event("e", "t")

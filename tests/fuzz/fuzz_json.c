@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "base/json_compact.h"
+#include "base/json_members.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -34,6 +35,24 @@ static void check_round_trips(struct slice text, const json_t *v)
     str_release(&compact);
 }
 
+/* Each member stands where it is said to: a value again. */
+static void check_members(struct slice text)
+{
+    struct json_members m;
+    const char *name;
+    json_t *v;
+
+    if (!json_members_open(&m, text))
+        return;
+    CHECK(json_is_value(text) && json_is_value(json_members_text(&m, m.root)));
+    json_object_foreach(m.root, name, v)
+    {
+        const struct slice at = json_members_text(&m, v);
+        CHECK(at.p >= text.p && at.p + at.len <= text.p + text.len && json_is_value(at));
+    }
+    json_members_close(&m);
+}
+
 /* Takes some names that the corpus uses, each as another type. */
 static void take_fields(json_t *v)
 {
@@ -61,6 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct diag why = {.msg = ""};
     json_t *v = json_parse(text, &why);
 
+    check_members(text);
     if (v == NULL) {
         check_message(&why);
         CHECK(why.line > 0 && why.column > 0);
