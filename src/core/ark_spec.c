@@ -61,16 +61,20 @@ static bool take_type(struct fields *f, enum ark_source *ret)
     return false;
 }
 
-/* Five fields is what Kubernetes tools mean by a schedule; with six, the first would be the second. */
-static bool has_seconds(const char *text)
+/* Five fields is what Kubernetes tools mean by a schedule; with six, the first would be the second. Macros (@daily) and an empty text
+ * are for cron_parse(). */
+static bool has_other_fields(const char *text)
 {
     static const char blanks[] = " \t";
     unsigned fields = 0;
-    for (text += strspn(text, blanks); *text != '\0'; text += strspn(text, blanks)) {
+    text += strspn(text, blanks);
+    if (*text == '@')
+        return false;
+    for (; *text != '\0'; text += strspn(text, blanks)) {
         text += strcspn(text, blanks);
         fields++;
     }
-    return fields == 6;
+    return fields != 0 && fields != 5;
 }
 
 static void read_cron(struct fields *f, struct ark_spec *ret)
@@ -82,11 +86,11 @@ static void read_cron(struct fields *f, struct ark_spec *ret)
                         "Required value: a cron expression such as \"0 8 * * *\"");
         return;
     }
-    if (cron_parse(ret->cron_text, &ret->cron, &why) < 0)
-        fields_refuse(f, CAUSE_INVALID, "cron", ret->cron_text, why.msg);
-    else if (has_seconds(ret->cron_text))
+    if (has_other_fields(ret->cron_text))
         fields_refuse(f, CAUSE_INVALID, "cron", ret->cron_text,
                       "must have five fields: minute, hour, day of month, month, day of week");
+    else if (cron_parse(ret->cron_text, &ret->cron, &why) < 0)
+        fields_refuse(f, CAUSE_INVALID, "cron", ret->cron_text, why.msg);
 }
 
 static void read_phase(struct fields *f, struct ark_spec *ret)
@@ -162,6 +166,9 @@ static void read_source(struct fields *spec, struct ark_spec *ret)
     json_t *team = fields_take(&f, "teamOutput", JSON_OBJECT);
     json_t *older = fields_take(&f, "pipelineOutput", JSON_OBJECT);
     fields_end(&f);
+    if (fields_has(&f, "teamOutput") && fields_has(&f, "pipelineOutput"))
+        fields_fail(&f, CAUSE_INVALID, "pipelineOutput",
+                    "Invalid value: it means the same as teamOutput; give one");
     if (!typed)
         return;
     refuse_others(&f, ret);
