@@ -9,9 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* How long a statement waits for another process (`pawl key`) to finish its transaction. */
-#define BUSY_MS_MAX 5000
-
 int db_errno(int code)
 {
     switch (code & 0xff) {
@@ -83,7 +80,7 @@ static void prepare_sqlite(void)
 static void configure(struct db *db)
 {
     sqlite3_extended_result_codes(db->sql, 1);
-    sqlite3_busy_timeout(db->sql, BUSY_MS_MAX);
+    sqlite3_busy_timeout(db->sql, DB_BUSY_MS_MAX);
     sqlite3_db_config(db->sql, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(db->sql, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 }

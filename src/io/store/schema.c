@@ -1,7 +1,11 @@
 #include "io/store/schema.h"
 #include "base/check.h"
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
+#include <time.h>
+
+#define RETRY_MS 5
 
 /* "pawl" in ASCII, in the file's header: tells our databases from others. */
 #define APPLICATION_ID 0x7061776c
@@ -136,7 +140,7 @@ int schema_check(struct db *db, struct diag *reterr)
     return err;
 }
 
-int schema_prepare(struct db *db, struct diag *reterr)
+static int prepare(struct db *db, struct diag *reterr)
 {
     int64_t version;
     int err = examine_whole(db, &version, reterr);
@@ -144,5 +148,23 @@ int schema_prepare(struct db *db, struct diag *reterr)
         err = exec(db, "PRAGMA journal_mode = WAL", reterr);
     if (err == 0 && version < SCHEMA_VERSION)
         err = migrate(db, reterr);
+    return err;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* SQLite waits for others, except where two that wait could keep each other waiting, as in the change to WAL: there it says at once
+ * that the database is locked. */
+int schema_prepare(struct db *db, struct diag *reterr)
+{
+    const int64_t until = now_ms() + DB_BUSY_MS_MAX;
+    int err;
+    while ((err = prepare(db, reterr)) == -EBUSY && now_ms() < until)
+        poll(NULL, 0, RETRY_MS);
     return err;
 }
