@@ -98,6 +98,11 @@ static void a_wrong_key_file_is_refused(void **state)
     assert_non_null(strstr(why.msg, "cannot be written"));
     assert_int_equal(symlink("elsewhere", p->file), 0);
     assert_true(seal_open(&s, p->dir, &why) < 0);
+    assert_non_null(strstr(why.msg, "no regular file"));
+    unlink(p->file);
+    assert_int_equal(mkfifo(p->file, 0600), 0); /* nobody will ever write into it */
+    assert_true(seal_open(&s, p->dir, &why) < 0);
+    assert_non_null(strstr(why.msg, "no regular file"));
 }
 
 int main(void)

@@ -32,6 +32,8 @@ bool seal_read(const struct seal *s, struct slice sealed, char *ret)
 
 /* ---- the key file ---- */
 
+#define NO_FILE "%s: is no regular file; put the key itself there"
+
 static int fail(struct diag *reterr, int err, const char *path, const char *what)
 {
     diag_set(reterr, DIAG_UNAVAILABLE, "%s: %s: %s", path, what, strerror(-err));
@@ -45,6 +47,8 @@ static int read_key(struct seal *s, int fd, const char *path, struct diag *reter
     uint8_t bytes[SEAL_KEY_SIZE + 1];
     if (fstat(fd, &st) < 0)
         return fail(reterr, -errno, path, "cannot be looked at");
+    if (!S_ISREG(st.st_mode))
+        return diag_set(reterr, DIAG_INTERNAL, NO_FILE, path);
     if ((st.st_mode & 077) != 0)
         return diag_set(reterr, DIAG_PERMISSION_DENIED,
                         "%s: is open to others (mode %04o); make it 0600", path,
@@ -94,12 +98,14 @@ static int make_key(struct seal *s, const char *data, const char *path, struct d
 int seal_open(struct seal *s, const char *data, struct diag *reterr)
 {
     char *path = mem_printf("%s/" SEAL_KEY_FILE, data);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     int err;
     if (fd >= 0)
         err = read_key(s, fd, path, reterr);
     else if (errno == ENOENT)
         err = make_key(s, data, path, reterr);
+    else if (errno == ELOOP)
+        err = diag_set(reterr, DIAG_INTERNAL, NO_FILE, path);
     else
         err = fail(reterr, -errno, path, "cannot be opened");
     if (fd >= 0)
