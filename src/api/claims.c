@@ -166,6 +166,7 @@ static void wait_for_runs(struct api *a, struct http_request *req, struct claim_
     if (err != 0)
         return;
     req->handling = c;
+    http_body_forget(req); /* it has been read, and thousands may wait */
     http_on_gone(req, gone);
 }
 

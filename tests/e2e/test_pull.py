@@ -167,10 +167,11 @@ def test_long_poll(daemon):
 
 def test_a_claim_that_nobody_waits_for_takes_nothing(daemon):
     p, _ = make(daemon, 0)
-    body = json.dumps({"pipelines": ["*"], "wait_seconds": 60, "lease_seconds": 600})
+    body = json.dumps({"pipelines": ["*"], "wait_seconds": 60, "lease_seconds": 600}) + " " * 500_000
     w = daemon.wire()
     w.send(f"POST /api/v1/runs/claim HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}")
     wait_until(lambda: metric(daemon, "pawl_claims_waiting") == 1, what="the claim to wait")
+    assert metric(daemon, "pawl_http_buffered_bytes") == 0  # its body is not kept meanwhile
     w.close()
     wait_until(lambda: metric(daemon, "pawl_claims_waiting") == 0, what="the claim to be given up")
     run_id = start(daemon, p)
