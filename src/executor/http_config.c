@@ -98,7 +98,7 @@ static bool is_ours(const char *name)
 static bool value_valid(const char *value)
 {
     for (const char *c = value; *c != '\0'; c++)
-        if ((*c < ' ' && *c != '\t') || *c == 0x7f)
+        if ((*c < ' ' || *c > '~') && *c != '\t')
             return false;
     return true;
 }
@@ -116,11 +116,26 @@ static void check_header(struct json_fields *f, const char *name, const json_t *
     else if (value == NULL)
         json_fields_fail(f, "headers", "%s: must be a string", name);
     else if (!value_valid(value))
-        json_fields_fail(f, "headers", "%s: must not have control characters", name);
+        json_fields_fail(f, "headers", "%s: must be ASCII without control characters", name);
     else if (strcmp(value, REDACTED) == 0)
         json_fields_fail(f, "headers", "%s: that only stands for the value: send the value", name);
     else if (strlen(name) + strlen(value) > HTTP_HEADER_LEN_MAX)
         json_fields_fail(f, "headers", "%s: is longer than %d bytes", name, HTTP_HEADER_LEN_MAX);
+}
+
+/* The one that stands there before, in other letters. */
+static const char *same_name(json_t *headers, const char *name)
+{
+    const char *other;
+    json_t *v;
+    json_object_foreach(headers, other, v)
+    {
+        if (other == name)
+            return NULL;
+        if (strcasecmp(other, name) == 0)
+            return other;
+    }
+    return NULL;
 }
 
 static void take_headers(struct json_fields *f, struct http_config *ret)
@@ -128,9 +143,17 @@ static void take_headers(struct json_fields *f, struct http_config *ret)
     const char *name;
     json_t *v, *headers = json_take_object(f, "headers", JSON_OPTIONAL);
     ret->headers = headers;
-    if (json_object_size(headers) > HTTP_HEADERS_MAX)
+    if (json_object_size(headers) > HTTP_HEADERS_MAX) {
         json_fields_fail(f, "headers", "must be at most %d", HTTP_HEADERS_MAX);
-    json_object_foreach(headers, name, v) check_header(f, name, v, ret);
+        return;
+    }
+    json_object_foreach(headers, name, v)
+    {
+        const char *other = same_name(headers, name);
+        if (other != NULL)
+            json_fields_fail(f, "headers", "%s: is the same header as %s", name, other);
+        check_header(f, name, v, ret);
+    }
 }
 
 /* ---- the rest ---- */

@@ -87,6 +87,13 @@ def test_signature(daemon, receiver, size):
     assert [r.headers["ce-pawlattempt"] for r in receiver.requests] == ["1", "2"]
 
 
+def test_the_user_agent_is_one(daemon, receiver):
+    for headers in ({}, {"user-agent": "mine/1"}):
+        fire_one(daemon, receiver.url, headers=headers)
+    assert re.fullmatch(r"pawl/[0-9.]+", receiver.requests[0].headers["user-agent"])
+    assert receiver.requests[1].headers["user-agent"] == "mine/1"
+
+
 def test_a_content_type_cannot_become_a_header(daemon, receiver):
     _, t = make(daemon, receiver.url)
     daemon.wait_run(daemon.fire_ok(t, b"x", headers={"Content-Type": "text/plain; a=\"\xe4\""}))
@@ -274,7 +281,9 @@ def test_tls(daemon, certificates):
     ({"url": "http://a/", "headers": {"X-Team": {"sealed": "eHh4eA=="}}}, "executor.headers: X-Team: must be a string"),
     ({"url": "http://a/", "secret": REDACTED}, "executor.secret: that only stands for the secret"),
     ({"url": "http://a/", "headers": {"Authorization": REDACTED}}, "executor.headers: Authorization: that only stands for the value"),
-    ({"url": "http://a/", "headers": {"X-A": "b\r\nX-Evil: 1"}}, "executor.headers: X-A: must not have control characters"),
+    ({"url": "http://a/", "headers": {"X-A": "b\r\nX-Evil: 1"}}, "executor.headers: X-A: must be ASCII without control characters"),
+    ({"url": "http://a/", "headers": {"X-A": "é"}}, "executor.headers: X-A: must be ASCII without control characters"),
+    ({"url": "http://a/", "headers": {"X-A": "1", "x-a": "2"}}, "executor.headers: x-a: is the same header as X-A"),
     ({"url": "http://a/", "headers": {"X-A\r\nX-Evil": "b"}}, "is not a header's name"),
     ({"url": "http://a/", "headers": {"X A": "b"}}, "is not a header's name"),
     ({"url": "http://a/", "headers": {"Host": "b"}}, "executor.headers: Host: pawl itself sets it"),

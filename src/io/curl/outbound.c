@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { PREPARING, RUNNING, ENDING };
 
@@ -187,6 +188,13 @@ static size_t body_came(char *p, size_t size, size_t n, void *arg)
     return r->too_long ? 0 : len;
 }
 
+static bool is_agent(const char *line)
+{
+    static const char name[] = "User-Agent";
+    const size_t len = sizeof(name) - 1;
+    return strncasecmp(line, name, len) == 0 && (line[len] == ':' || line[len] == ';');
+}
+
 /* libcurl reads the list where it is. */
 static void set_headers(const struct libcurl *curl, struct outbound_request *r)
 {
@@ -194,14 +202,16 @@ static void set_headers(const struct libcurl *curl, struct outbound_request *r)
                                        NULL}; /* a body is sent at once, not after a round trip */
     static struct curl_slist agent = {"User-Agent: pawl/" PAWL_VERSION, &expect};
     const char *const *lines = r->options.headers;
+    struct curl_slist *ours = &agent;
     size_t n = 0;
-    while (lines != NULL && lines[n] != NULL)
-        n++;
+    for (; lines != NULL && lines[n] != NULL; n++)
+        if (is_agent(lines[n]))
+            ours = &expect;
     struct curl_slist *list = mem_alloc((n + 1) * sizeof(*list));
     for (size_t i = 0; i < n; i++)
-        list[i] = (struct curl_slist){(char *)lines[i], i + 1 < n ? &list[i + 1] : &agent};
+        list[i] = (struct curl_slist){(char *)lines[i], i + 1 < n ? &list[i + 1] : ours};
     r->headers = list;
-    CHECK(curl->easy_setopt(r->handle, CURLOPT_HTTPHEADER, n > 0 ? list : &agent) == CURLE_OK);
+    CHECK(curl->easy_setopt(r->handle, CURLOPT_HTTPHEADER, n > 0 ? list : ours) == CURLE_OK);
 }
 
 /* What is the same for all requests. */

@@ -44,7 +44,7 @@ struct outbound_end {
 /* All of it is borrowed until the request has ended. */
 struct outbound_options {
     const char *method, *url;
-    const char *const *headers; /* "Name: value", ends with NULL */
+    const char *const *headers; /* "Name: value", or "Name;" without a value; ends with NULL. Without a User-Agent pawl's own is sent */
     struct slice body;
     uint64_t connect_ms; /* to find and reach the server */
     uint64_t total_ms;   /* for all of it; 0: as long as it takes */
