@@ -29,8 +29,9 @@
 /* Beyond the operator's grace: executors kill what does not end, answers go out. Then the daemon gives up and exits with 1. */
 #define STOP_SLACK_MS 20000
 
-/* Old events and runs are removed this long after a commit, if there was one. */
-#define RETAIN_EVERY_MS (5 * 60 * 1000)
+/* Old events and runs are removed at start, and this long after a commit; they also get old while nothing is written. */
+#define RETAIN_AFTER_MS (5 * 60 * 1000)
+#define RETAIN_IDLE_MS (60 * 60 * 1000)
 
 /* ---- stopping ---- */
 
@@ -201,20 +202,30 @@ void app_pending_dropped(struct pump *p, struct slice why)
     follow_pending_dropped(h);
 }
 
+static void retain_in(struct app *a, uint64_t ms)
+{
+    if (a->state != APP_SERVING)
+        return;
+    a->retain_due = true;
+    timer_set(&a->timers, &a->retain, ms);
+}
+
 void app_batch_settled(struct pump *p, int err)
 {
     struct app *a = container_of(p, struct app, pump);
     if (err != 0)
         log_error("commit failed, callers were told to try again",
                   LOG_STR("error", db_strerror(err)));
-    else if (!wheel_is_set(&a->retain.w) && a->state == APP_SERVING)
-        timer_set(&a->timers, &a->retain, RETAIN_EVERY_MS);
+    else if (!a->retain_due)
+        retain_in(a, RETAIN_AFTER_MS);
     app_step(a);
 }
 
 static void retain(struct timer *t)
 {
     struct app *a = container_of(t, struct app, retain);
+    retain_in(a, RETAIN_IDLE_MS);
+    a->retain_due = false;
     const struct retention r = {
         .age_ms = a->config->retention_days * 24 * 3600 * 1000,
         .count_max = a->config->retention_count,
@@ -227,8 +238,7 @@ static void retain(struct timer *t)
 void app_retain_now(struct host *h)
 {
     struct app *a = container_of(container_of(h, struct app_host, host), struct app, host);
-    if (a->state == APP_SERVING)
-        timer_set(&a->timers, &a->retain, 0);
+    retain_in(a, 0);
 }
 
 int app_run(const struct config *c)

@@ -24,6 +24,7 @@ struct app {
     struct timers timers;
     uv_signal_t signals[3];
     struct timer grace_over, give_up, retain;
+    bool retain_due; /* sooner than in an idle daemon */
 
     struct seal seal;
     struct engine *engine;

@@ -293,6 +293,7 @@ int app_start(struct app *a)
     start_signals(a);
     pump_start(&a->pump);
     provide(a);
+    app_retain_now(&a->host.host);
     if (a->config->manifests != NULL)
         manifest_dir_start(&a->manifests, &a->api, a->config->manifests, announce, a);
     else

@@ -90,14 +90,18 @@ def test_started_attempts_count_over_a_crash(make_daemon, end):
     assert all(a["started_at"] and a["finished_at"] for a in shown["attempts"])
 
 
-def test_what_retention_removes(make_daemon):
+@pytest.mark.parametrize("begins", ["at start", "with a change"])
+def test_what_retention_removes(make_daemon, begins):
     daemon = make_daemon(config={"retention_count": 2})
     p = daemon.create_pipeline(argv=FAILS, retry=RETRY)
     runs = [start(daemon, p) for _ in range(6)]
     for run in runs:
         daemon.wait_run(run, "failed")
-    topic = daemon.post("/api/v1/topics/any/messages", b"1").expect(202).json()["topic"]
-    daemon.put(f"/api/v1/topics/{topic}", {"retention_bytes": 1}).expect(200)  # retention begins at once
+    if begins == "at start":
+        daemon.restart()
+    else:
+        daemon.post("/api/v1/topics/any/messages", b"1").expect(202)
+        daemon.put("/api/v1/topics/any", {"retention_bytes": 1}).expect(200)
 
     def rows(con, table):
         return con.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
