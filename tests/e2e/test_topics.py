@@ -7,7 +7,6 @@ import urllib.parse
 
 import pytest
 
-import nats
 from pawl import binary, deadline, environment, wait_until
 
 ND = {"Content-Type": "application/x-ndjson"}
@@ -109,13 +108,6 @@ def test_bad_names(daemon, topic, says):
 def test_topics_of_brokers_are_not_published_to_here(daemon, topic):
     publish(daemon, topic, b"1").expect(400)
     assert daemon.get(TOPICS).json()["total"] == 0
-
-
-@pytest.mark.skipif(nats.built_in(), reason="this pawl has NATS topics")
-def test_without_nats_its_topics_are_refused_and_it_is_said_how_to_get_them(daemon):
-    p = daemon.create_pipeline(executor={"type": "pull"})
-    r = daemon.post(f"{daemon.pipeline_path(p)}/triggers", {"type": "topic", "config": {"topic": "nats:orders.new"}}).expect(400)
-    assert r.message.startswith("config.topic: ") and "libnats-dev" in r.message and "-Dnats=enabled" in r.message
 
 
 def test_limits(daemon):
