@@ -210,11 +210,16 @@ json_t *objects_list(struct server *s, const struct kind *k, const char *ns)
 
 /* ---- one ---- */
 
-/* Where a pipeline, zone or ArkEvent is. */
+/* Where a pipeline, zone or ArkEvent is. A pipeline's name with both dots, as runs have it, says the namespace itself. */
 static char *url_of(const struct kind *k, const char *ns, const char *name)
 {
     struct str url = {0};
     const char *dot = k->id == KIND_PIPELINE ? strchr(name, '.') : NULL;
+    if (dot != NULL && strchr(dot + 1, '.') != NULL) {
+        str_add_cstr(&url, "/api/v1/pipelines");
+        add_segment(&url, name);
+        return str_detach(&url);
+    }
     if (k->id == KIND_ARK) {
         str_printf(&url, ARKS "/namespaces/%s/arkevents", ns);
     } else {

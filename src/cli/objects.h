@@ -7,8 +7,8 @@
 /* All of a kind in a namespace; ns == NULL: in all. A new array, or NULL with the reason printed. */
 json_t *objects_list(struct server *s, const struct kind *k, const char *ns);
 
-/* The one of that name: of a pipeline "layer.name", or "name" in the layer events; of a trigger its manifest's name, or its id. NULL
- * with the reason printed. */
+/* The one of that name: of a pipeline "layer.name", "name" in the layer events, or "namespace.layer.name" whatever ns is; of a trigger
+ * its manifest's name, or its id. NULL with the reason printed. */
 json_t *objects_get(struct server *s, const struct kind *k, const char *ns, const char *name);
 
 /* Deletes the one of that name. 0, or -1 with the reason printed. */

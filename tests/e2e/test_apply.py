@@ -366,6 +366,7 @@ def test_get_in_all_forms(run):
     assert json.loads(run("get", "pipeline", "bronze.load", "-n", "data", "-o", "json"))["spec"]["executor"]["argv"] == ["cat"]
     assert len(json.loads(run("get", "ae", "-A", "-o", "json"))["items"]) == 3
     assert run("get", "pipelines") == ""
+    assert lines(run("get", "pipelines", "data.bronze.load"))[1][0] == "bronze.load"
     for kind, name in (("pipeline", "none"), ("trigger", "none"), ("zone", "none"), ("ae", "none")):
         assert "no" in run("get", kind, name, code=1)
 
@@ -389,7 +390,7 @@ def test_describe(run, daemon):
     page = run("describe", "trigger", "other", "-n", "data")
     assert re.search(r"Last decisions:\n  TIME .*\n  .* fired ", page)
     assert re.search(r"Last runs:\n  RUN +STATUS", page)
-    assert "argv:\n    - cat" in run("describe", "pipelines", "-n", "data")
+    assert "argv:\n    - cat" in run("describe", "pipelines", "-n", "data") == run("describe", "pipeline", "data.bronze.load")
 
 
 def test_delete(run):
