@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "core/catalog.h"
 #include <stdlib.h>
+#include <string.h>
 
 #define BUCKETS_MIN 16
 
@@ -51,6 +52,16 @@ static void split(struct trigger_table *tt)
         t->table_next = tt->buckets[added];
         tt->buckets[added] = t;
     }
+}
+
+void trigger_table_reserve(struct trigger_table *tt, size_t count)
+{
+    CHECK(tt->count == 0);
+    if (count <= tt->bucket_count)
+        return;
+    tt->buckets = mem_realloc(tt->buckets, count * sizeof(*tt->buckets));
+    memset(tt->buckets, 0, count * sizeof(*tt->buckets)); /* NULL */
+    tt->bucket_count = tt->bucket_cap = count;
 }
 
 void trigger_table_add(struct trigger_table *tt, struct trigger *t)

@@ -17,6 +17,9 @@ struct trigger_table {
     size_t count;
 };
 
+/* Makes room in an empty table for so many at once: no bucket is split for them. */
+void trigger_table_reserve(struct trigger_table *tt, size_t count);
+
 void trigger_table_add(struct trigger_table *tt, struct trigger *t); /* its id must not be there */
 void trigger_table_remove(struct trigger_table *tt, struct trigger *t); /* it must be there */
 struct trigger *trigger_table_find(const struct trigger_table *tt, struct uuid id); /* or NULL */

@@ -68,6 +68,23 @@ static void grows_one_by_one(void **state)
     assert_int_equal(walk(&t->table), COUNT);
 }
 
+static void room_is_made_at_once(void **state)
+{
+    struct table *t = *state;
+    const size_t reserved = COUNT / 3;
+    trigger_table_reserve(&t->table, 0);
+    trigger_table_reserve(&t->table, reserved);
+    assert_null(trigger_table_find(&t->table, t->triggers[0].id));
+    assert_null(trigger_table_next(&t->table, NULL));
+    for (size_t i = 0; i < COUNT; i++) {
+        trigger_table_add(&t->table, &t->triggers[i]);
+        assert_int_equal(t->table.bucket_count, i + 1 > reserved ? i + 1 : reserved);
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        assert_ptr_equal(trigger_table_find(&t->table, t->triggers[i].id), &t->triggers[i]);
+    assert_int_equal(walk(&t->table), COUNT);
+}
+
 static void shrinks_in_any_order(void **state)
 {
     struct table *t = *state;
@@ -91,6 +108,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(empty, setup, teardown),
         cmocka_unit_test_setup_teardown(grows_one_by_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(room_is_made_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(shrinks_in_any_order, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
