@@ -122,14 +122,22 @@ int zone_fs_open_dir(int root, const char *path)
 
 /* ---- files ---- */
 
-static void fill(const struct stat *st, struct zone_look *ret)
+#define WANTED (STATX_BASIC_STATS | STATX_BTIME)
+
+static int64_t ns_of(const struct statx_timestamp *t)
+{
+    return t->tv_sec * INT64_C(1000000000) + t->tv_nsec;
+}
+
+static void fill(const struct statx *st, struct zone_look *ret)
 {
     *ret = (struct zone_look){
-        .kind = S_ISREG(st->st_mode) ? LOOK_FILE : LOOK_OTHER,
-        .inode = st->st_ino,
-        .size = (uint64_t)st->st_size,
-        .mtime_ns = st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec,
-        .ctime_ns = st->st_ctim.tv_sec * INT64_C(1000000000) + st->st_ctim.tv_nsec,
+        .kind = S_ISREG(st->stx_mode) ? LOOK_FILE : LOOK_OTHER,
+        .inode = st->stx_ino,
+        .size = st->stx_size,
+        .mtime_ns = ns_of(&st->stx_mtime),
+        .ctime_ns = ns_of(&st->stx_ctime),
+        .born_ns = st->stx_mask & STATX_BTIME ? ns_of(&st->stx_btime) : 0,
     };
 }
 
@@ -141,17 +149,17 @@ static enum zone_look_kind kind_of_error(int err)
 
 void zone_fs_look_at(int parent, const char *name, struct zone_look *ret)
 {
-    struct stat st;
-    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    struct statx st;
+    if (statx(parent, name, AT_SYMLINK_NOFOLLOW, WANTED, &st) == 0)
         fill(&st, ret);
     else
         *ret = (struct zone_look){.kind = kind_of_error(errno)};
 }
 
-/* Only while nobody writes is what fstat() says the last word. */
+/* Only while nobody writes is what statx() says the last word. */
 static void look_for_writers(int parent, const char *name, struct zone_look *ret)
 {
-    struct stat st;
+    struct statx st;
     const int fd = openat(parent, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
     if (fd < 0) {
         if (errno == EWOULDBLOCK)
@@ -163,7 +171,7 @@ static void look_for_writers(int parent, const char *name, struct zone_look *ret
     const bool leased = fcntl(fd, F_SETLEASE, F_RDLCK) == 0;
     if (!leased && errno == EAGAIN)
         ret->kind = LOOK_BUSY;
-    else if (fstat(fd, &st) == 0)
+    else if (statx(fd, "", AT_EMPTY_PATH, WANTED, &st) == 0)
         fill(&st, ret);
     if (leased)
         fcntl(fd, F_SETLEASE, F_UNLCK);

@@ -42,6 +42,7 @@ struct zone_look {
     enum zone_look_kind kind;
     uint64_t inode, size;
     int64_t mtime_ns, ctime_ns;
+    int64_t born_ns; /* when the inode was made; 0 where the file system does not tell */
 };
 
 /* Looks at files below root; the directory of the last one is kept open for the next. */

@@ -6,7 +6,9 @@
  *
  * Writing moves that time forward, to the present. So it was set when it went back, or lies behind the last change of the inode. That
  * counts only once, and only for a file that had arrived just as its writer left it: one that had arrived with a time given to it
- * and has another now is another version of it.
+ * and has another now is another version of it. Nor does it count for a new file that got the inode of the one that was removed
+ * (rm, then cp -p; tar -x): it was made after the ledger's was last changed, or, where nobody knows when it was made, the
+ * ledger knows that the other is gone.
  */
 #ifndef SOURCE_ZONE_SAME_H
 #define SOURCE_ZONE_SAME_H

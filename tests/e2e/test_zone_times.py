@@ -46,14 +46,19 @@ def write(zone, name, content="hello"):
     return os.path.join(zone["path"], name)
 
 
-def rewrite(zone, name, content):
-    """As soon as the time of a change is another one than that of the last: the kernel counts them in steps of some milliseconds."""
+def born_later(zone, path):
+    """Waits until what is made has another time than the last change of a file: the kernel counts them in steps of some milliseconds."""
     def later():
         probe.touch()
-        return probe.stat().st_mtime_ns > os.stat(os.path.join(zone["path"], name)).st_mtime_ns
+        return probe.stat().st_mtime_ns > os.stat(path).st_ctime_ns
 
     probe = pathlib.Path(zone["path"] + ".probe")
     wait_until(later, what="the next step of the clock")
+
+
+def rewrite(zone, name, content):
+    """As soon as the time of a change is another one than that of the last."""
+    born_later(zone, os.path.join(zone["path"], name))
     return write(zone, name, content)
 
 
@@ -170,6 +175,33 @@ def test_rewriting_with_the_same_size_is_another_arrival(daemon, zone, down):
     if down:
         daemon.start()
     daemon.wait_files(zone, "a", "a")
+
+
+@pytest.mark.parametrize("meanwhile", ["looked", "held", "down"])
+def test_a_copy_in_place_of_a_file_that_was_removed_is_another_arrival(daemon, zone, tmp_path, meanwhile):
+    """Mostly it gets the inode of the one that was removed; its size is the same, and its time an older one. tar -x does the same."""
+    path = write(zone, "a", "one")
+    daemon.wait_files(zone, "a")
+    (tmp_path / "source").write_text("two")
+    set_time(tmp_path / "source")
+    if meanwhile == "held":
+        daemon.signal(signal.SIGSTOP)
+    if meanwhile == "down":
+        daemon.kill()
+    born_later(zone, path)
+    os.unlink(path)
+    if meanwhile == "looked":
+        wait_until(lambda: daemon.zone(zone)["file_count"] == 0, what="the file to be gone")
+    shutil.copy2(tmp_path / "source", path)
+    if meanwhile == "held":
+        daemon.signal(signal.SIGCONT)
+    if meanwhile == "down":
+        daemon.start()
+    daemon.wait_files(zone, "a", "a")
+    wait_ledger(daemon, zone, ["a"])
+    crash(daemon, zone)
+    write(zone, "last")
+    daemon.wait_files(zone, "a", "a", "last")
 
 
 @pytest.mark.parametrize("down", [False, True])

@@ -75,6 +75,7 @@ static void kinds(void **state)
         assert_int_equal(f.kind, LOOK_FILE);
         assert_int_equal(f.size, 5);
         assert_true(f.inode != 0 && f.mtime_ns > 0 && f.ctime_ns >= f.mtime_ns);
+        assert_true(f.born_ns >= 0 && f.born_ns <= f.ctime_ns);
         assert_int_equal(look(p, "dir/below", writers).kind, LOOK_FILE);
         assert_int_equal(look(p, "dir", writers).kind, LOOK_OTHER);
         assert_int_equal(look(p, "fifo", writers).kind, LOOK_OTHER);

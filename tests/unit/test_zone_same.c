@@ -69,11 +69,34 @@ static void so_do_inode_and_size(void **state)
     assert_int_equal(zone_same(&known, &size), ZONE_OTHER);
 }
 
+/* An inode's number is used again. */
+static void so_does_birth(void **state)
+{
+    const struct ledger_look known = {
+        .known = true, .inode = 1, .size = 2, .mtime_ns = T, .ctime_ns = T};
+    struct ledger_look gone = known;
+    gone.gone = true;
+    const struct zone_look set = {.inode = 1, .size = 2, .mtime_ns = OLD, .ctime_ns = T + 2};
+    struct zone_look before = set, after = set, same = set;
+    before.born_ns = T;
+    after.born_ns = T + 1;
+    same.born_ns = T + 1;
+    same.mtime_ns = T;
+    assert_int_equal(zone_same(&known, &before), ZONE_RETIMED);
+    assert_int_equal(zone_same(&gone, &before), ZONE_RETIMED); /* it was away and is back */
+    assert_int_equal(zone_same(&known, &after), ZONE_OTHER);
+    assert_int_equal(zone_same(&gone, &after), ZONE_OTHER);
+    assert_int_equal(zone_same(&known, &set), ZONE_RETIMED);
+    assert_int_equal(zone_same(&gone, &set), ZONE_OTHER);
+    assert_int_equal(zone_same(&gone, &same), ZONE_SAME); /* the four say all there is to say */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(times_tell),
         cmocka_unit_test(so_do_inode_and_size),
+        cmocka_unit_test(so_does_birth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
