@@ -1,9 +1,9 @@
 /* A run that a worker has: its process, and the lease that makes it ours. Three things go on side by side:
  *
  *     process     runs, or is being stopped; then what it wrote becomes the report
- *     heartbeat   every third of the lease, until the report was taken. When none was for three quarters of it the run is stopped,
- *                 so that nothing is left of it when somebody else may have it
- *     report      sent until it is taken, or the lease is over
+ *     heartbeat   every third of the lease, until the report was taken. When none was for three quarters of it a process that still
+ *                 runs is stopped, so that nothing is left of it when somebody else may have it
+ *     report      sent until the server has said whether it counts, however long that is away: leases outlast it
  *
  * The run is gone when none of the three is under way and nothing is left to say.
  */
@@ -41,6 +41,7 @@ struct worker_run {
     struct outbound_request beat, report;
     bool beating, reporting;
     bool reported;
+    bool waits; /* the server did not take the report yet, which has been said */
     struct str beat_body, report_body;
     char *beat_url, *report_url;
     struct timer next_beat, too_late, report_again;
@@ -153,7 +154,7 @@ static void beat_ended(struct outbound_request *request, const struct outbound_e
         look(r);
         return;
     }
-    if (e->err == 0 && e->status == 200) {
+    if (r->running && e->err == 0 && e->status == 200) {
         const uint64_t gone = e->duration_ms < w->lease_ms / 4 ? e->duration_ms : w->lease_ms / 4;
         timer_set(&w->timers, &r->too_late, w->lease_ms * 3 / 4 - gone);
     }
@@ -226,13 +227,18 @@ static void report_ended(struct outbound_request *request, const struct outbound
         look(r);
         return;
     }
+    why = e->why;
+    if (e->err == 0 && e->status != 200)
+        server_explain(e->status, e->body, &why);
     if (may_try_again(e)) {
+        if (!r->waits)
+            worker_say("run %s: its end was not reported yet: %s; trying again", r->id, why.msg);
+        r->waits = true;
         r->report_again.fired = report_again;
         timer_set(&r->worker->timers, &r->report_again, WORKER_BACKOFF_MS_MIN);
         return;
     }
     if (e->status != 200) {
-        server_explain(e->status, e->body, &why);
         worker_say("run %s: its end was not taken: %s", r->id, why.msg);
     }
     r->reported = true;
@@ -296,6 +302,7 @@ static void ended(struct process *p, const struct process_end *e)
         look(r);
         return;
     }
+    timer_cancel(&r->worker->timers, &r->too_late); /* there is nothing left that could run twice */
     run_log_flush(r->log, wall_now());
     explain(r, e, &why);
     make_report(r, well ? NULL : why.msg);

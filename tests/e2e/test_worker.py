@@ -195,6 +195,27 @@ def test_survives_a_restart_of_the_server(make_daemon, worker, tmp_path):
     assert w.signal().wait() == 0
 
 
+def test_what_has_ended_is_reported_however_long_the_server_is_away(make_daemon, worker, tmp_path):
+    """The daemon gives every lease some time when it is back: what is done is not done again."""
+    daemon = make_daemon(listen=[f"127.0.0.1:{fixed_port()}"])
+    _, [run] = make(daemon, retry={"max_attempts": 5, "backoff_seconds": 0})
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    w = worker(daemon, "--lease", 6, command=["sh", "-c", f"read x < {go}; echo $x"])
+    wait_until(lambda: one(daemon, run)["status"] == "running", 20, "the run")
+    daemon.kill()
+    go.write_text("done\n")
+    w.says(f"run {run}: its end was not reported yet: cannot reach")
+    with daemon.db() as con:
+        [(end,)] = con.execute("SELECT expires_at FROM leases")
+    wait_until(lambda: time.time() * 1000 > end, what="the end of the lease")
+    daemon.start()
+    run = daemon.wait_run(run, timeout=60)
+    assert (run["status"], run["attempt"], run["output"]) == ("success", 1, "done\n")
+    assert w.signal().wait() == 0
+    assert "giving it up" not in w.stderr()
+
+
 def test_a_server_that_stays_away_loses_the_run(daemon, worker, tmp_path):
     make(daemon)
     pid_file = tmp_path / "pid"
